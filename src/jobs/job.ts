@@ -1,0 +1,71 @@
+import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api-options.ts';
+import type { Json } from '../sources/exact-json.ts';
+import type { JsonPath } from '../sources/json-path.ts';
+
+/*
+ * Glossary
+ * job            a named piece of nightly work, described by a job file
+ * business date  the day the run is for
+ * instance       job + business date; finished once, however many runs that takes
+ * run            one execution for an instance
+ * plan           the frozen list of an instance's contracts, cut into chunks, stored before they are worked on
+ * chunk          the unit of transaction, retry and rerun: up to `chunk.size` contracts, numbered from 1
+ * contract       one item: listed by the CRM, enriched by lookups, loaded as one row
+ * lookup         one request that enriches a contract
+ * outcome        of a contract: enriched, degraded, failed or not-started
+ * failure        an outcome kept as data
+ * control        a check that two independently obtained figures agree
+ */
+
+export const outcomes = ['enriched', 'degraded', 'failed', 'not-started'] as const;
+export type Outcome = (typeof outcomes)[number];
+
+export interface Lookup extends RequestTemplate {
+  name: string;
+  /** Names of the lookups whose answers this one's templates use. */
+  needs: string[];
+  onFailure: 'fail' | 'last-known' | 'null';
+  /** Milliseconds a last known value may be old; Infinity without a bound. */
+  maxAge: number;
+}
+
+export interface Column {
+  name: string;
+  /** A Postgres type as the job file wrote it, for example `numeric(18,2)`. */
+  type: string;
+  /** Begins with a lookup's name or `listed`; absent when a transform makes the row. */
+  from?: JsonPath;
+  /** Taken when the path leads nowhere; JSON null is not nowhere. */
+  default?: Json;
+}
+
+export interface Load {
+  table: { schema: string; name: string };
+  key: string[];
+  columns: Column[];
+  create: boolean;
+  missing: 'keep' | 'mark';
+}
+
+export type Control = { type: 'sum'; column: string; by?: string } | { type: 'completeness'; atLeast: number };
+
+/** A job file, validated and frozen. Durations in milliseconds, shares between 0 and 1. */
+export interface Job {
+  name: string;
+  timezone: string;
+  schedule?: string;
+  /** `HH:MM` in the job's time zone. */
+  finishBy?: string;
+  apis: Record<string, ApiOptions>;
+  contracts: ContractListing;
+  /** In dependency order. */
+  lookups: Lookup[];
+  load: Load;
+  controls: Control[];
+  chunk: { size: number };
+  commit: 'chunk' | 'run';
+  failures: { stopAbove: number };
+  /** Absolute path of the module whose default export makes the row. */
+  transform?: { module: string; threads: number };
+  file: { path: string; sha256: string };
+}

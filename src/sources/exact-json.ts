@@ -1,0 +1,33 @@
+declare global {
+  interface JSON {
+    rawJSON(text: string): RawJson;
+    isRawJSON(value: unknown): value is RawJson;
+  }
+}
+
+/** A JSON number whose digits a float would change, kept as its text (ECMAScript's `JSON.rawJSON`). */
+export interface RawJson {
+  readonly rawJSON: string;
+}
+
+/** A parsed JSON value in which every number still has the digits it came with. */
+export type Json = null | boolean | number | string | RawJson | readonly Json[] | { readonly [key: string]: Json };
+
+type Reviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown;
+const parse = JSON.parse as (text: string, reviver: Reviver) => Json;
+
+/** Parses JSON; a number that does not print back as it came becomes a `RawJson`. Throws SyntaxError. */
+export function parseExactJson(text: string): Json {
+  return parse(text, (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,
+  );
+}
+
+export function isExactNumber(value: unknown): value is number | RawJson {
+  return typeof value === 'number' || JSON.isRawJSON(value);
+}
+
+/** The number's digits as the source wrote them. */
+export function numberText(value: number | RawJson): string {
+  return typeof value === 'number' ? String(value) : value.rawJSON;
+}

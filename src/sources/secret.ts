@@ -1,0 +1,23 @@
+import { inspect } from 'node:util';
+
+const shown = '[redacted]';
+
+/** A value that prints as `[redacted]` wherever it is shown; `reveal()` is the one way to read it. */
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return shown;
+  }
+  toJSON(): string {
+    return shown;
+  }
+  [inspect.custom](): string {
+    return shown;
+  }
+}
