@@ -1,0 +1,47 @@
+export interface QueueNode<T> {
+  readonly value: T;
+  previous: QueueNode<T> | undefined;
+  next: QueueNode<T> | undefined;
+}
+
+/**
+ * First in, first out, with removal from the middle, each in constant time.
+ * An array shifts in linear time, and a Set used as a queue walks over the holes its deletions leave at the front.
+ */
+export class LinkedQueue<T> {
+  #first: QueueNode<T> | undefined;
+  #last: QueueNode<T> | undefined;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get first(): QueueNode<T> | undefined {
+    return this.#first;
+  }
+
+  push(value: T): QueueNode<T> {
+    const node: QueueNode<T> = { value, previous: this.#last, next: undefined };
+    if (this.#last) this.#last.next = node;
+    else this.#first = node;
+    this.#last = node;
+    this.#length += 1;
+    return node;
+  }
+
+  /** The node must stand in this queue. */
+  remove(node: QueueNode<T>): void {
+    if (node.previous) node.previous.next = node.next;
+    else this.#first = node.next;
+    if (node.next) node.next.previous = node.previous;
+    else this.#last = node.previous;
+    this.#length -= 1;
+  }
+
+  shift(): T | undefined {
+    const node = this.#first;
+    if (node) this.remove(node);
+    return node?.value;
+  }
+}

@@ -1,0 +1,94 @@
+import { type Backoff, backoffDelay } from './backoff.ts';
+import { checkedNumber } from './checked-number.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { DeadlineError } from './deadline.ts';
+import { NightfillError } from './failure.ts';
+import { sleepUntil } from './sleep-until.ts';
+
+/** All durations in milliseconds. */
+export interface RetryOptions {
+  /** How often the task may run, the first time included. */
+  attempts: number;
+  backoff: Backoff;
+  baseDelay: number;
+  /** Bounds the backoff only; a server that asks for more gets more. */
+  maxDelay: number;
+  /** Full jitter: the delay is drawn from [0, delay]. */
+  jitter: boolean;
+  /** From the call of `retry` on; no attempt starts later, whatever kinds of error alternate. */
+  maxElapsed: number;
+  /** By default everything but a NightfillError whose class says that time does not mend it. */
+  retryIf?: ((error: unknown) => boolean) | undefined;
+  /** The server's own wish, milliseconds from now: never waited shorter. When it lies too late: RetryAbandonedError at once. */
+  retryAfter?: ((error: unknown) => number | undefined) | undefined;
+  /** Told before each wait; `attempt` is the one that failed, `delay` what will be waited. What it throws ends the retrying. */
+  onRetry?: ((attempt: number, error: unknown, delay: number) => void | Promise<void>) | undefined;
+  /** Monotonic time after which nothing is started. */
+  deadline?: number | undefined;
+  clock?: Clock | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** The server asks for more patience than `maxElapsed` or the deadline leaves. `cause` is the last attempt's own error. */
+export class RetryAbandonedError extends NightfillError {
+  /** Monotonic milliseconds: the earliest time another attempt makes sense. */
+  readonly retryAt: number;
+  /** Milliseconds the server asked for. */
+  readonly retryAfter: number;
+  /** Attempts made. */
+  readonly attempts: number;
+
+  constructor(facts: { retryAt: number; retryAfter: number; attempts: number; cause: unknown }) {
+    super({
+      code: 'RETRY_ABANDONED',
+      class: 'transient',
+      message: `The server asks to wait ${Math.ceil(facts.retryAfter / 1000)} s, which is more than is left. Try again after that.`,
+      cause: facts.cause,
+    });
+    this.retryAt = facts.retryAt;
+    this.retryAfter = facts.retryAfter;
+    this.attempts = facts.attempts;
+  }
+}
+
+/**
+ * The value of the first attempt that succeeds. When none does: the last attempt's own error, or a RetryAbandonedError
+ * with it as the cause. An abort while waiting rejects at once with the signal's reason; one during an attempt lets the
+ * attempt end as it ends and starts no other.
+ */
+export async function retry<T>(task: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
+  const { retryIf = timeMayMend, deadline = Infinity, clock = systemClock, signal } = options;
+  const attempts = checkedNumber(options.attempts, {
+    name: 'attempts',
+    least: 1,
+    whole: options.attempts !== Infinity,
+  });
+  const end = Math.min(clock.now() + options.maxElapsed, deadline);
+  signal?.throwIfAborted();
+  if (clock.now() > deadline) throw new DeadlineError({ deadline });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await task(attempt);
+    } catch (error) {
+      if (attempt >= attempts || signal?.aborted || !retryIf(error)) throw error;
+      const failedAt = clock.now();
+      const wish = options.retryAfter?.(error);
+      if (wish !== undefined && failedAt + wish > end) {
+        throw new RetryAbandonedError({ retryAt: failedAt + wish, retryAfter: wish, attempts: attempt, cause: error });
+      }
+      const delay = Math.max(
+        wish ?? 0,
+        backoffDelay({ ...options, retry: attempt }) * (options.jitter ? clock.random() : 1),
+      );
+      if (failedAt + delay > end) throw error;
+      await options.onRetry?.(attempt, error, delay);
+      await sleepUntil(failedAt + delay, { clock, signal });
+      // The listener or the timer may have taken longer than was asked.
+      if (clock.now() > end) throw error;
+    }
+  }
+}
+
+function timeMayMend(error: unknown): boolean {
+  return !(error instanceof NightfillError) || error.class === 'transient';
+}

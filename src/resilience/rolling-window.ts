@@ -1,0 +1,222 @@
+import { AdaptiveShare } from './adaptive-share.ts';
+import { checkedNumber } from './checked-number.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { UsageError } from './failure.ts';
+import { RateWindow, type Resting } from './rate-window.ts';
+import { TravelTime } from './travel-time.ts';
+import { type AcquireOptions, WaitingLine } from './waiting-line.ts';
+
+/** The right to send one request. Each call counts once; later ones change nothing. */
+export interface Permit {
+  /** The request is being written to the socket now. Until then, or `release`, the permit counts in every window. */
+  sent(): void;
+  /**
+   * The first byte of the answer is here: the window learns how long the way was. Not to be called for an end without an
+   * answer (a reset, a timeout): it may have come sooner than any answer could, and would make all others look late.
+   */
+  answered(): void;
+  /** It was never sent: gives the permit back. After `sent` it changes nothing. */
+  release(): void;
+}
+
+export interface RollingWindowOptions {
+  /** At most `requests` in any interval of `per` milliseconds; all windows hold at once. */
+  rates: readonly { requests: number; per: number }[];
+  /** Milliseconds every permit rests longer than its window. */
+  margin?: number;
+  /** By how much the way to the server may vary, as a share of each window. */
+  uplinkSpread?: number;
+  clock?: Clock;
+}
+
+/**
+ * A limiter that keeps "at most N requests in any interval of length W" at the server, not only here.
+ *
+ * A window has N slots. A permit takes one, holds it until its request is sent at s, and then lets it rest until
+ * s + W + margin + lateness. If no slot is used twice within W at the server, no interval of W holds more than N.
+ * So take a request and the one that uses its slot next, and let both ways out vary:
+ *   the first arrives at    answered - back      (`back`: the server's time and the way home)
+ *   the next arrives at     t + out              (sent at t, on the way for `out`)
+ * They are W apart when t >= answered + W - (out + back). `out + back` is how long a request with that way out and that
+ * way home takes; call T a time it does not fall below. Resting until answered - T + W keeps the promise, and
+ * answered - T = s + (ttfb - T) is what lateness means: how much later than the swiftest this one can have arrived.
+ * T is learnt from the least ttfb seen (TravelTime; the margin covers what the least seen is above the least possible).
+ * Whatever the answer says, no request arrives more than the uplink's spread later than another, so lateness never
+ * counts for more than `uplinkSpread * W`, and counts for all of that until enough answers have been seen.
+ * Not covered: a way out that varies by more than the spread, or becomes shorter by more than the margin all at once.
+ *
+ * Stamping at sent() and not when the permit is granted matters: a granted request may wait for a socket.
+ */
+export class RollingWindow {
+  readonly #clock: Clock;
+  readonly #travel = new TravelTime();
+  readonly #windows: RateWindow[];
+  readonly #smallest: number;
+  readonly #share: AdaptiveShare;
+  readonly #line: WaitingLine<Permit>;
+  #pausedUntil = -Infinity;
+
+  constructor({ rates, margin = 5, uplinkSpread = 0.1, clock = systemClock }: RollingWindowOptions) {
+    if (rates.length === 0) throw new UsageError('A rolling window needs at least one rate.', { code: 'NO_RATE' });
+    this.#clock = clock;
+    this.#windows = rates.map(({ requests, per }) => {
+      checkedNumber(requests, { name: 'requests', least: 1 });
+      checkedNumber(per, { name: 'per', least: 1 });
+      return new RateWindow({ requests: Math.floor(requests), per, margin, uplinkSpread, travel: this.#travel });
+    });
+    this.#smallest = Math.min(...this.#windows.map(({ requests }) => requests));
+    this.#share = new AdaptiveShare({ quiet: Math.min(...this.#windows.map(({ per }) => per)), clock });
+    this.#line = new WaitingLine({ clock, grant: (weight) => this.#grant(weight) });
+  }
+
+  /** Total milliseconds permits were waited for. */
+  get waitedMs(): number {
+    return this.#line.waitedMs;
+  }
+
+  /** How many wait now. */
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  /** A permit, as soon as every window allows it. A UsageError at once when the weight can never be granted. */
+  async acquire(options: AcquireOptions = {}): Promise<Permit> {
+    this.#check(options.weight);
+    return this.#line.acquire(options);
+  }
+
+  /**
+   * A permit now, or the milliseconds until one is possible at the soonest: exact when nobody waits, everything granted
+   * has been sent and answered, and the limit is not lowered. Never overtakes those who wait.
+   */
+  tryAcquire(weight = 1): Permit | { waitMs: number } {
+    this.#check(weight);
+    const grant = this.#line.length === 0 ? this.#grant(weight) : undefined;
+    return typeof grant === 'object' ? grant : { waitMs: Math.max(0, this.#soonest(weight) - this.#clock.now()) };
+  }
+
+  /** Nobody gets a permit before the given monotonic time. An earlier pause that lasts longer stays. */
+  pauseUntil(time: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, time);
+  }
+
+  /**
+   * To be called for a rate-limited answer that named no time: every window's limit halves, and climbs back by a tenth
+   * of its ceiling each time the shortest window has passed without another such answer.
+   */
+  slowDown(): void {
+    this.#share.halve();
+    this.#line.poke();
+  }
+
+  /** The most weight sent within any half-open interval of each window's length. */
+  peaks(): { requests: number; perMs: number; peak: number }[] {
+    return this.#windows.map(({ requests, per, peak }) => ({ requests, perMs: per, peak }));
+  }
+
+  #check(weight = 1): void {
+    checkedNumber(weight, { name: 'weight', least: 1, whole: true });
+    if (weight <= this.#smallest) return;
+    throw new UsageError(
+      `A weight of ${weight} can never be granted: the smallest window allows ${this.#smallest}. Lower the weight or raise the rate.`,
+      { code: 'WEIGHT_ABOVE_LIMIT' },
+    );
+  }
+
+  /** A permit, or the monotonic time to ask again. */
+  #grant(weight: number): Permit | number {
+    const now = this.#clock.now();
+    if (now < this.#pausedUntil) return this.#pausedUntil;
+    const share = this.#share.now;
+    let askAgain = -Infinity;
+    for (const window of this.#windows) {
+      window.free(now);
+      if (window.used + weight <= limitOf(window, { share, weight })) continue;
+      askAgain = Math.max(askAgain, Math.min(window.nextDue(), this.#share.nextStep));
+    }
+    if (askAgain > -Infinity) return askAgain;
+    for (const window of this.#windows) window.grant(weight);
+    return new WindowPermit(weight, this.#desk);
+  }
+
+  /** Monotonic time before which the weight is surely not granted. */
+  #soonest(weight: number): number {
+    const now = this.#clock.now();
+    const share = this.#share.now;
+    let soonest = Math.max(this.#pausedUntil, this.#line.nextTurn);
+    for (const window of this.#windows) {
+      const missing = window.used + weight - limitOf(window, { share, weight });
+      if (missing <= 0) continue;
+      // What is granted and not sent cannot come back sooner than if it were sent now.
+      const due = Math.min(window.dueFor(missing), now + window.per, this.#share.nextStep);
+      soonest = Math.max(soonest, due);
+    }
+    return soonest;
+  }
+
+  /** Where permits report back. One object for all of them, because permits are many. */
+  readonly #desk: PermitDesk = {
+    send: (weight) => {
+      const now = this.#clock.now();
+      const resting = this.#windows.map((window) => window.send(weight, now));
+      this.#line.poke();
+      return resting;
+    },
+    answer: (resting) => {
+      const now = this.#clock.now();
+      const [first] = resting;
+      if (first) this.#travel.observe(now - first.sentAt);
+      for (const share of resting) share.window.answer(share, now);
+      this.#line.poke();
+    },
+    giveBack: (weight) => {
+      for (const window of this.#windows) window.giveBack(weight);
+      this.#line.poke();
+    },
+  };
+}
+
+/** Whole requests; a weight heavier than a lowered limit passes when the window is empty, so that it does not wait forever. */
+function limitOf(window: RateWindow, { share, weight }: { share: number; weight: number }): number {
+  return Math.max(weight, Math.floor(window.requests * share));
+}
+
+interface PermitDesk {
+  send(weight: number): Resting[];
+  answer(resting: Resting[]): void;
+  giveBack(weight: number): void;
+}
+
+class WindowPermit implements Permit {
+  readonly #weight: number;
+  readonly #desk: PermitDesk;
+  #state: 'granted' | 'sent' | 'ended' = 'granted';
+  #resting: Resting[] = [];
+
+  constructor(weight: number, desk: PermitDesk) {
+    this.#weight = weight;
+    this.#desk = desk;
+  }
+
+  sent(): void {
+    if (this.#state !== 'granted') return;
+    this.#state = 'sent';
+    this.#resting = this.#desk.send(this.#weight);
+  }
+
+  answered(): void {
+    // Someone who never said when it was sent: it was at the latest now, and there is nothing to learn from it.
+    if (this.#state === 'granted') {
+      this.sent();
+      this.#state = 'ended';
+    }
+    if (this.#state !== 'sent') return;
+    this.#state = 'ended';
+    this.#desk.answer(this.#resting);
+  }
+
+  release(): void {
+    if (this.#state === 'granted') this.#desk.giveBack(this.#weight);
+    this.#state = 'ended';
+  }
+}

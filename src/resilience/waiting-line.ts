@@ -1,0 +1,127 @@
+import type { Clock } from './clock.ts';
+import { LinkedQueue, type QueueNode } from './linked-queue.ts';
+import { longestSleep } from './sleep-until.ts';
+
+export interface AcquireOptions {
+  /** How much of the limit this takes; a whole number, 1 when not given. */
+  weight?: number;
+  /** Whoever shares the limiter under another key (a job, a tenant, a lookup) takes turns with this one. */
+  key?: string;
+  signal?: AbortSignal;
+}
+
+interface Waiter<Grant> {
+  weight: number;
+  since: number;
+  resolve: (grant: Grant) => void;
+}
+
+const disarmed = new Error('Nobody waits for this timer any more.');
+
+/**
+ * Those who wait for a limiter. Keys take turns; inside one key first come, first served. Whoever's turn it is holds it
+ * until served: a heavy one is never overtaken, so nobody starves. One timer serves all.
+ */
+export class WaitingLine<Grant extends object> {
+  readonly #clock: Clock;
+  /** Grants the weight now, or says when to ask again (monotonic; Infinity: after the next `poke`). */
+  readonly #grant: (weight: number) => Grant | number;
+  /** In the order of turns: the first key is next. */
+  readonly #lanes = new Map<string, LinkedQueue<Waiter<Grant>>>();
+  #length = 0;
+  #waited = 0;
+  #timer: { due: number; abort: AbortController } | undefined;
+
+  constructor({ clock, grant }: { clock: Clock; grant: (weight: number) => Grant | number }) {
+    this.#clock = clock;
+    this.#grant = grant;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Milliseconds, summed over everyone who has waited and has been served or has gone. */
+  get waitedMs(): number {
+    return this.#waited;
+  }
+
+  /** Monotonic time of the next try to serve someone; minus Infinity when none is planned. */
+  get nextTurn(): number {
+    return this.#timer?.due ?? -Infinity;
+  }
+
+  async acquire({ weight = 1, key = '', signal }: AcquireOptions): Promise<Grant> {
+    signal?.throwIfAborted();
+    if (this.#length === 0) {
+      const grant = this.#grant(weight);
+      if (typeof grant !== 'number') return grant;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Grant>();
+    const waiter: Waiter<Grant> = { weight, since: this.#clock.now(), resolve };
+    const node = this.#join(key, waiter);
+    const leave = (): void => {
+      this.#leave(key, node);
+      reject(signal?.reason as Error);
+      // It may have been the heavy one that held up the others.
+      this.poke();
+    };
+    signal?.addEventListener('abort', leave, { once: true });
+    this.poke();
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener('abort', leave);
+    }
+  }
+
+  /** Serves whoever can be served now. To be called whenever the limiter may have room or knows more about when. */
+  poke(): void {
+    for (const [key, lane] of this.#lanes) {
+      const head = lane.first;
+      if (!head) continue;
+      const grant = this.#grant(head.value.weight);
+      if (typeof grant === 'number') return this.#arm(grant);
+      this.#leave(key, head);
+      // To the end: the key's next turn comes after everyone else's. A Map iterates over what is added meanwhile.
+      if (this.#lanes.delete(key)) this.#lanes.set(key, lane);
+      head.value.resolve(grant);
+    }
+  }
+
+  #join(key: string, waiter: Waiter<Grant>): QueueNode<Waiter<Grant>> {
+    let lane = this.#lanes.get(key);
+    if (!lane) this.#lanes.set(key, (lane = new LinkedQueue()));
+    this.#length += 1;
+    return lane.push(waiter);
+  }
+
+  #leave(key: string, node: QueueNode<Waiter<Grant>>): void {
+    const lane = this.#lanes.get(key);
+    lane?.remove(node);
+    if (lane?.length === 0) this.#lanes.delete(key);
+    this.#length -= 1;
+    this.#waited += this.#clock.now() - node.value.since;
+    if (this.#length === 0) this.#arm(Infinity);
+  }
+
+  /** Pokes at `due` at the latest. A timer that rings too early is left alone: the poke re-checks, as it must for Node's. */
+  #arm(due: number): void {
+    if (this.#length > 0 && (due === Infinity || (this.#timer && this.#timer.due <= due))) return;
+    this.#timer?.abort.abort(disarmed);
+    this.#timer = undefined;
+    if (this.#length === 0) return;
+    const timer = { due, abort: new AbortController() };
+    this.#timer = timer;
+    const wait = Math.min(Math.ceil(due - this.#clock.now()), longestSleep);
+    void this.#clock.sleep(wait, timer.abort.signal).then(
+      () => {
+        if (this.#timer !== timer) return;
+        this.#timer = undefined;
+        this.poke();
+      },
+      // Only `#arm` ends the sleep early.
+      () => undefined,
+    );
+  }
+}
