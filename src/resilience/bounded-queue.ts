@@ -69,19 +69,19 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     const size = this.#sizeOf(item);
     if (this.#producers.length === 0 && this.#hasRoomFor(size)) return this.#admit(item, size);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const node = this.#producers.push({ item, size, admit: resolve, refuse: reject });
+    // Removed as the producer is dealt with, not after the promise: an abort may come before its reactions run.
+    const settled = (): void => signal?.removeEventListener('abort', leave);
+    const admit = (): void => (settled(), resolve());
+    const refuse = (error: unknown): void => (settled(), reject(error as Error));
+    const node = this.#producers.push({ item, size, admit, refuse });
     const leave = (): void => {
       this.#producers.remove(node);
       reject(signal?.reason as Error);
-      // It may have been a big one that held up smaller ones behind it.
-      this.#refill();
+      // It may have held up smaller ones behind it; later, because the same abort may be about to take them too.
+      queueMicrotask(() => this.#refill());
     };
     signal?.addEventListener('abort', leave, { once: true });
-    try {
-      await promise;
-    } finally {
-      signal?.removeEventListener('abort', leave);
-    }
+    return promise;
   }
 
   /**

@@ -147,9 +147,9 @@ export class RollingWindow {
     for (const window of this.#windows) {
       const missing = window.used + weight - limitOf(window, { share, weight });
       if (missing <= 0) continue;
-      // What is granted and not sent cannot come back sooner than if it were sent now.
-      const due = Math.min(window.dueFor(missing), now + window.per, this.#share.nextStep);
-      soonest = Math.max(soonest, due);
+      const due = window.dueFor(missing);
+      // What is granted and not sent cannot rest sooner than if it were sent now.
+      soonest = Math.max(soonest, Math.min(due === Infinity ? now + window.per : due, this.#share.nextStep));
     }
     return soonest;
   }

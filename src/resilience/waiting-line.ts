@@ -13,7 +13,7 @@ export interface AcquireOptions {
 interface Waiter<Grant> {
   weight: number;
   since: number;
-  resolve: (grant: Grant) => void;
+  serve: (grant: Grant) => void;
 }
 
 const disarmed = new Error('Nobody waits for this timer any more.');
@@ -58,21 +58,21 @@ export class WaitingLine<Grant extends object> {
       if (typeof grant !== 'number') return grant;
     }
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
-    const waiter: Waiter<Grant> = { weight, since: this.#clock.now(), resolve };
-    const node = this.#join(key, waiter);
-    const leave = (): void => {
+    const serve = (grant: Grant): void => {
+      // Here and not after the promise: an abort may come before its reactions run.
+      signal?.removeEventListener('abort', abandon);
+      resolve(grant);
+    };
+    const node = this.#join(key, { weight, since: this.#clock.now(), serve });
+    const abandon = (): void => {
       this.#leave(key, node);
       reject(signal?.reason as Error);
-      // It may have been the heavy one that held up the others.
-      this.poke();
+      // It may have held up the others; later, because the same abort may be about to take them too.
+      queueMicrotask(() => this.poke());
     };
-    signal?.addEventListener('abort', leave, { once: true });
+    signal?.addEventListener('abort', abandon, { once: true });
     this.poke();
-    try {
-      return await promise;
-    } finally {
-      signal?.removeEventListener('abort', leave);
-    }
+    return promise;
   }
 
   /** Serves whoever can be served now. To be called whenever the limiter may have room or knows more about when. */
@@ -85,7 +85,7 @@ export class WaitingLine<Grant extends object> {
       this.#leave(key, head);
       // To the end: the key's next turn comes after everyone else's. A Map iterates over what is added meanwhile.
       if (this.#lanes.delete(key)) this.#lanes.set(key, lane);
-      head.value.resolve(grant);
+      head.value.serve(grant);
     }
   }
 
