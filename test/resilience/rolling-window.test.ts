@@ -54,7 +54,7 @@ test('a permit that was sent cannot be given back', async () => {
   assert.equal(drain(window), 0);
 });
 
-test('before any answer a permit rests for window, margin and the whole spread of the uplink', async () => {
+test('before any answer a permit rests for window, margin and the whole spread of the uplink', () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 5, uplinkSpread: 0.1, clock });
   drain(window);
@@ -238,7 +238,7 @@ test('a pause holds everyone, also those who wait already', async () => {
   assert.equal(clock.now(), 5000);
 });
 
-test('an idle window that is paused says until when', async () => {
+test('an idle window that is paused says until when', () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], clock });
   window.pauseUntil(250);

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { test } from 'node:test';
+import { BreakerOpenError, type BreakerState, CircuitBreaker } from '../../src/resilience/circuit-breaker.ts';
+import { NightfillError, UsageError } from '../../src/resilience/failure.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+const good = async (): Promise<string> => Promise.resolve('good');
+const bad = async (): Promise<never> => Promise.reject(new Error('bad'));
+const missing = async (): Promise<never> =>
+  Promise.reject(new NightfillError({ code: 'HTTP_404', class: 'data', message: 'There is no such record.' }));
+
+async function fail(breaker: CircuitBreaker, times: number, task = bad): Promise<void> {
+  for (let count = 0; count < times; count += 1) await assert.rejects(breaker.execute(task));
+}
+
+function breakerWith(options: Partial<ConstructorParameters<typeof CircuitBreaker>[0]> = {}): {
+  breaker: CircuitBreaker;
+  clock: FakeClock;
+  changes: [BreakerState, BreakerState][];
+} {
+  const clock = new FakeClock();
+  const changes: [BreakerState, BreakerState][] = [];
+  const onStateChange = (from: BreakerState, to: BreakerState): void => void changes.push([from, to]);
+  const defaults = { failures: 3, openFor: 1000, successes: 2, onStateChange, clock };
+  return { breaker: new CircuitBreaker({ ...defaults, ...options }), clock, changes };
+}
+
+test('failures in a row open the breaker, which then lets nothing through', async () => {
+  const { breaker, clock } = breakerWith();
+  await clock.advance(50);
+  await fail(breaker, 3);
+  assert.equal(breaker.state, 'open');
+  let called = false;
+  const call = breaker.execute(async () => Promise.resolve((called = true)));
+  await assert.rejects(call, { name: 'BreakerOpenError', code: 'BREAKER_OPEN', retryAt: 1050 });
+  assert.equal(called, false);
+});
+
+test('a good call between failures starts the count anew', async () => {
+  const { breaker } = breakerWith();
+  await fail(breaker, 2);
+  await breaker.execute(good);
+  await fail(breaker, 2);
+  assert.equal(breaker.state, 'closed');
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
+});
+
+test('an answer that time does not mend never opens it, and ends a row of failures', async () => {
+  const { breaker } = breakerWith();
+  await fail(breaker, 2);
+  await fail(breaker, 10, missing);
+  await fail(breaker, 2);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('what counts can be decided by the caller', async () => {
+  const { breaker } = breakerWith({ countIf: (error) => (error as NightfillError).code === 'HTTP_404' });
+  await fail(breaker, 5, bad);
+  assert.equal(breaker.state, 'closed');
+  await fail(breaker, 3, missing);
+  assert.equal(breaker.state, 'open');
+});
+
+test('after its time the breaker lets trials through, and closes after enough good ones', async () => {
+  const { breaker, clock, changes } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(999);
+  await assert.rejects(breaker.execute(good), BreakerOpenError);
+  await clock.advance(1);
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'half-open');
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.opened, 1);
+  assert.deepEqual(changes, [
+    ['closed', 'open'],
+    ['open', 'half-open'],
+    ['half-open', 'closed'],
+  ]);
+});
+
+test('one bad trial opens it again for the whole time', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  await breaker.execute(good);
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
+  assert.equal(breaker.opened, 2);
+  await clock.advance(999);
+  await assert.rejects(breaker.execute(good), BreakerOpenError);
+});
+
+test('a trial that is answered with a lasting error is a good sign', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  await fail(breaker, 2, missing);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('half-open admits one trial at a time', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  const trial = breaker.execute(async () => clock.sleep(100));
+  await assert.rejects(breaker.execute(good), BreakerOpenError);
+  await clock.finish(trial);
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('a trial that was cancelled says nothing, and makes place for another', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  const abort = new AbortController();
+  const trial = breaker.execute(async () => clock.sleep(100, abort.signal));
+  abort.abort();
+  await assert.rejects(trial, { name: 'AbortError' });
+  assert.equal(breaker.state, 'half-open');
+  await breaker.execute(good);
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('a call begun before a change of state does not count after it', async () => {
+  const { breaker, clock } = breakerWith();
+  const late = assert.rejects(
+    breaker.execute(async () => {
+      await clock.sleep(1500);
+      throw new Error('late');
+    }),
+    { message: 'late' },
+  );
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  await breaker.execute(good);
+  await clock.advance(500);
+  await late;
+  assert.equal(breaker.state, 'half-open');
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('a rate of failures over a sampling window opens it too, once there were enough calls', async () => {
+  const { breaker, clock } = breakerWith({
+    failures: 100,
+    failureRate: 0.5,
+    samplingWindow: 1000,
+    minimumCalls: 4,
+  });
+  await fail(breaker, 1);
+  await breaker.execute(good);
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'closed');
+  await clock.advance(1000);
+  await fail(breaker, 3);
+  assert.equal(breaker.state, 'closed');
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
+});
+
+test('a rate without its window is a mistake', () => {
+  assert.throws(() => breakerWith({ failureRate: 0.5 }), UsageError);
+  assert.throws(() => breakerWith({ failureRate: 0, samplingWindow: 1, minimumCalls: 1 }), UsageError);
+});
+
+test('isolated by hand it lets nothing through until it is reset', async () => {
+  const { breaker, clock } = breakerWith();
+  breaker.isolate();
+  await clock.advance(1_000_000);
+  await assert.rejects(breaker.execute(good), { retryAt: Infinity });
+  assert.equal(breaker.opened, 0);
+  breaker.reset();
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('a reset forgets the failures counted so far', async () => {
+  const { breaker } = breakerWith();
+  await fail(breaker, 2);
+  breaker.reset();
+  await fail(breaker, 2);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('whoever waits is ready when the breaker may be tried, and leaves nothing behind', async () => {
+  const { breaker, clock } = breakerWith();
+  await breaker.whenReady();
+  await fail(breaker, 3);
+  const abort = new AbortController();
+  await clock.finish(breaker.whenReady({ signal: abort.signal }));
+  assert.equal(clock.now(), 1000);
+  assert.deepEqual(clock.pending, []);
+  assert.equal(getEventListeners(abort.signal, 'abort').length, 0);
+});
+
+test('a reset frees those who wait', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  const ready = breaker.whenReady();
+  await clock.settle();
+  breaker.reset();
+  await ready;
+  assert.deepEqual(clock.pending, []);
+});
+
+test('whoever cannot wait that long is told at once', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await assert.rejects(breaker.whenReady({ deadline: 999 }), { code: 'BREAKER_OPEN', retryAt: 1000 });
+  breaker.isolate();
+  await assert.rejects(breaker.whenReady({ deadline: 1e9 }), { retryAt: Infinity });
+  assert.deepEqual(clock.pending, []);
+});
+
+test('a trial that outlasts the deadline is not waited for any longer', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  const trial = breaker.execute(async () => clock.sleep(5000));
+  const waiting = assert.rejects(breaker.whenReady({ deadline: 2000 }), BreakerOpenError);
+  await clock.advance(1000);
+  await waiting;
+  await clock.finish(trial);
+});
+
+test('an abort ends the waiting at once with its reason', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  const abort = new AbortController();
+  const waiting = assert.rejects(breaker.whenReady({ signal: abort.signal }), { message: 'enough' });
+  await clock.settle();
+  abort.abort(new Error('enough'));
+  await waiting;
+  assert.deepEqual(clock.pending, []);
+});
+
+test('many calls that wait share the trials one by one, and none is turned away', async () => {
+  const { breaker, clock } = breakerWith();
+  await fail(breaker, 3);
+  let running = 0;
+  let most = 0;
+  const task = async (): Promise<number> => {
+    running += 1;
+    if (breaker.state === 'half-open') most = Math.max(most, running);
+    await clock.sleep(10);
+    running -= 1;
+    return clock.now();
+  };
+  const calls = Array.from({ length: 20 }, async () => breaker.execute(task, {}));
+  const ends = await clock.finish(Promise.all(calls));
+  assert.equal(most, 1);
+  assert.deepEqual(ends.toSorted((a, b) => a - b).slice(0, 3), [1010, 1020, 1030]);
+});
