@@ -1,0 +1,189 @@
+/** A JSON value as the sources deliver it; `JSON.rawJSON` objects carry numbers whose digits a float would change. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | { readonly rawJSON: string }
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+
+export const columnKinds = ['text', 'integer', 'numeric', 'float', 'boolean', 'json', 'array', 'other'] as const;
+export type ColumnKind = (typeof columnKinds)[number];
+
+/** What a column can hold, as far as Postgres would otherwise change a value without a word. */
+export interface ColumnShape {
+  kind: ColumnKind;
+  /** Characters a `char(n)` or `varchar(n)` holds. */
+  length?: number;
+  /** Of `numeric(p,s)`: digits in all, and digits after the point (negative: zeros before it, PostgreSQL 15). */
+  precision?: number;
+  scale?: number;
+  /** Of an array's elements; Postgres gives every dimension the same type. */
+  element?: ColumnShape;
+}
+
+export interface ValueProblem {
+  code: string;
+  message: string;
+}
+
+/** Carries a problem out of nested arrays; never leaves this file. */
+class Unholdable extends Error {
+  readonly problem: ValueProblem;
+  constructor(code: string, message: string) {
+    super(message);
+    this.problem = { code, message };
+  }
+}
+
+/** The text form of a JSON value for a column of the type, or why the column cannot hold it. */
+export function columnText(
+  value: JsonValue,
+  column: { name: string; formatted: string; shape: ColumnShape },
+): { text: string | null } | { problem: ValueProblem } {
+  if (value === null) return { text: null };
+  try {
+    return { text: textFor(value, column.shape) };
+  } catch (error) {
+    if (!(error instanceof Unholdable)) throw error;
+    const { code, message } = error.problem;
+    return { problem: { code, message: `column ${column.name} (${column.formatted}) ${message}` } };
+  }
+}
+
+function textFor(value: JsonValue, shape: ColumnShape): string {
+  if (shape.kind === 'json') return jsonText(value);
+  if (typeof value === 'string') return stringText(value, shape);
+  if (typeof value === 'boolean') return String(value);
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new Unholdable('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
+    return numberText(String(value), shape);
+  }
+  if (JSON.isRawJSON(value)) return numberText(value.rawJSON, shape);
+  if (shape.kind === 'text') return withinLength(jsonText(value), shape);
+  if (Array.isArray(value) && shape.element) return arrayLiteral(value, shape.element);
+  throw new Unholdable(
+    'VALUE_WRONG_TYPE',
+    `holds one value, and a JSON ${Array.isArray(value) ? 'array' : 'object'} came: map one of its parts, or declare the column jsonb`,
+  );
+}
+
+function stringText(text: string, shape: ColumnShape): string {
+  requireStorable(text);
+  if (shape.kind === 'numeric') requireDigitsKept(text, shape);
+  return withinLength(text, shape);
+}
+
+function numberText(text: string, shape: ColumnShape): string {
+  if (shape.kind === 'integer') return integerText(text);
+  if (shape.kind === 'numeric') requireDigitsKept(text, shape);
+  return withinLength(text, shape);
+}
+
+/** Postgres stores neither; the driver would turn a lone surrogate into U+FFFD without a word. */
+function requireStorable(text: string): void {
+  if (text.includes('\0')) throw hasNul();
+  if (!text.isWellFormed()) throw notUnicode();
+}
+
+const hasNul = (): Unholdable =>
+  new Unholdable('VALUE_HAS_NUL', 'was given a NUL character, which Postgres cannot store: remove it at the source');
+const notUnicode = (): Unholdable =>
+  new Unholdable('VALUE_NOT_UNICODE', 'was given half of a surrogate pair, which is not text: mend it at the source');
+
+/** Counts code points, as Postgres does. Trailing blanks count too, although Postgres would cut them off. */
+function withinLength(text: string, { length }: ColumnShape): string {
+  // UTF-16 units are never fewer than code points, so the costly count runs only when it could decide.
+  if (length !== undefined && text.length > length && Array.from(text).length > length) {
+    throw new Unholdable(
+      'VALUE_TOO_LONG',
+      `holds ${length} characters, and ${Array.from(text).length} came: ${shown(text)}`,
+    );
+  }
+  return text;
+}
+
+interface Decimal {
+  negative: boolean;
+  /** Significant digits, without leading or trailing zeros; empty for zero. */
+  digits: string;
+  /** Where the point stands, counted from the first digit: 12.5 is digits 125, point 2. */
+  point: number;
+}
+
+const decimal = /^\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\s*$/;
+
+function parseDecimal(text: string): Decimal | undefined {
+  // PostgreSQL 16 and later take underscores between digits.
+  const match = decimal.exec(text.includes('_') ? text.replaceAll('_', '') : text);
+  if (!match) return undefined;
+  const [, sign, whole = '', fraction = '', exponent = '0'] = match;
+  const all = whole + fraction;
+  let first = 0;
+  while (first < all.length && all[first] === '0') first++;
+  let last = all.length;
+  while (last > first && all[last - 1] === '0') last--;
+  return { negative: sign === '-', digits: all.slice(first, last), point: whole.length - first + Number(exponent) };
+}
+
+/** Postgres would round money to the scale silently; what is no decimal number is left to Postgres to refuse. */
+function requireDigitsKept(text: string, { precision, scale }: ColumnShape): void {
+  if (precision === undefined || scale === undefined) return;
+  const number = parseDecimal(text);
+  if (!number || number.digits === '') return;
+  if (number.digits.length - number.point > scale) {
+    const keeps = scale < 0 ? `whole multiples of 1e${-scale}` : `${scale} digits after the point`;
+    throw new Unholdable('VALUE_LOSES_DIGITS', `keeps ${keeps}, and ${shown(text)} would be rounded`);
+  }
+  if (number.point > precision - scale) {
+    const most = precision - scale;
+    throw new Unholdable('VALUE_OUT_OF_RANGE', `holds ${most} digits before the point, and ${shown(text)} came`);
+  }
+}
+
+/** The digits of a number that is whole however it is written (`5.0`, `1e3`); its range is for Postgres to judge. */
+function integerText(text: string): string {
+  const number = parseDecimal(text);
+  if (!number || number.digits.length > Math.max(number.point, 0)) {
+    throw new Unholdable('VALUE_NOT_INTEGER', `holds whole numbers, and ${shown(text)} came`);
+  }
+  if (number.digits === '') return '0';
+  // bigint has 19 digits: a longer one need not be written out (1e1000000).
+  if (number.point > 19) throw new Unholdable('VALUE_OUT_OF_RANGE', `holds 19 digits at most, and ${shown(text)} came`);
+  return (number.negative ? '-' : '') + number.digits.padEnd(number.point, '0');
+}
+
+// JSON.stringify writes these escapes for a NUL and for lone surrogates only; an even run of backslashes before one
+// belongs to the text itself.
+const unstorableEscape = /(?<!\\)(?:\\\\)*\\u(0000|d[89a-f][0-9a-f]{2})/;
+
+function jsonText(value: JsonValue): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value) as string | undefined;
+  } catch (cause) {
+    const why = cause instanceof RangeError ? 'nested too deeply' : 'not a JSON value';
+    throw new Unholdable('VALUE_NOT_JSON', `was given something ${why}`);
+  }
+  if (text === undefined) throw new Unholdable('VALUE_NOT_JSON', `was given a ${typeof value}, which JSON cannot hold`);
+  const found = text.includes('\\u') ? unstorableEscape.exec(text) : null;
+  if (found) throw found[1] === '0000' ? hasNul() : notUnicode();
+  return text;
+}
+
+/** `{1,NULL,"two \"words\""}`; quotes every string, so that `NULL`, blanks and commas in one are only text. */
+function arrayLiteral(values: readonly JsonValue[], element: ColumnShape): string {
+  const items = values.map((value) => {
+    if (value === null) return 'NULL';
+    // A further dimension has the same element type; where the elements are JSON an array is one of them.
+    if (Array.isArray(value) && element.kind !== 'json') return arrayLiteral(value, element);
+    return `"${textFor(value, element).replaceAll(/["\\]/g, '\\$&')}"`;
+  });
+  return `{${items.join(',')}}`;
+}
+
+/** A value for a message: quoted, and short enough for a line. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}

@@ -1,0 +1,237 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ClientBase, QueryResult } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { NightfillError } from '../resilience/failure.ts';
+import { encodeCopy } from './copy-encode.ts';
+import type { Row } from './copy-encode.ts';
+import { readBack } from './read-back.ts';
+import type { SumRequest, Total } from './read-back.ts';
+import { findInvalidValues, isOneRowsFault, isValuesFault, refusal } from './reject-rows.ts';
+import type { RejectedRow } from './reject-rows.ts';
+import type { TargetTable } from './target-table.ts';
+import { upsertStatements } from './upsert-statements.ts';
+import type { UpsertStatements } from './upsert-statements.ts';
+
+export type { Row } from './copy-encode.ts';
+export type { SumRequest, Total } from './read-back.ts';
+export type { RejectedRow } from './reject-rows.ts';
+
+export interface LoadResult {
+  inserted: number;
+  updated: number;
+  /** Already stood in the target exactly so, and were not written again. */
+  unchanged: number;
+  /** By row, one entry each. Rows loaded and rows rejected together are the rows given. */
+  rejected: RejectedRow[];
+  digest: string;
+  totals: Total[];
+}
+
+export interface LoadOptions {
+  sums: readonly SumRequest[];
+  signal?: AbortSignal;
+}
+
+interface Load {
+  client: ClientBase;
+  table: TargetTable;
+  rows: readonly Row[];
+  statements: UpsertStatements;
+  /** By ordinal: whatever happens to a row afterwards, it is rejected once. */
+  rejected: Map<number, RejectedRow>;
+  signal: AbortSignal | undefined;
+}
+
+interface Counts {
+  inserted: number;
+  updated: number;
+}
+
+/**
+ * Loads rows into the target by their key, and reads back what the target then holds. Works inside the caller's
+ * transaction, which must have begun and pin the output settings a digest depends on.
+ *
+ * A row that Postgres does not accept is rejected and the others are loaded; of rows with the same key the last one is.
+ * Throws what is not a row's fault (deadlock, lost connection, missing privilege): the transaction must then be rolled
+ * back. Aborting stops the COPY and whatever would follow, and throws the signal's reason.
+ */
+export async function copyUpsert(
+  client: ClientBase,
+  table: TargetTable,
+  rows: readonly Row[],
+  { sums, signal }: LoadOptions,
+): Promise<LoadResult> {
+  const load: Load = { client, table, rows, statements: upsertStatements(table), rejected: new Map(), signal };
+  rejectUnsendable(load);
+  await stage(load);
+  const { inserted, updated } = await upsertStaged(load);
+  signal?.throwIfAborted();
+  const staged = remaining(load).length;
+  const { digest, totals, missing } = await readBack(client, table, sums);
+  for (const row of missing) {
+    const message =
+      'the target does not hold the row under its key after the load: a trigger or a policy of the table kept it out, or changed its key';
+    load.rejected.set(row, { row, code: 'NOT_STORED', message });
+  }
+  const unchanged = Math.max(0, staged - missing.length - inserted - updated);
+  const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
+  return { inserted, updated, unchanged, rejected, digest, totals };
+}
+
+/** Ordinals of the rows not rejected so far. */
+function remaining({ rows, rejected }: Load): number[] {
+  return Array.from(rows.keys()).filter((ordinal) => !rejected.has(ordinal));
+}
+
+/** Rejects what COPY must not be given: no key, and texts that UTF-8 cannot carry. */
+function rejectUnsendable({ table, rows, rejected }: Load): void {
+  const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
+  const width = table.columns.length;
+  for (const [row, texts] of rows.entries()) {
+    if (texts.length !== width) throw new RangeError(`row ${row} has ${texts.length} values for ${width} columns`);
+    const absent = key.find((index) => texts[index] === null);
+    if (absent !== undefined) {
+      const column = table.columns[absent]?.name ?? '';
+      rejected.set(row, {
+        row,
+        column,
+        code: 'KEY_MISSING',
+        message: `key column ${column} is NULL: a row needs a key`,
+      });
+      continue;
+    }
+    const broken = texts.findIndex((text) => text !== null && !text.isWellFormed());
+    if (broken >= 0) {
+      const column = table.columns[broken]?.name ?? '';
+      const message = `column ${column} was given half of a surrogate pair, which is not text: mend it at the source`;
+      rejected.set(row, { row, column, code: 'VALUE_NOT_UNICODE', message });
+    }
+  }
+}
+
+/** Fills the staging table. Rows the database's encoding cannot hold are rejected one by one. */
+async function stage(load: Load): Promise<void> {
+  const { client, statements, rejected } = load;
+  load.signal?.throwIfAborted();
+  await client.query(`${statements.stage}; SAVEPOINT nightfill_copy`);
+  for (;;) {
+    const ordinals = remaining(load);
+    try {
+      await copy(load, ordinals);
+      return;
+    } catch (error) {
+      load.signal?.throwIfAborted();
+      const row = isOneRowsFault(error) ? ordinals[refusedLine(error) - 1] : undefined;
+      if (row === undefined || !isOneRowsFault(error)) throw error;
+      await client.query('ROLLBACK TO nightfill_copy');
+      rejected.set(row, refusal(row, error));
+    }
+  }
+}
+
+/** The line COPY complains about, from 1: `COPY nightfill_staging, line 3, column c1`. */
+function refusedLine({ where }: { where?: string | undefined }): number {
+  return Number(/^COPY \w+, line (\d+)/m.exec(where ?? '')?.[1]);
+}
+
+async function copy({ client, rows, statements, signal }: Load, ordinals: readonly number[]): Promise<void> {
+  const stream = client.query(copyFrom(statements.copy));
+  await pipeline(Readable.from(encodeCopy(rows, ordinals), { objectMode: true }), stream, signal ? { signal } : {});
+  if (stream.rowCount === ordinals.length) return;
+  const message = `COPY took ${stream.rowCount} of ${ordinals.length} rows sent: the chunk is not loaded`;
+  throw new NightfillError({ code: 'COPY_COUNT', class: 'system', message });
+}
+
+/** Upserts all staged rows at once, and looks for the rows at fault only when that fails. */
+async function upsertStaged(load: Load): Promise<Counts> {
+  const { client, statements } = load;
+  load.signal?.throwIfAborted();
+  try {
+    // One message, one round trip; pg then gives a result per statement.
+    const results: unknown = await client.query(`
+      SAVEPOINT nightfill_load; ${statements.dropDuplicates}; ${statements.upsert()}; RELEASE nightfill_load`);
+    const [, duplicates, counts] = results as [QueryResult, QueryResult<Duplicate>, QueryResult<Counts>];
+    rejectDuplicates(load, duplicates.rows);
+    return firstCounts(counts);
+  } catch (error) {
+    if (!isValuesFault(error)) throw error;
+    await client.query('ROLLBACK TO nightfill_load; RELEASE nightfill_load');
+  }
+  return upsertAcceptable(load);
+}
+
+interface Duplicate {
+  ordinal: number;
+  kept: number;
+}
+
+function rejectDuplicates({ rejected }: Load, duplicates: readonly Duplicate[]): void {
+  for (const { ordinal, kept } of duplicates) {
+    const message = `row ${kept} has the same load key and came later: the later one counts`;
+    rejected.set(ordinal, { row: ordinal, code: 'DUPLICATE_KEY', message });
+  }
+}
+
+function firstCounts({ rows: [counts] }: QueryResult<Counts>): Counts {
+  if (!counts) throw new Error('the upsert gives one row');
+  return counts;
+}
+
+/**
+ * Takes out rows with invalid keys, then duplicates, then rows with other invalid values, and loads the rest. In this
+ * order, because of rows with one key the last one counts, good or bad: an older one must not be loaded in its place.
+ */
+async function upsertAcceptable(load: Load): Promise<Counts> {
+  const { client, table, statements } = load;
+  const columns = table.columns.map((column, index) => ({ index, column }));
+  await rejectStaged(
+    load,
+    await findInvalidValues(
+      client,
+      columns.filter(({ column }) => table.key.includes(column.name)),
+    ),
+  );
+  const duplicates = await client.query<Duplicate>(statements.dropDuplicates);
+  rejectDuplicates(load, duplicates.rows);
+  await rejectStaged(
+    load,
+    await findInvalidValues(
+      client,
+      columns.filter(({ column }) => !table.key.includes(column.name)),
+    ),
+  );
+  await client.query(statements.indexOrdinals);
+  return upsertParts(load, remaining(load));
+}
+
+async function rejectStaged({ client, statements, rejected }: Load, found: readonly RejectedRow[]): Promise<void> {
+  if (found.length === 0) return;
+  for (const one of found) rejected.set(one.row, one);
+  await client.query(statements.dropOrdinals, [found.map(({ row }) => row)]);
+}
+
+/** Upserts the rows of these ordinals, halving them until each row at fault stands alone. */
+async function upsertParts(load: Load, ordinals: readonly number[]): Promise<Counts> {
+  const [first] = ordinals;
+  const last = ordinals.at(-1);
+  if (first === undefined || last === undefined) return { inserted: 0, updated: 0 };
+  load.signal?.throwIfAborted();
+  try {
+    const results: unknown = await load.client.query(`
+      SAVEPOINT nightfill_part; ${load.statements.upsert({ first, last })}; RELEASE nightfill_part`);
+    const [, counts] = results as [QueryResult, QueryResult<Counts>];
+    return firstCounts(counts);
+  } catch (error) {
+    if (!isOneRowsFault(error)) throw error;
+    await load.client.query('ROLLBACK TO nightfill_part; RELEASE nightfill_part');
+    if (first === last) {
+      await rejectStaged(load, [refusal(first, error)]);
+      return { inserted: 0, updated: 0 };
+    }
+  }
+  const middle = Math.ceil(ordinals.length / 2);
+  const one = await upsertParts(load, ordinals.slice(0, middle));
+  const other = await upsertParts(load, ordinals.slice(middle));
+  return { inserted: one.inserted + other.inserted, updated: one.updated + other.updated };
+}

@@ -1,0 +1,93 @@
+import pg from 'pg';
+import type { Queryable, TargetColumn } from './target-table.ts';
+import { STAGING } from './upsert-statements.ts';
+
+export interface RejectedRow {
+  /** Index in the rows given. */
+  row: number;
+  /** Absent when the row as a whole is refused. */
+  column?: string;
+  /** KEY_MISSING, DUPLICATE_KEY, NOT_STORED, VALUE_NOT_UNICODE, or PG_ and the SQLSTATE: PG_22P02. */
+  code: string;
+  message: string;
+}
+
+// SQLSTATE classes: cardinality, data exception, integrity constraint, (external) routine, WITH CHECK OPTION,
+// program limit (an index entry too large), and what a trigger raises.
+const rowClasses = ['21', '22', '23', '38', '39', '44', '54', 'P0'];
+
+/** Whether one row can be to blame, so that the others would load without it. Deadlocks and lost connections are not. */
+export function isOneRowsFault(error: unknown): error is pg.DatabaseError {
+  return error instanceof pg.DatabaseError && rowClasses.includes(error.code?.slice(0, 2) ?? '');
+}
+
+/** Whether a value may have been refused: names of tables or roles, for example, fail with class 42. */
+export function isValuesFault(error: unknown): error is pg.DatabaseError {
+  return isOneRowsFault(error) || (error instanceof pg.DatabaseError && error.code?.startsWith('42') === true);
+}
+
+/** The rejection of a row that Postgres refused as a whole. */
+export function refusal(row: number, error: pg.DatabaseError): RejectedRow {
+  const detail = error.detail ? ` (${error.detail})` : '';
+  const message = `Postgres refused the row: ${error.message}${detail}`;
+  return { row, ...(error.column && { column: error.column }), code: `PG_${error.code}`, message };
+}
+
+/** The staged rows with a value that its column's type does not accept, at most one rejection each. */
+export async function findInvalidValues(
+  client: Queryable,
+  columns: readonly { index: number; column: TargetColumn }[],
+): Promise<RejectedRow[]> {
+  const checked = columns.filter(({ column }) => column.shape.kind !== 'text' || column.shape.length !== undefined);
+  if (checked.length === 0) return [];
+  const inputErrors = await inputErrorFunction(client);
+  const found = new Map<number, RejectedRow>();
+  for (const { index, column } of checked) {
+    const invalid = await invalidValues(client, { index, type: column.formatted, inputErrors });
+    for (const { ordinal, message, code } of invalid) {
+      if (found.has(ordinal)) continue;
+      const sentence = `column ${column.name} (${column.formatted}) cannot hold the value: ${message}`;
+      found.set(ordinal, { row: ordinal, column: column.name, code: `PG_${code}`, message: sentence });
+    }
+  }
+  return [...found.values()];
+}
+
+async function invalidValues(
+  client: Queryable,
+  { index, type, inputErrors }: { index: number; type: string; inputErrors: string },
+): Promise<{ ordinal: number; message: string; code: string }[]> {
+  const literal = pg.escapeLiteral(type);
+  await client.query('SAVEPOINT nightfill_values');
+  try {
+    const { rows } = await client.query<{ ordinal: number; message: string; code: string }>(`
+      SELECT s.ordinal, e.message, e.sql_error_code AS code
+        FROM ${STAGING} s CROSS JOIN LATERAL ${inputErrors}(s.c${index}, ${literal}) e
+       WHERE s.c${index} IS NOT NULL AND e.message IS NOT NULL`);
+    await client.query('RELEASE nightfill_values');
+    return rows;
+  } catch (error) {
+    if (!isValuesFault(error)) throw error;
+    // The types of some extensions still raise an error where they should return one: their rows are found singly.
+    await client.query('ROLLBACK TO nightfill_values; RELEASE nightfill_values');
+    return [];
+  }
+}
+
+/** The name of a function of (value, type) that gives `message` and `sql_error_code`, NULL for a valid value. */
+async function inputErrorFunction(client: Queryable): Promise<string> {
+  const { rows } = await client.query<{ version: number }>(
+    "SELECT current_setting('server_version_num')::int4 AS version",
+  );
+  if ((rows[0]?.version ?? 0) >= 160_000) return 'pg_catalog.pg_input_error_info';
+  await client.query(`
+    CREATE OR REPLACE FUNCTION pg_temp.nightfill_input_error(value text, type text, OUT message text, OUT sql_error_code text)
+    LANGUAGE plpgsql AS $function$
+    BEGIN
+      EXECUTE format('SELECT CAST(%L AS %s)', value, type);
+    EXCEPTION WHEN OTHERS THEN
+      message := SQLERRM;
+      sql_error_code := SQLSTATE;
+    END $function$`);
+  return 'pg_temp.nightfill_input_error';
+}

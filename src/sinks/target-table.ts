@@ -1,0 +1,245 @@
+import pg from 'pg';
+import type { ClientBase } from 'pg';
+import { UsageError } from '../resilience/failure.ts';
+import type { ColumnShape } from './column-value.ts';
+import { describeTypes, readCatalog } from './target-catalog.ts';
+import type { Catalog, CatalogType } from './target-catalog.ts';
+
+export type Queryable = Pick<ClientBase, 'query'>;
+
+/** A table to load into, as the job file declares it. */
+export interface TargetDeclaration {
+  table: { schema: string; name: string };
+  key: readonly string[];
+  columns: readonly { name: string; type: string }[];
+  /** Whether a missing table (and schema) is created. */
+  create: boolean;
+}
+
+export interface TargetColumn {
+  name: string;
+  /** As declared, for example `decimal(18,2)`. */
+  type: string;
+  /** As Postgres names it, modifier included: `numeric(18,2)`. Qualified unless it belongs to pg_catalog. */
+  formatted: string;
+  /** The type to cast text to: without modifier, because an explicit cast to `varchar(3)` cuts silently. */
+  castType: string;
+  shape: ColumnShape;
+}
+
+export interface TargetTable {
+  schema: string;
+  name: string;
+  key: string[];
+  columns: TargetColumn[];
+  /** Partitioned tables cannot return system columns. */
+  partitioned: boolean;
+}
+
+export interface TargetProblem {
+  code: string;
+  message: string;
+  column?: string;
+}
+
+export interface Inspection {
+  /** Everything that keeps the job from loading, at once; empty when it can. */
+  problems: TargetProblem[];
+  exists: boolean;
+  /** The table as it is or as it would be created; absent when a declared type could not be resolved. */
+  table?: TargetTable;
+}
+
+/** A quoted name with its schema. */
+export function qualifiedName({ schema, name }: { schema: string; name: string }): string {
+  return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
+}
+
+/** Compares the declaration with the database and writes nothing. Call it inside a transaction: it uses savepoints. */
+export async function inspectTarget(client: Queryable, load: TargetDeclaration): Promise<Inspection> {
+  const problems: TargetProblem[] = [];
+  const types = await resolveTypes(client, load, problems);
+  const catalog = await readCatalog(client, load.table);
+  problems.push(...declarationProblems(load), ...databaseProblems(load, types, catalog));
+  const exists = catalog.relation !== undefined;
+  const columns = load.columns.flatMap(({ name, type }) => {
+    const resolved = types.get(name);
+    if (!resolved) return [];
+    const { formatted, castType, shape } = resolved;
+    return [{ name, type, formatted, castType, shape }];
+  });
+  if (columns.length < load.columns.length) return { problems, exists };
+  const table = { ...load.table, key: [...load.key], columns, partitioned: catalog.relation?.kind === 'p' };
+  return { problems, exists, table };
+}
+
+/**
+ * The target table, created when it is missing and may be. Call it inside a transaction.
+ * Throws a UsageError that names everything wrong at once.
+ */
+export async function prepareTarget(client: Queryable, load: TargetDeclaration): Promise<TargetTable> {
+  const { problems, exists, table } = await inspectTarget(client, load);
+  if (problems.length > 0 || !table) {
+    const list = problems.map(({ message }) => `\n- ${message}`).join('');
+    throw new UsageError(`${load.table.schema}.${load.table.name} cannot be loaded:${list}`, { code: 'TARGET_TABLE' });
+  }
+  if (!exists) await createTable(client, table);
+  return table;
+}
+
+async function createTable(client: Queryable, table: TargetTable): Promise<void> {
+  const columns = table.columns.map(({ name, formatted }) => `${pg.escapeIdentifier(name)} ${formatted}`);
+  const key = table.key.map((name) => pg.escapeIdentifier(name)).join(', ');
+  const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [table.schema]);
+  // Not IF NOT EXISTS alone: it asks for the privilege to create even when there is nothing to create.
+  if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);
+  await client.query(
+    `CREATE TABLE IF NOT EXISTS ${qualifiedName(table)} (${columns.join(', ')}, PRIMARY KEY (${key}))`,
+  );
+}
+
+function declarationProblems({ key, columns }: TargetDeclaration): TargetProblem[] {
+  const names = columns.map(({ name }) => name);
+  const twice = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+  const problems = [...twice].map((column) => problem('COLUMN_TWICE', 'is declared twice', column));
+  if (key.length === 0) problems.push({ code: 'KEY_EMPTY', message: 'the load key names no column' });
+  for (const column of key.filter((name) => !names.includes(name))) {
+    problems.push(problem('KEY_NOT_LOADED', 'is part of the key and is not among the columns', column));
+  }
+  return problems;
+}
+
+function problem(code: string, message: string, column: string): TargetProblem {
+  return { code, column, message: `column ${column} ${message}` };
+}
+
+function databaseProblems(load: TargetDeclaration, types: Map<string, CatalogType>, catalog: Catalog): TargetProblem[] {
+  const { schema, name } = load.table;
+  const { relation } = catalog;
+  const problems: TargetProblem[] = [];
+  if (!catalog.temporary) {
+    const message = 'the database role may not make temporary tables, which loading needs: GRANT TEMPORARY ON DATABASE';
+    problems.push({ code: 'NO_TEMPORARY', message });
+  }
+  if (catalog.schema && !catalog.schema.usage) {
+    problems.push({ code: 'NO_PRIVILEGE', message: `the database role may not use the schema ${schema}: GRANT USAGE` });
+  }
+  if (!relation) return [...problems, ...creationProblems(load, catalog)];
+  if (relation.kind !== 'r' && relation.kind !== 'p') {
+    const message = `${schema}.${name} is not a table (pg_class.relkind ${relation.kind}): name an ordinary or partitioned table`;
+    return [...problems, { code: 'NOT_A_TABLE', message }];
+  }
+  if (relation.rules) {
+    const message = `${schema}.${name} has rules on INSERT or UPDATE, with which Postgres allows no upsert: drop them`;
+    problems.push({ code: 'TABLE_HAS_RULES', message });
+  }
+  return [...problems, ...columnProblems(load, types, relation), ...keyProblems(load, relation)];
+}
+
+function creationProblems({ table, create }: TargetDeclaration, catalog: Catalog): TargetProblem[] {
+  const { schema, name } = table;
+  if (!create) {
+    const message = `the table ${schema}.${name} does not exist, and create is false: create it, or leave create out`;
+    return [{ code: 'TABLE_MISSING', message }];
+  }
+  if (catalog.schema?.create ?? catalog.createSchema) return [];
+  const message = catalog.schema
+    ? `the database role may not create ${schema}.${name}: GRANT CREATE ON SCHEMA, or create the table`
+    : `the schema ${schema} does not exist, and the database role may not create it: GRANT CREATE ON DATABASE, or create it`;
+  return [{ code: 'NO_PRIVILEGE', message }];
+}
+
+type Relation = NonNullable<Catalog['relation']>;
+
+function columnProblems(
+  { key, columns }: TargetDeclaration,
+  types: Map<string, CatalogType>,
+  relation: Relation,
+): TargetProblem[] {
+  const problems: TargetProblem[] = [];
+  for (const { name, type } of columns) {
+    const there = relation.columns.find((column) => column.name === name);
+    if (!there) {
+      problems.push(problem('COLUMN_MISSING', 'does not exist in the table', name));
+      continue;
+    }
+    const declared = types.get(name);
+    if (declared && (declared.oid !== there.typeOid || declared.modifier !== there.typeModifier)) {
+      problems.push(problem('TYPE_DIFFERS', `is ${there.formatted} in the table and ${type} in the job`, name));
+    }
+    if (there.refusesValues)
+      problems.push(problem('COLUMN_GENERATED', 'is generated by the table and takes no value', name));
+    const needed = { SELECT: there.select, INSERT: there.insert, UPDATE: there.update || key.includes(name) };
+    const missing = Object.entries(needed).flatMap(([privilege, granted]) => (granted ? [] : [privilege]));
+    if (missing.length > 0) {
+      problems.push(
+        problem('NO_PRIVILEGE', `needs the privilege ${missing.join(', ')}, which the database role lacks`, name),
+      );
+    }
+  }
+  const loaded = new Set(columns.map(({ name }) => name));
+  for (const { name } of relation.columns.filter((column) => column.mustBeGiven && !loaded.has(column.name))) {
+    problems.push(problem('COLUMN_NOT_FILLED', 'is NOT NULL, has no default, and the job does not load it', name));
+  }
+  return problems;
+}
+
+function keyProblems({ table, key }: TargetDeclaration, { uniqueKeys }: Relation): TargetProblem[] {
+  const wanted = new Set(key);
+  if (uniqueKeys.some((unique) => unique.length === wanted.size && unique.every((name) => wanted.has(name)))) return [];
+  const message =
+    `${table.schema}.${table.name} has no primary key or unique index on exactly (${key.join(', ')}) ` +
+    '(one that is partial, deferrable or on an expression does not serve): create one, or change the load key';
+  return [{ code: 'KEY_NOT_UNIQUE', message }];
+}
+
+const word = String.raw`(?:"(?:[^"\0]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`;
+// One type name with its modifier and nothing that could end a CAST: "Some Type", app.status, timestamp(3) with time zone[].
+const typeName = new RegExp(
+  String.raw`^\s*${word}(?:(?:\s*\.\s*|\s+)${word})*\s*(?:\([\p{L}\p{N}_,\s-]*\)(?:\s+${word})*)?\s*(?:\[\s*\d*\s*\]\s*)*$`,
+  'u',
+);
+
+/** The declared types by column, as Postgres understands them; what it does not understand becomes a problem. */
+async function resolveTypes(
+  client: Queryable,
+  { columns }: TargetDeclaration,
+  problems: TargetProblem[],
+): Promise<Map<string, CatalogType>> {
+  const wellFormed = columns.filter(({ name, type }) => {
+    if (typeName.test(type)) return true;
+    problems.push(problem('TYPE_UNKNOWN', `has the type "${type}", which is not the name of a type`, name));
+    return false;
+  });
+  return new Map(await resolveAll(client, wellFormed, problems));
+}
+
+/** Asks for all at once, and one by one when that fails, so that the message can name the column. */
+async function resolveAll(
+  client: Queryable,
+  columns: readonly { name: string; type: string }[],
+  problems: TargetProblem[],
+): Promise<[string, CatalogType][]> {
+  if (columns.length === 0) return [];
+  await client.query('SAVEPOINT nightfill_types');
+  try {
+    const types = await describeTypes(
+      client,
+      columns.map(({ type }) => type),
+    );
+    await client.query('RELEASE nightfill_types');
+    return columns.flatMap(({ name }, index) => (types[index] ? [[name, types[index]]] : []));
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) throw error;
+    await client.query('ROLLBACK TO nightfill_types; RELEASE nightfill_types');
+    const [only, ...others] = columns;
+    if (only && others.length === 0) {
+      const message = `has the type "${only.type}", which Postgres does not accept: ${error.message}`;
+      problems.push(problem('TYPE_UNKNOWN', message, only.name));
+      return [];
+    }
+  }
+  const found: [string, CatalogType][] = [];
+  for (const column of columns) found.push(...(await resolveAll(client, [column], problems)));
+  return found;
+}
