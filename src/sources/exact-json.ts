@@ -1,3 +1,5 @@
+import { NightfillError } from '../resilience/failure.ts';
+
 declare global {
   interface JSON {
     rawJSON(text: string): RawJson;
@@ -16,11 +18,24 @@ export type Json = null | boolean | number | string | RawJson | readonly Json[] 
 type Reviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown;
 const parse = JSON.parse as (text: string, reviver: Reviver) => Json;
 
-/** Parses JSON; a number that does not print back as it came becomes a `RawJson`. Throws SyntaxError. */
+/**
+ * Parses JSON; a number that does not print back as it came becomes a `RawJson`.
+ * Throws SyntaxError, and JSON_TOO_DEEP for thousands of levels of nesting: V8 visits the values recursively.
+ */
 export function parseExactJson(text: string): Json {
-  return parse(text, (_key, value, { source }) =>
-    typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,
-  );
+  try {
+    return parse(text, (_key, value, { source }) =>
+      typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,
+    );
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new NightfillError({
+      code: 'JSON_TOO_DEEP',
+      class: 'data',
+      message: 'the JSON is nested deeper than can be read; no business record is',
+      cause: error,
+    });
+  }
 }
 
 export function isExactNumber(value: unknown): value is number | RawJson {

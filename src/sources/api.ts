@@ -1,0 +1,436 @@
+import type { Pool } from 'undici';
+import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
+import { type Clock, systemClock } from '../resilience/clock.ts';
+import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { retry, RetryAbandonedError } from '../resilience/retry.ts';
+import { type Permit, RollingWindow } from '../resilience/rolling-window.ts';
+import { sleepUntil } from '../resilience/sleep-until.ts';
+import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
+import type { ApiOptions } from './api-options.ts';
+import { type ApiStatistics, Tally } from './api-statistics.ts';
+import { createCredentials } from './auth.ts';
+import type { Credentials } from './credentials.ts';
+import { acceptedEncodings } from './decode-body.ts';
+import { describeFailure, type RequestFacts } from './describe-failure.ts';
+import type { Json } from './exact-json.ts';
+import { type AnswerHeaders, exchange, ExchangeError, openPool, type WireAnswer } from './exchange.ts';
+import { isLostConnection } from './fault-code.ts';
+import { assertPlainPath, isOwnOrigin } from './origin.ts';
+import { readAnswer } from './read-answer.ts';
+import { RequestError } from './request-error.ts';
+import { Slots } from './slots.ts';
+import { TokenServer } from './token-server.ts';
+
+export { RequestError } from './request-error.ts';
+export type { ApiStatistics } from './api-statistics.ts';
+
+export interface ApiRequest {
+  /** GET by default. */
+  method?: 'GET' | 'POST';
+  /** Absolute within the API's origin, or relative to its `baseUrl`. */
+  url: string;
+  headers?: Record<string, string>;
+  body?: string;
+  /** Asking twice does no harm: by default true for GET. A POST that only reads (a search, a query) should say so. */
+  repeatable?: boolean;
+  signal?: AbortSignal;
+  /** Monotonic milliseconds; bounds every wait and attempt. */
+  deadline?: number;
+}
+
+export interface ApiAnswer {
+  url: string;
+  status: number;
+  headers: AnswerHeaders;
+  body: Json;
+  attempts: number;
+  /** Of the body, as it came over the wire. */
+  bytes: number;
+}
+
+/** One attempt failed, and another follows after `delay` milliseconds. */
+export interface RetryInfo {
+  api: string;
+  path: string;
+  attempt: number;
+  code: string;
+  httpStatus?: number;
+  delay: number;
+}
+
+/** What belongs to one request, however often it is sent. */
+interface Call {
+  request: ApiRequest;
+  method: 'GET' | 'POST';
+  url: URL;
+  repeatable: boolean;
+  signal: AbortSignal | undefined;
+  /** The token was renewed after a 401; a second one is final. */
+  renewed: boolean;
+  /** A dead keep-alive connection was already made good for. */
+  repeated: boolean;
+}
+
+/** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
+export class Api implements AsyncDisposable {
+  readonly name: string;
+  readonly #options: ApiOptions;
+  readonly #clock: Clock;
+  readonly #onRetry: ((info: RetryInfo) => void) | undefined;
+  readonly #base: URL;
+  readonly #headers: Record<string, string>;
+  readonly #pool: Pool;
+  readonly #slots: Slots;
+  readonly #window: RollingWindow | undefined;
+  readonly #breaker: CircuitBreaker;
+  readonly #tokenServer: TokenServer;
+  readonly #credentials: Credentials;
+  readonly #tally = new Tally();
+  /** Monotonic: the server asked everybody to wait until then. */
+  #pausedUntil = -Infinity;
+  #closed = false;
+
+  constructor(
+    options: ApiOptions,
+    { clock = systemClock, onRetry }: { clock?: Clock; onRetry?: (info: RetryInfo) => void } = {},
+  ) {
+    this.name = options.name;
+    this.#options = options;
+    this.#clock = clock;
+    this.#onRetry = onRetry;
+    this.#base = baseOf(options);
+    this.#headers = {
+      accept: 'application/json',
+      'accept-encoding': acceptedEncodings,
+      'user-agent': 'nightfill',
+      ...lowerCased(options.headers),
+    };
+    this.#tokenServer = new TokenServer({ api: options.name, timeout: options.timeout, clock });
+    this.#credentials = createCredentials(options.auth, {
+      api: options.name,
+      sendForm: async (url, form) => this.#tokenServer.sendForm(url, form),
+      now: () => clock.now(),
+    });
+    this.#pool = openPool(this.#base.origin, {
+      connections: options.connections,
+      connectTimeout: Math.min(10_000, options.timeout),
+    });
+    this.#slots = new Slots(options.limits.concurrency);
+    if (options.limits.rates.length > 0) this.#window = new RollingWindow({ rates: options.limits.rates, clock });
+    this.#breaker = new CircuitBreaker({
+      ...options.breaker,
+      clock,
+      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+    });
+  }
+
+  /** Scheme, host and port: the one place its credentials go to. */
+  get origin(): string {
+    return this.#base.origin;
+  }
+
+  /** The address of a path below `baseUrl`; `query` values are encoded here. Throws PATH_NOT_ALLOWED. */
+  resolveUrl(path: string, query: Record<string, string>): string {
+    const [plain = '', own] = path.split('?', 2);
+    assertPlainPath(plain);
+    const asked = [...(own ? [own] : []), ...encodedQuery(query)].join('&');
+    return `${this.#options.baseUrl}${plain.startsWith('/') ? '' : '/'}${plain}${asked === '' ? '' : `?${asked}`}`;
+  }
+
+  /** The JSON answer. Throws RequestError, or the signal's own reason when the caller aborted. */
+  async request(request: ApiRequest): Promise<ApiAnswer> {
+    if (this.#closed)
+      throw new NightfillError({
+        code: 'API_CLOSED',
+        class: 'system',
+        message: `API "${this.name}" was asked after it was closed`,
+      });
+    const method = request.method ?? 'GET';
+    const url = this.#ownUrl(request.url);
+    const run = async (signal: AbortSignal | undefined): Promise<ApiAnswer> =>
+      this.#withRetries({
+        request,
+        method,
+        url,
+        repeatable: request.repeatable ?? method === 'GET',
+        signal,
+        renewed: false,
+        repeated: false,
+      });
+    const { deadline, signal } = request;
+    if (deadline === undefined || deadline === Infinity) return run(signal);
+    try {
+      return await withDeadline(deadline, run, { clock: this.#clock, ...(signal ? { signal } : {}) });
+    } catch (error) {
+      const attempts = error instanceof DeadlineError && error.cause instanceof RequestError ? error.cause.attempts : 0;
+      throw signal?.aborted ? error : describeFailure(error, this.#facts({ method, url, repeatable: false }, attempts));
+    }
+  }
+
+  /*
+   * The order of the layers, from the outside in, and why:
+   *   retry     outermost, so that every attempt passes all the others anew and a waiting attempt holds nothing.
+   *   breaker   first a wait for it to be ready: an open one must not fill the slots with requests that cannot be sent.
+   *   slot      before the permit: a permit that then waited for a slot would be spent long after it was granted, and the
+   *             window would be left half empty.
+   *   token     inside the slot, so that a queue of thousands does not leave with a token from before the wait.
+   *   permit    last of the waits; it is stamped when the request is written to its socket, and given back when it never is.
+   *   breaker   `execute` around the exchange alone, so that no wait of ours counts for or against the server. It may have
+   *             opened meanwhile: then back to the wait, without an attempt spent.
+   *   timeout   innermost: an attempt's time begins when nothing of ours holds it up any more, and ends with the last byte.
+   */
+  async #withRetries(call: Call): Promise<ApiAnswer> {
+    const { deadline } = call.request;
+    try {
+      return await retry(async (attempt) => this.#attempt(call, attempt), {
+        ...this.#options.retry,
+        retryIf: (error) => error instanceof RequestError && error.retryable,
+        retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
+        onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt, error, delay }),
+        deadline,
+        clock: this.#clock,
+        signal: call.signal,
+      });
+    } catch (error) {
+      // The cause says what happened and when to come back.
+      throw error instanceof RetryAbandonedError ? error.cause : error;
+    }
+  }
+
+  async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
+    const facts = this.#facts(call, attempt);
+    const { signal } = call;
+    for (;;) {
+      try {
+        await this.#breaker.whenReady(waitOptions(call));
+      } catch (error) {
+        throw describeFailure(error, facts);
+      }
+      try {
+        return await this.#slots.run(async () => this.#send(call, facts), signal);
+      } catch (error) {
+        if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
+        throw describeFailure(error, facts);
+      }
+    }
+  }
+
+  /** Within a slot: token, permit, breaker, timeout, exchange. */
+  async #send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
+    const authorization = await this.#credentials.headers(call.signal);
+    const permit = await this.#permit(call, facts);
+    try {
+      return await this.#breaker.execute(async () => {
+        try {
+          const wire = await withTimeout(
+            this.#options.timeout,
+            async (signal) => this.#exchange(call, { authorization, permit, signal }),
+            { clock: this.#clock, ...(call.signal ? { signal: call.signal } : {}) },
+          );
+          return await this.#read(wire, { call, facts, authorization });
+        } catch (error) {
+          throw this.#noteFailure(error, { call, facts });
+        }
+      });
+    } finally {
+      permit?.release();
+    }
+  }
+
+  async #permit(call: Call, facts: RequestFacts): Promise<Permit | undefined> {
+    const now = this.#clock.now();
+    const patience = Math.min(now + this.#options.retry.maxElapsed, call.request.deadline ?? Infinity);
+    if (this.#pausedUntil > patience) throw this.#pausedTooLong(facts, this.#pausedUntil - now);
+    if (this.#window) return this.#window.acquire(call.signal ? { signal: call.signal } : {});
+    await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal: call.signal });
+    return undefined;
+  }
+
+  async #exchange(
+    call: Call,
+    {
+      authorization,
+      permit,
+      signal,
+    }: { authorization: Record<string, string>; permit: Permit | undefined; signal: AbortSignal },
+  ): Promise<WireAnswer> {
+    let writtenAt = 0;
+    const wire = await exchange(
+      this.#pool,
+      {
+        method: call.method,
+        path: call.url.pathname + call.url.search,
+        headers: {
+          ...this.#headers,
+          ...(call.request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(call.request.headers ? lowerCased(call.request.headers) : {}),
+          ...authorization,
+        },
+        body: call.request.body,
+      },
+      {
+        signal,
+        maxBytes: this.#options.maxResponseBytes,
+        onWritten: () => {
+          permit?.sent();
+          writtenAt = this.#clock.now();
+          this.#tally.written(writtenAt);
+        },
+        onAnswered: () => permit?.answered(),
+      },
+    );
+    this.#tally.answered(wire.status, this.#clock.now() - writtenAt);
+    return wire;
+  }
+
+  async #read(
+    wire: WireAnswer,
+    { call, facts, authorization }: { call: Call; facts: RequestFacts; authorization: Record<string, string> },
+  ): Promise<ApiAnswer> {
+    const body = await readAnswer(wire, {
+      facts,
+      rules: this.#options.responses,
+      maxBytes: this.#options.maxResponseBytes,
+      onMeaning: ({ action }) => {
+        if (action !== 'unauthorized' || call.renewed || !this.#credentials.refused(authorization)) return;
+        call.renewed = true;
+        throw new RepeatAtOnce();
+      },
+    });
+    return {
+      url: call.url.href,
+      status: wire.status,
+      headers: wire.headers,
+      body,
+      attempts: facts.attempt,
+      bytes: wire.body.length,
+    };
+  }
+
+  /** The failure as the breaker, the retry and the caller will see it. */
+  #noteFailure(error: unknown, { call, facts }: { call: Call; facts: RequestFacts }): unknown {
+    if (error instanceof TimeoutError) this.#tally.timeouts += 1;
+    if (call.repeatable && !call.repeated && diedIdle(error)) {
+      call.repeated = true;
+      return new RepeatAtOnce();
+    }
+    const failure = describeFailure(error, facts);
+    if (failure instanceof RequestError && failure.code === 'RATE_LIMITED') this.#slowDown(failure.wait);
+    return failure;
+  }
+
+  #slowDown(wait: number | undefined): void {
+    this.#tally.rateLimited += 1;
+    if (wait) {
+      this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + wait);
+      this.#window?.pauseUntil(this.#pausedUntil);
+    } else {
+      this.#window?.slowDown();
+    }
+  }
+
+  #pausedTooLong(facts: RequestFacts, wait: number): RequestError {
+    const retryAt = this.#clock.wallNow() + wait;
+    return new RequestError({
+      api: this.name,
+      attempts: facts.attempt - 1,
+      code: 'RATE_LIMITED',
+      class: 'transient',
+      message: `API "${this.name}" asked everybody to wait until ${new Date(retryAt).toISOString()}, which is longer than this request may wait`,
+      retryAt,
+    });
+  }
+
+  #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
+    this.#tally.retries += 1;
+    if (!this.#onRetry || !(error instanceof RequestError)) return;
+    const { code, httpStatus } = error;
+    this.#onRetry({
+      api: this.name,
+      path: call.url.pathname,
+      attempt,
+      code,
+      delay,
+      ...(httpStatus === undefined ? {} : { httpStatus }),
+    });
+  }
+
+  #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
+    const redact = (text: string): string => this.#credentials.redact(text);
+    return { api: this.name, method, url, attempt, repeatable, redact, clock: this.#clock };
+  }
+
+  #ownUrl(text: string): URL {
+    const absolute = /^(?:[a-z][a-z0-9+.-]*:|[/\\]{2})/i.test(text);
+    const href = absolute ? text : `${this.#options.baseUrl}${text.startsWith('/') ? '' : '/'}${text}`;
+    const url = URL.canParse(href) ? new URL(href) : undefined;
+    if (url && isOwnOrigin(url, this.#base.origin)) return url;
+    throw new NightfillError({
+      code: 'FOREIGN_ORIGIN',
+      class: 'config',
+      message: `API "${this.name}" asks ${this.#base.origin} only, not ${url?.origin ?? 'an address that is no URL'}: its credentials stay there`,
+    });
+  }
+
+  /** What has happened so far; a copy. */
+  statistics(): ApiStatistics {
+    const tally = this.#tally;
+    return {
+      name: this.name,
+      requests: tally.requests,
+      retries: tally.retries,
+      timeouts: tally.timeouts,
+      statuses: { ...tally.statuses },
+      rateLimited: tally.rateLimited,
+      waitedMs: Math.round(this.#window?.waitedMs ?? 0),
+      latencyMs: tally.latencyMs(),
+      rates: this.#window?.peaks() ?? [],
+      concurrency: { limit: this.#slots.limit, peak: this.#slots.peak },
+      breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
+      inFlight: this.#slots.inUse,
+      currentRate: tally.currentRate(this.#clock.now()),
+    };
+  }
+
+  /** Lets what runs end, then closes the sockets. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#slots.onIdle();
+    await Promise.all([this.#pool.close(), this.#tokenServer.close()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Not an attempt: the same request once more, through all the limits. */
+class RepeatAtOnce extends Error {}
+
+/** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
+function diedIdle(error: unknown): boolean {
+  return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
+}
+
+function waitOptions({ request: { deadline }, signal }: Call): { deadline?: number; signal?: AbortSignal } {
+  return { ...(deadline === undefined ? {} : { deadline }), ...(signal ? { signal } : {}) };
+}
+
+function lowerCased(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function encodedQuery(query: Record<string, string>): string[] {
+  return Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+}
+
+function baseOf({ name, baseUrl }: ApiOptions): URL {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && isOwnOrigin(url, url.origin) && url.search === '' && url.hash === '')
+    return url;
+  throw new UsageError(
+    `the baseUrl of API "${name}" must be an http or https address without user name, query and fragment; credentials belong under auth`,
+    { code: 'BASE_URL' },
+  );
+}

@@ -1,0 +1,49 @@
+import type { FaultCode } from './responses.ts';
+
+const byCode: Record<string, FaultCode | undefined> = {
+  ECONNREFUSED: 'CONNECTION_REFUSED',
+  ECONNRESET: 'CONNECTION_RESET',
+  ECONNABORTED: 'CONNECTION_RESET',
+  EPIPE: 'CONNECTION_RESET',
+  UND_ERR_SOCKET: 'CONNECTION_RESET',
+  ETIMEDOUT: 'CONNECT_TIMEOUT',
+  UND_ERR_CONNECT_TIMEOUT: 'CONNECT_TIMEOUT',
+  EHOSTUNREACH: 'HOST_UNREACHABLE',
+  ENETUNREACH: 'HOST_UNREACHABLE',
+  EADDRNOTAVAIL: 'HOST_UNREACHABLE',
+  EHOSTDOWN: 'HOST_UNREACHABLE',
+  ENETDOWN: 'HOST_UNREACHABLE',
+  ENOTFOUND: 'DNS_NOT_FOUND',
+  EAI_AGAIN: 'DNS_UNAVAILABLE',
+  CERT_HAS_EXPIRED: 'TLS_CERTIFICATE_EXPIRED',
+  CERT_NOT_YET_VALID: 'TLS_CERTIFICATE_EXPIRED',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'TLS_HOSTNAME_MISMATCH',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'TLS_UNTRUSTED',
+  SELF_SIGNED_CERT_IN_CHAIN: 'TLS_UNTRUSTED',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'TLS_UNTRUSTED',
+  UNABLE_TO_GET_ISSUER_CERT: 'TLS_UNTRUSTED',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'TLS_UNTRUSTED',
+  CERT_UNTRUSTED: 'TLS_UNTRUSTED',
+  CERT_REVOKED: 'TLS_UNTRUSTED',
+  EPROTO: 'TLS_HANDSHAKE_FAILED',
+  UND_ERR_INVALID_ARG: 'REQUEST_INVALID',
+  UND_ERR_HEADERS_OVERFLOW: 'RESPONSE_HEADERS_TOO_LARGE',
+  HPE_HEADER_OVERFLOW: 'RESPONSE_HEADERS_TOO_LARGE',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'RESPONSE_TRUNCATED',
+};
+
+/** Our code for an error of undici, Node's sockets or OpenSSL; undefined for one that is no fault of the connection. */
+export function faultCode(error: unknown): FaultCode | undefined {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return (
+    byCode[code] ??
+    (code.startsWith('ERR_SSL_') ? 'TLS_HANDSHAKE_FAILED' : code.startsWith('HPE_') ? 'RESPONSE_NOT_HTTP' : undefined)
+  );
+}
+
+const lostConnections = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);
+
+/** The connection was there and went away. */
+export function isLostConnection(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && lostConnections.has(String(error.code));
+}

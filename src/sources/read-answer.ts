@@ -1,0 +1,77 @@
+import { isUtf8 } from 'node:buffer';
+import { NightfillError } from '../resilience/failure.ts';
+import type { ResponseRule } from './api-options.ts';
+import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
+import { BodyError, decodeBody } from './decode-body.ts';
+import { type Json, parseExactJson } from './exact-json.ts';
+import type { AnswerHeaders, WireAnswer } from './exchange.ts';
+import { excerpt } from './excerpt.ts';
+import { meaningOf, type Meaning } from './responses.ts';
+
+/** The answer's JSON, or the RequestError it means. `onMeaning` is told what it means in either case. */
+export async function readAnswer(
+  wire: WireAnswer,
+  {
+    facts,
+    rules,
+    maxBytes,
+    onMeaning,
+  }: { facts: RequestFacts; rules: readonly ResponseRule[]; maxBytes: number; onMeaning: (meaning: Meaning) => void },
+): Promise<Json> {
+  const bytes = await bodyOf(wire, maxBytes);
+  const text = textOf(bytes);
+  const meaning = meaningOf({ status: wire.status, text, rules });
+  onMeaning(meaning);
+  if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
+  if (!isUtf8(bytes)) throw new BodyError('malformed', 'it is not UTF-8');
+  return parseAnswer({ text, headers: wire.headers, status: wire.status }, facts);
+}
+
+/** An error's status says enough; that its page cannot be decompressed does not matter. */
+async function bodyOf(wire: WireAnswer, maxBytes: number): Promise<Buffer> {
+  try {
+    return await decodeBody(wire, maxBytes);
+  } catch (error) {
+    if (error instanceof BodyError && wire.status >= 400) return Buffer.alloc(0);
+    throw error;
+  }
+}
+
+/** A byte order mark is not JSON, and some servers send one. */
+function textOf(bytes: Buffer): string {
+  const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  return bytes.toString('utf8', marked ? 3 : 0);
+}
+
+function parseAnswer(
+  { text, headers, status }: { text: string; headers: AnswerHeaders; status: number },
+  facts: RequestFacts,
+): Json {
+  const fault = (
+    code: 'RESPONSE_EMPTY' | 'RESPONSE_NOT_JSON' | 'RESPONSE_MALFORMED' | 'RESPONSE_TOO_DEEP',
+    detail: string,
+    cause?: unknown,
+  ) => faultFailure(facts, { code, detail, cause, httpStatus: status });
+  const type = String(headers['content-type'] ?? '')
+    .split(';', 1)[0]!
+    .trim()
+    .toLowerCase();
+  const shown = `"${excerpt(facts.redact(text))}"`;
+  if (text.trim() === '')
+    throw fault('RESPONSE_EMPTY', `answered ${status} with an empty body where JSON was expected`);
+  if (/^\s*</.test(text))
+    throw fault('RESPONSE_NOT_JSON', `answered ${status} with a page of markup, ${shown}, where JSON was expected`);
+  if (!couldBeJson(type))
+    throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown}, where JSON was expected`);
+  try {
+    return parseExactJson(text);
+  } catch (error) {
+    if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
+    throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown}`, error);
+  }
+}
+
+/** Many servers send JSON as plain text, as bytes, or without saying what it is; what it says otherwise is believed. */
+function couldBeJson(type: string): boolean {
+  return type === '' || type === 'text/plain' || type === 'application/octet-stream' || /[/+]json$/.test(type);
+}

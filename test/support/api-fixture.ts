@@ -1,0 +1,50 @@
+import { Api } from '../../src/sources/api.ts';
+import type { ApiOptions } from '../../src/sources/api-options.ts';
+import { ScriptedServer, type Script } from './scripted-server.ts';
+
+type Changes = Partial<Omit<ApiOptions, 'retry' | 'breaker' | 'limits'>> & {
+  retry?: Partial<ApiOptions['retry']>;
+  breaker?: Partial<ApiOptions['breaker']>;
+  limits?: Partial<ApiOptions['limits']>;
+};
+
+/** Options of an API named `crm` with delays of a few milliseconds and no rate limit. */
+export function apiOptions(baseUrl: string, { retry, breaker, limits, ...rest }: Changes = {}): ApiOptions {
+  return {
+    name: 'crm',
+    type: 'rest',
+    baseUrl,
+    auth: { type: 'none' },
+    headers: {},
+    limits: { concurrency: 10, rates: [], ...limits },
+    connections: 10,
+    timeout: 5_000,
+    retry: {
+      attempts: 3,
+      backoff: 'constant',
+      baseDelay: 1,
+      maxDelay: 10,
+      jitter: false,
+      maxElapsed: 5_000,
+      ...retry,
+    },
+    breaker: { failures: 100, openFor: 100, successes: 1, ...breaker },
+    responses: [],
+    maxResponseBytes: 1024 * 1024,
+    ...rest,
+  };
+}
+
+/** A server with the script and an API that asks it, both closed together. */
+export async function startApi(script: Script, changes: Changes = {}) {
+  const server = await ScriptedServer.start(script);
+  const api = new Api(apiOptions(server.origin, changes));
+  return {
+    server,
+    api,
+    async [Symbol.asyncDispose]() {
+      await api.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+/** A request as it arrived. */
+export interface RecordedRequest {
+  method: string;
+  /** Path and query. */
+  url: string;
+  headers: IncomingMessage['headers'];
+  body: string;
+  /** Monotonic milliseconds, when its head was here. */
+  at: number;
+  /** Counts the server's sockets from 1. */
+  socket: number;
+}
+
+/** What the server does with one request: answers itself, or gives the JSON value or the parts of an answer. */
+export type Script = (
+  request: RecordedRequest,
+  raw: { response: ServerResponse; socket: Socket },
+) => ScriptedAnswer | undefined | void | Promise<ScriptedAnswer | undefined | void>;
+
+export interface ScriptedAnswer {
+  status?: number;
+  headers?: Record<string, string | string[]>;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  body?: string | Buffer;
+}
+
+/** An HTTP server on a real socket that answers by a script and keeps every request. */
+export class ScriptedServer implements AsyncDisposable {
+  readonly requests: RecordedRequest[] = [];
+  /** Sockets that were opened. */
+  sockets = 0;
+  /** The most requests that were being answered at once. */
+  peak = 0;
+  #running = 0;
+  readonly #server: Server;
+  readonly #numbers = new WeakMap<Socket, number>();
+  #script: Script;
+
+  private constructor(script: Script) {
+    this.#script = script;
+    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+      void this.#handle(request, response);
+    });
+    this.#server.on('connection', (socket: Socket) => {
+      this.sockets += 1;
+      this.#numbers.set(socket, this.sockets);
+    });
+  }
+
+  /** Listens on a free port of the loopback interface. */
+  static async start(script: Script): Promise<ScriptedServer> {
+    const server = new ScriptedServer(script);
+    await new Promise<void>((resolve) => {
+      server.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return server;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** What arrived, as `GET /path?query`. */
+  get log(): string[] {
+    return this.requests.map(({ method, url }) => `${method} ${url}`);
+  }
+
+  answerWith(script: Script): void {
+    this.#script = script;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => {
+      this.#server.close(resolve);
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const at = performance.now();
+    this.#running += 1;
+    this.peak = Math.max(this.peak, this.#running);
+    response.once('close', () => {
+      this.#running -= 1;
+    });
+    const recorded: RecordedRequest = {
+      method: request.method ?? '',
+      url: request.url ?? '',
+      headers: request.headers,
+      body: '',
+      at,
+      socket: this.#numbers.get(request.socket) ?? 0,
+    };
+    this.requests.push(recorded);
+    request.setEncoding('utf8');
+    try {
+      for await (const chunk of request) recorded.body += String(chunk);
+    } catch {
+      // The client went away before its body was here; there is nobody to answer.
+      return;
+    }
+    const answer = await this.#script(recorded, { response, socket: request.socket });
+    if (!answer) return;
+    const body = answer.body ?? JSON.stringify(answer.json);
+    const type = answer.body === undefined ? { 'content-type': 'application/json' } : {};
+    response.writeHead(answer.status ?? 200, { ...type, ...answer.headers }).end(body);
+  }
+}
