@@ -42,8 +42,13 @@ export class BreakerOpenError extends NightfillError {
 
 export interface WaitOptions {
   /** Monotonic milliseconds. */
-  deadline?: number;
-  signal?: AbortSignal;
+  deadline?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface ExecuteOptions extends WaitOptions {
+  /** Whether to wait for an open breaker rather than fail at once. */
+  wait?: boolean;
 }
 
 /**
@@ -95,14 +100,14 @@ export class CircuitBreaker {
   }
 
   /**
-   * The task's own result, or a BreakerOpenError without running it. With `waiting` the call waits until it may pass,
-   * and the BreakerOpenError comes only when that lies beyond the deadline.
+   * The task's own result, or a BreakerOpenError without running it. With `wait` the call waits until it may pass, and
+   * the BreakerOpenError comes only when that lies beyond the deadline. A task that fails after `signal` has aborted
+   * says nothing about the other side, and does not count.
    */
-  async execute<T>(task: () => Promise<T>, waiting?: WaitOptions): Promise<T> {
-    // Others may take the trial between the waking and the call.
-    while (waiting && this.#opensAt() > this.#clock.now()) await this.whenReady(waiting);
-    const passAt = this.#opensAt();
-    if (passAt > this.#clock.now()) throw new BreakerOpenError({ retryAt: this.#knownRetryAt() });
+  async execute<T>(task: () => Promise<T>, { wait = false, ...until }: ExecuteOptions = {}): Promise<T> {
+    // Again and again: others may take the trial between the waking and the call.
+    while (wait && this.#opensAt() > this.#clock.now()) await this.whenReady(until);
+    if (this.#opensAt() > this.#clock.now()) throw new BreakerOpenError({ retryAt: this.#knownRetryAt() });
     if (this.#state === 'open') this.#become('half-open');
     const isTrial = this.#state === 'half-open';
     this.#trial = isTrial;
@@ -112,7 +117,7 @@ export class CircuitBreaker {
       if (era === this.#era) this.#good();
       return value;
     } catch (error) {
-      if (era === this.#era) this.#judge(error, waiting?.signal);
+      if (era === this.#era) this.#judge(error, until.signal);
       throw error;
     } finally {
       if (isTrial && era === this.#era) {

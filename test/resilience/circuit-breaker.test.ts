@@ -126,6 +126,15 @@ test('a trial that was cancelled says nothing, and makes place for another', asy
   assert.equal(breaker.state, 'closed');
 });
 
+test('a call that failed because its caller aborted it, with whatever reason, does not count', async () => {
+  const { breaker, clock } = breakerWith({ failures: 1 });
+  const abort = new AbortController();
+  const call = breaker.execute(async () => clock.sleep(100, abort.signal), { signal: abort.signal });
+  abort.abort(new Error('the run has ended'));
+  await assert.rejects(call, { message: 'the run has ended' });
+  assert.equal(breaker.state, 'closed');
+});
+
 test('a call begun before a change of state does not count after it', async () => {
   const { breaker, clock } = breakerWith();
   const late = assert.rejects(
@@ -251,7 +260,7 @@ test('many calls that wait share the trials one by one, and none is turned away'
     running -= 1;
     return clock.now();
   };
-  const calls = Array.from({ length: 20 }, async () => breaker.execute(task, {}));
+  const calls = Array.from({ length: 20 }, async () => breaker.execute(task, { wait: true }));
   const ends = await clock.finish(Promise.all(calls));
   assert.equal(most, 1);
   assert.deepEqual(ends.toSorted((a, b) => a - b).slice(0, 3), [1010, 1020, 1030]);

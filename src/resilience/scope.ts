@@ -1,0 +1,111 @@
+import { UsageError } from './failure.ts';
+import { LinkedAbort } from './linked-abort.ts';
+
+export const scopeModes = ['failFast', 'collect'] as const;
+export type ScopeMode = (typeof scopeModes)[number];
+
+export interface ScopeOptions {
+  /** `failFast`: one failure aborts the others and is thrown by `join`. `collect`: failures are data, nobody is aborted. */
+  mode: ScopeMode;
+  /** The owner's own signal; when it aborts, so do the tasks. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A task owned by a scope. Whoever needs its value asks for it; whoever does not may drop this. */
+export interface Spawned<T> {
+  result(): Promise<T>;
+}
+
+/**
+ * The owner of tasks: when it has ended, they have ended.
+ *
+ *     await using scope = new Scope({ mode: 'failFast', signal });
+ *     scope.spawn(async (signal) => …);
+ *     await scope.join();
+ *
+ * Leaving the block without `join` (by an error, a return) aborts what still runs and awaits its real end; a failure
+ * that nobody has been told of is thrown then.
+ */
+export class Scope implements AsyncDisposable {
+  readonly #mode: ScopeMode;
+  readonly #linked: LinkedAbort;
+  /** In the order of spawning. Never reject. */
+  readonly #outcomes: Promise<PromiseSettledResult<unknown>>[] = [];
+  #failure: { error: unknown } | undefined;
+  #ended = false;
+
+  constructor({ mode, signal }: ScopeOptions) {
+    this.#mode = mode;
+    this.#linked = new LinkedAbort(signal);
+  }
+
+  /** Aborts when the owner is cancelled, `abort` is called, the block is left, or (in `failFast`) a task fails. */
+  get signal(): AbortSignal {
+    return this.#linked.signal;
+  }
+
+  /** Starts a task now. Throws the signal's reason when the scope is cancelled, a UsageError when it has ended. */
+  spawn<T>(task: (signal: AbortSignal) => Promise<T>): Spawned<T> {
+    if (this.#ended) throw new UsageError('The scope has ended; it can own no more tasks.', { code: 'SCOPE_ENDED' });
+    this.signal.throwIfAborted();
+    const outcome = this.#run(task);
+    this.#outcomes.push(outcome);
+    return { result: async () => valueOf(await outcome) };
+  }
+
+  /** Cancels all tasks; `join` still awaits their real end. */
+  abort(reason: unknown): void {
+    this.#linked.abort(reason);
+  }
+
+  /**
+   * Ends when all tasks have ended, those spawned meanwhile included. `collect`: every outcome, in the order of spawning.
+   * `failFast`: the same when all succeeded; otherwise throws the first failure. Either way the signal's reason is thrown
+   * when the scope was cancelled.
+   */
+  async join(): Promise<PromiseSettledResult<unknown>[]> {
+    const outcomes = await this.#end();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure.error;
+    this.signal.throwIfAborted();
+    return outcomes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) this.#linked.abort(left);
+    await this.#end();
+    this.#linked[Symbol.dispose]();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure.error;
+  }
+
+  async #run<T>(task: (signal: AbortSignal) => Promise<T>): Promise<PromiseSettledResult<T>> {
+    try {
+      return { status: 'fulfilled', value: await task(this.signal) };
+    } catch (reason) {
+      // What fails after the abort fails because of it; the cause is known already.
+      if (this.#mode === 'failFast' && !this.signal.aborted) {
+        this.#failure = { error: reason };
+        this.#linked.abort(reason);
+      }
+      return { status: 'rejected', reason };
+    }
+  }
+
+  async #end(): Promise<PromiseSettledResult<unknown>[]> {
+    const outcomes: PromiseSettledResult<unknown>[] = [];
+    // One by one, and the length read anew each time: a task may spawn others.
+    for (let index = 0; index < this.#outcomes.length; index += 1) outcomes.push(await this.#outcomes[index]!);
+    this.#ended = true;
+    return outcomes;
+  }
+}
+
+const left = new DOMException('The block that owned this task has been left.', 'AbortError');
+
+function valueOf<T>(outcome: PromiseSettledResult<T>): T {
+  if (outcome.status === 'fulfilled') return outcome.value;
+  throw outcome.reason;
+}

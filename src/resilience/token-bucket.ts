@@ -1,0 +1,85 @@
+import { checkedNumber } from './checked-number.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { UsageError } from './failure.ts';
+import { type AcquireOptions, WaitingLine } from './waiting-line.ts';
+
+export interface TokenBucketOptions {
+  /** Tokens per second. */
+  rate: number;
+  /** Tokens the full bucket holds: the longest burst. */
+  capacity: number;
+  clock?: Clock;
+}
+
+/** Proof that tokens were taken. They are spent: nothing gives them back. */
+export interface Tokens {
+  readonly weight: number;
+}
+
+/**
+ * Full at first, refilled continuously. Within any t seconds at most `capacity + rate * t` tokens are taken: so right
+ * after a burst an interval may hold nearly twice the rate. For "at most N in any interval" take a RollingWindow.
+ */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #capacity: number;
+  readonly #clock: Clock;
+  readonly #line: WaitingLine<Tokens>;
+  /** At `#filledAt`. */
+  #tokens: number;
+  #filledAt: number;
+
+  constructor({ rate, capacity, clock = systemClock }: TokenBucketOptions) {
+    if (!(rate > 0)) throw new UsageError(`"rate" must be above 0, not ${rate}.`, { code: 'NUMBER_OUT_OF_RANGE' });
+    this.#perMs = rate / 1000;
+    this.#capacity = checkedNumber(capacity, { name: 'capacity', least: 1 });
+    this.#clock = clock;
+    this.#tokens = capacity;
+    this.#filledAt = clock.now();
+    this.#line = new WaitingLine({ clock, grant: (weight) => this.#grant(weight) });
+  }
+
+  /** Total milliseconds tokens were waited for. */
+  get waitedMs(): number {
+    return this.#line.waitedMs;
+  }
+
+  /** Resolves when the bucket holds the weight. A UsageError at once when it never can. */
+  async acquire(options: AcquireOptions = {}): Promise<Tokens> {
+    this.#check(options.weight);
+    return this.#line.acquire(options);
+  }
+
+  /** The tokens now, or the milliseconds until the bucket holds them; longer when others wait, whom it never overtakes. */
+  tryAcquire(weight = 1): Tokens | { waitMs: number } {
+    this.#check(weight);
+    const now = this.#clock.now();
+    const grant = this.#line.length === 0 ? this.#grant(weight) : Math.max(this.#line.nextTurn, this.#dueFor(weight));
+    return typeof grant === 'number' ? { waitMs: Math.max(0, grant - now) } : grant;
+  }
+
+  #check(weight = 1): void {
+    checkedNumber(weight, { name: 'weight', least: 1, whole: true });
+    if (weight <= this.#capacity) return;
+    throw new UsageError(
+      `A weight of ${weight} can never be granted: the bucket holds ${this.#capacity}. Lower the weight or raise the capacity.`,
+      { code: 'WEIGHT_ABOVE_LIMIT' },
+    );
+  }
+
+  #grant(weight: number): Tokens | number {
+    const now = this.#clock.now();
+    this.#tokens = Math.min(this.#capacity, this.#tokens + (now - this.#filledAt) * this.#perMs);
+    this.#filledAt = now;
+    const due = this.#dueFor(weight);
+    if (due > now) return due;
+    this.#tokens -= weight;
+    return { weight };
+  }
+
+  #dueFor(weight: number): number {
+    const missing = weight - this.#tokens;
+    // A billionth of a token is rounding; waiting for it again and again would be a busy loop.
+    return missing <= 1e-9 ? -Infinity : this.#filledAt + missing / this.#perMs;
+  }
+}
