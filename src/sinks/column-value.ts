@@ -172,12 +172,21 @@ function jsonText(value: JsonValue): string {
   return text;
 }
 
-/** `{1,NULL,"two \"words\""}`; quotes every string, so that `NULL`, blanks and commas in one are only text. */
-function arrayLiteral(values: readonly JsonValue[], element: ColumnShape): string {
+/** Postgres's MAXDIM. */
+const MOST_DIMENSIONS = 6;
+
+/** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas in one are only text. */
+function arrayLiteral(values: readonly JsonValue[], element: ColumnShape, dimension = 1): string {
+  if (dimension > MOST_DIMENSIONS) {
+    throw new Unholdable(
+      'VALUE_WRONG_TYPE',
+      `holds arrays of ${MOST_DIMENSIONS} dimensions at most, and a deeper one came`,
+    );
+  }
   const items = values.map((value) => {
     if (value === null) return 'NULL';
     // A further dimension has the same element type; where the elements are JSON an array is one of them.
-    if (Array.isArray(value) && element.kind !== 'json') return arrayLiteral(value, element);
+    if (Array.isArray(value) && element.kind !== 'json') return arrayLiteral(value, element, dimension + 1);
     return `"${textFor(value, element).replaceAll(/["\\]/g, '\\$&')}"`;
   });
   return `{${items.join(',')}}`;
