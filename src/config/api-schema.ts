@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { responseActions } from '../sources/api-options.ts';
+import { defaults } from './defaults.ts';
+import { parseHttpUrl } from './url.ts';
+import { byteSize, delay, duration, percentage, secret, text, textAs, wholeNumber } from './values.ts';
+
+const headerName = "a header's name: letters, digits and -";
+const headerNamePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const headerValuePattern = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** The client sets these itself, or they are credentials, which belong under auth and are never printed. */
+const ownedHeaders =
+  /^(?:authorization|proxy-authorization|cookie|host|connection|content-length|transfer-encoding|accept-encoding|te|upgrade)$/i;
+
+const httpUrl = () => textAs<string>('an address such as https://api.example.com/v1', { parse: parseHttpUrl });
+
+const auth = z
+  .discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('none') }),
+    z.strictObject({ type: z.literal('bearer'), token: secret() }),
+    z.strictObject({
+      type: z.literal('header'),
+      name: text(headerName, headerNamePattern).describe('The header that carries the secret, for example x-api-key.'),
+      value: secret(),
+    }),
+    z.strictObject({ type: z.literal('basic'), username: text('a user name', /^[^:]+$/), password: secret() }),
+    z.strictObject({
+      type: z.literal('oauth2'),
+      tokenUrl: httpUrl().describe('Where tokens are issued (client credentials grant).'),
+      clientId: text('a client id'),
+      clientSecret: secret(),
+      scope: text('scopes, separated by spaces').exactOptional(),
+      audience: text('an audience').exactOptional(),
+    }),
+  ])
+  .describe('How requests prove who sends them: none, bearer, header, basic or oauth2 (client credentials).');
+
+const rate = z.strictObject({
+  requests: wholeNumber(1, 1_000_000_000).describe('At most this many requests …'),
+  per: duration().describe('… in any interval of this length, for example 1s.'),
+});
+
+const limits = z.strictObject({
+  concurrency: wholeNumber(1, 1000)
+    .prefault(defaults.concurrency)
+    .describe('The semaphore: at most this many requests in flight. Default 10.'),
+  rates: z
+    .array(rate)
+    .default([])
+    .describe('Every window holds at once, rolling. Default: none, only concurrency limits.'),
+  headroom: percentage()
+    .refine((share) => share < 1, { error: 'a percentage below 100%' })
+    .prefault(defaults.headroom)
+    .describe(
+      'Left for others who use the same API: each rate is lowered by this share, rounded down, never below 1. Default 0%.',
+    ),
+});
+
+const retry = z
+  .strictObject({
+    attempts: wholeNumber(1, 100)
+      .prefault(defaults.retry.attempts)
+      .describe('Attempts in all, the first one counted. Default 5.'),
+    backoff: z
+      .enum(['exponential', 'linear', 'constant'])
+      .default(defaults.retry.backoff)
+      .describe('How the delay grows from attempt to attempt. Default exponential.'),
+    baseDelay: delay().prefault(defaults.retry.baseDelay).describe('The first delay. Default 200ms.'),
+    maxDelay: delay()
+      .prefault(defaults.retry.maxDelay)
+      .describe('No delay of ours is longer (a Retry-After may be). Default 30s.'),
+    jitter: z
+      .boolean()
+      .default(defaults.retry.jitter)
+      .describe('Draw each delay from 0 to itself, so that many do not retry together. Default true.'),
+    maxElapsed: duration()
+      .prefault(defaults.retry.maxElapsed)
+      .describe('No attempt starts later than this after the first. Default 2m.'),
+  })
+  .describe('When a request failed for a cause that time mends.');
+
+const breaker = z
+  .strictObject({
+    failures: wholeNumber(1)
+      .prefault(defaults.breaker.failures)
+      .describe('Failures in a row that open the circuit. Default 5.'),
+    openFor: duration().prefault(defaults.breaker.openFor).describe('How long nothing is sent then. Default 30s.'),
+    successes: wholeNumber(1)
+      .prefault(defaults.breaker.successes)
+      .describe('Good trials that close it again. Default 2.'),
+  })
+  .describe('Stops sending to an API that keeps failing.');
+
+const responseRule = z
+  .strictObject({
+    status: wholeNumber(100, 599).exactOptional().describe('The HTTP status, for example 400.'),
+    contains: text('text to find in the answer').exactOptional().describe('Text that stands somewhere in the body.'),
+    action: z.enum(responseActions).describe('What such an answer means.'),
+  })
+  .refine((rule) => rule.status !== undefined || rule.contains !== undefined, {
+    error: 'a condition: status, contains or both',
+  });
+
+export const apiSchema = z.strictObject({
+  type: z.literal('rest').describe('The kind of API. Available in this version: rest.'),
+  baseUrl: httpUrl().describe('Address all paths are below, http or https. A trailing slash is dropped.'),
+  auth: auth.default({ type: 'none' }),
+  headers: z
+    .record(
+      text(headerName, headerNamePattern).refine((name) => !ownedHeaders.test(name), {
+        error: 'a header that is not set by Nightfill itself; credentials go under auth',
+      }),
+      text('text without line breaks', headerValuePattern),
+    )
+    .default({})
+    .describe('Headers sent with every request. Credentials go under auth.'),
+  limits: limits.prefault({}),
+  connections: wholeNumber(1, 1000)
+    .exactOptional()
+    .describe('The pool: at most this many open sockets. Default: as many as limits.concurrency.'),
+  timeout: duration().prefault(defaults.timeout).describe('Of one attempt, body included. Default 30s.'),
+  retry: retry.prefault({}),
+  breaker: breaker.prefault({}),
+  responses: z
+    .array(responseRule)
+    .default([])
+    .describe('What special answers mean; the first match wins, otherwise the built-in table holds.'),
+  maxResponse: byteSize(256e6)
+    .prefault(defaults.maxResponse)
+    .describe('A longer answer, unpacked, is a failure. MB are 1000 × 1000 bytes, MiB 1024 × 1024. Default 32MB.'),
+});

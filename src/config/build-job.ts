@@ -1,0 +1,92 @@
+import { resolve } from 'node:path';
+import type { Control, Job, Lookup } from '../jobs/job.ts';
+import type { ApiOptions, AuthOptions } from '../sources/api-options.ts';
+import { Secret } from '../sources/secret.ts';
+import { templatePaths } from '../sources/template.ts';
+import type { JobFile } from './job-schema.ts';
+import { inDependencyOrder, lookupNeeds } from './lookup-order.ts';
+
+type ApiFile = JobFile['apis'][string];
+
+interface Surroundings {
+  /** Of the job file, absolute. */
+  path: string;
+  folder: string;
+  sha256: string;
+  /** By API, then by the part of `auth`. */
+  secrets: Map<string, Map<string, Secret>>;
+}
+
+/** The job that a valid file describes. */
+export function buildJob(
+  { apis, lookups, load, controls, transform, ...rest }: JobFile,
+  { path, folder, sha256, secrets }: Surroundings,
+): Job {
+  return {
+    ...rest,
+    apis: Object.fromEntries(
+      Object.entries(apis).map(([name, api]) => [name, buildApi(name, api, secrets.get(name) ?? new Map())]),
+    ),
+    lookups: buildLookups(lookups),
+    load: { ...load, columns: Object.entries(load.columns).map(([name, column]) => ({ name, ...column })) },
+    controls: controls.map(buildControl),
+    ...(transform === undefined ? {} : { transform: { ...transform, module: resolve(folder, transform.module) } }),
+    file: { path, sha256 },
+  };
+}
+
+function buildApi(name: string, file: ApiFile, secrets: Map<string, Secret>): ApiOptions {
+  const { auth, limits, connections, maxResponse, ...rest } = file;
+  return {
+    ...rest,
+    name,
+    auth: buildAuth(auth, secrets),
+    limits: {
+      concurrency: limits.concurrency,
+      rates: limits.rates.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, limits.headroom), per })),
+    },
+    connections: connections ?? limits.concurrency,
+    maxResponseBytes: maxResponse,
+  };
+}
+
+/** Rounded down, at least 1. The small subtrahend undoes binary fractions: 0.07 × 100 is 7.000000000000001. */
+function leaveHeadroom(requests: number, headroom: number): number {
+  return Math.max(1, requests - Math.ceil(requests * headroom - 1e-9));
+}
+
+function buildAuth(auth: ApiFile['auth'], secrets: Map<string, Secret>): AuthOptions {
+  const secret = (part: string): Secret => secrets.get(part) ?? new Secret('');
+  switch (auth.type) {
+    case 'none':
+      return auth;
+    case 'bearer':
+      return { ...auth, token: secret('token') };
+    case 'header':
+      return { ...auth, value: secret('value') };
+    case 'basic':
+      return { ...auth, password: secret('password') };
+    case 'oauth2':
+      return { ...auth, clientSecret: secret('clientSecret') };
+    default:
+      return auth satisfies never;
+  }
+}
+
+function buildLookups(lookups: JobFile['lookups']): Lookup[] {
+  const templates = ({ path, query }: JobFile['lookups'][string]) => [path, ...Object.values(query)];
+  const paths = new Map(
+    Object.entries(lookups).map(([name, lookup]) => [name, templates(lookup).flatMap(templatePaths)]),
+  );
+  const needs = lookupNeeds(paths);
+  return inDependencyOrder(needs).map((name) => {
+    const { maxAge, ...lookup } = lookups[name]!;
+    return { ...lookup, name, needs: needs.get(name)!, maxAge: maxAge ?? Infinity };
+  });
+}
+
+function buildControl(control: JobFile['controls'][number]): Control {
+  return 'sum' in control
+    ? { type: 'sum', column: control.sum, ...(control.by === undefined ? {} : { by: control.by }) }
+    : { type: 'completeness', atLeast: control.completeness };
+}

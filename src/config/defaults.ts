@@ -1,0 +1,57 @@
+import type { DurationText } from './duration.ts';
+import type { ByteSizeText, PercentageText } from './quantity.ts';
+
+interface Defaults {
+  timezone: string;
+  concurrency: number;
+  headroom: PercentageText;
+  timeout: DurationText;
+  maxResponse: ByteSizeText;
+  retry: {
+    attempts: number;
+    backoff: 'exponential' | 'linear' | 'constant';
+    baseDelay: DurationText;
+    maxDelay: DurationText;
+    jitter: boolean;
+    maxElapsed: DurationText;
+  };
+  breaker: { failures: number; openFor: DurationText; successes: number };
+  firstPage: number;
+  onFailure: 'fail' | 'last-known' | 'null';
+  schema: string;
+  create: boolean;
+  missing: 'keep' | 'mark';
+  completeness: PercentageText;
+  chunkSize: number;
+  commit: 'chunk' | 'run';
+  stopAbove: PercentageText;
+  transformThreads: number;
+}
+
+/** What holds where a job file says nothing, written as a job file would. */
+export const defaults = {
+  timezone: 'UTC',
+  concurrency: 10,
+  headroom: '0%',
+  timeout: '30s',
+  maxResponse: '32MB',
+  retry: {
+    attempts: 5,
+    backoff: 'exponential',
+    baseDelay: '200ms',
+    maxDelay: '30s',
+    jitter: true,
+    maxElapsed: '2m',
+  },
+  breaker: { failures: 5, openFor: '30s', successes: 2 },
+  firstPage: 1,
+  onFailure: 'fail',
+  schema: 'public',
+  create: true,
+  missing: 'keep',
+  completeness: '100%',
+  chunkSize: 500,
+  commit: 'chunk',
+  stopAbove: '100%',
+  transformThreads: 2,
+} as const satisfies Defaults;

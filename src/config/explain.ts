@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import type { JobFileSource, Path } from './job-file-source.ts';
+import { didYouMean } from './suggest.ts';
+
+const kinds: Record<string, string> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'a mapping of keys to values',
+  record: 'a mapping of names to values',
+  array: 'a list',
+};
+
+/** For zod: how a message goes on after "expected". For an unknown key: the keys there are. */
+export const expectation: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
+  if (issue.code === 'invalid_value') return `${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;
+  if (issue.code === 'unrecognized_keys' && issue.inst instanceof z.ZodObject)
+    return Object.keys(issue.inst.shape).join(', ');
+  // Of the forms that a key such as `type` tells apart.
+  if (Array.isArray(issue['options'])) return `one of ${issue['options'].join(', ')}`;
+  return 'a value that fits';
+};
+
+/** Reports one finding of zod as sentences at their places. */
+export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: Path = []): void {
+  const path = [...within, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    for (const key of issue.keys) {
+      const known = issue.message.split(', ');
+      const message = `unknown key "${key}"${didYouMean(key, known)}; here go ${issue.message}`;
+      source.report([...path, key], message, { at: 'key' });
+    }
+    return;
+  }
+  if (issue.code === 'invalid_key') {
+    const expected = issue.issues[0]?.message ?? 'another name';
+    source.report(path, `expected ${expected}, and "${String(path.at(-1))}" came`, { at: 'key' });
+    return;
+  }
+  const meant = issue.code === 'invalid_union' && meantBranch(issue.errors, valueAt(source.value, path));
+  if (meant) {
+    for (const inner of meant) explain(inner, source, path);
+    return;
+  }
+  const isSentence = issue.code === 'custom' && issue.params?.['sentence'] === true;
+  source.report(path, isSentence ? issue.message : `expected ${issue.message}, and ${whatCame(source, path)}`);
+}
+
+/** The findings of the one form of a union that the value's keys point to. */
+function meantBranch(branches: z.core.$ZodIssue[][], value: unknown): z.core.$ZodIssue[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const fitting = branches.filter(
+    (issues) =>
+      issues.every((issue) => issue.path.length > 0 && Object.hasOwn(value, issue.path[0]!)) ||
+      // A stray key beside the right ones points to this form as well.
+      (issues.length === 1 && issues[0]!.code === 'unrecognized_keys'),
+  );
+  return fitting.length === 1 ? fitting[0] : undefined;
+}
+
+/** How the message ends: what stands at the path, as the file has it. Credentials are never quoted. */
+function whatCame(source: JobFileSource, path: Path): string {
+  const value = valueAt(source.value, path);
+  const written = source.writtenAt(path) ?? value;
+  if (value === undefined) return 'it is missing';
+  if (value === null) return 'nothing came';
+  if (Array.isArray(value)) return 'a list came';
+  if (typeof value === 'object') {
+    const keys = isCredential(path) ? [] : Object.keys(value);
+    return keys.length > 0 ? `a mapping with ${keys.join(', ')} came` : 'a mapping came';
+  }
+  if (typeof written === 'string') {
+    if (mayBeSecret(path, written)) return 'other text came';
+    const shown = JSON.stringify(written.length > 60 ? `${written.slice(0, 60)}…` : written);
+    return source.writtenAt(path) === undefined ? `${shown} came` : `what ${shown} stands for came`;
+  }
+  return `${String(written)} came`;
+}
+
+function mayBeSecret(path: Path, written: string): boolean {
+  const isParameter = path.at(-2) === 'query' && /key|token|secret|password|sig/i.test(String(path.at(-1)));
+  return isCredential(path) || isParameter || (/:\/\//.test(written) && /[@?]/.test(written));
+}
+
+function isCredential(path: Path): boolean {
+  return path.some((step) => step === 'auth' || step === 'headers') && path.at(-1) !== 'type';
+}
+
+export function valueAt(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const step of path) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, step)) return undefined;
+    current = Reflect.get(current, step);
+  }
+  return current;
+}

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import canonicalize from 'canonicalize';
+import type { z } from 'zod';
+import type { Job } from '../jobs/job.ts';
+import { buildJob } from './build-job.ts';
+import { checkReferences } from './check-references.ts';
+import { expectation, explain, valueAt } from './explain.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import { formatProblem, JobFileError } from './job-file-error.ts';
+import { JobFileSource } from './job-file-source.ts';
+import { jobFileSchema, type JobFile } from './job-schema.ts';
+import { refuseNotAvailable } from './not-available.ts';
+import { outline } from './outline.ts';
+import { readJobFile } from './read-job-file.ts';
+import { resolveSecrets } from './resolve-secrets.ts';
+import { warnings } from './warnings.ts';
+
+export interface LoadJobOptions {
+  /** Where `${NAME}` and `{ env: NAME }` are looked up. Default: `process.env`. */
+  environment?: NodeJS.ProcessEnv;
+  /** Called with a sentence for what is allowed and probably not meant. Default: says nothing. */
+  onWarning?: (sentence: string) => void;
+}
+
+/**
+ * The job that the YAML file at `path` describes, deeply frozen; secrets are read, durations are milliseconds.
+ * Throws JobFileError with everything that is wrong with it.
+ */
+export async function loadJob(
+  path: string,
+  { environment = process.env, onWarning }: LoadJobOptions = {},
+): Promise<Job> {
+  const source = new JobFileSource(path, await readJobFile(path), environment);
+  refuseNotAvailable(source);
+  const file = validate(source);
+  const sketch = outline(source.value);
+  checkReferences(sketch, source);
+  const folder = dirname(resolve(path));
+  const secrets = await resolveSecrets(sketch, source, { environment, folder });
+  if (!file || source.problems.length > 0) throw new JobFileError(path, source.inOrder());
+  for (const warning of warnings(sketch, source)) onWarning?.(formatProblem(path, warning));
+  return deepFreeze(buildJob(file, { path: resolve(path), folder, sha256: fingerprint(file), secrets }));
+}
+
+/** The file as the schema understands it; undefined when it does not, with every finding reported. */
+function validate(source: JobFileSource): JobFile | undefined {
+  const first = jobFileSchema.safeParse(source.value, { error: expectation });
+  if (first.success) return first.data;
+  const isTyped = first.error.issues.map((issue) => typeVariable(issue, source));
+  const result = isTyped.includes(true) ? jobFileSchema.safeParse(source.value, { error: expectation }) : first;
+  for (const issue of result.error?.issues ?? []) explain(issue, source);
+  return result.data;
+}
+
+/** Variables give text; where a number or a boolean is expected, one that stands alone is read as such. */
+function typeVariable(issue: z.core.$ZodIssue, source: JobFileSource): boolean {
+  const written = source.writtenAt(issue.path);
+  if (issue.code !== 'invalid_type' || written === undefined || !/^\$\{[^{}]*\}$/.test(written)) return false;
+  const text = String(valueAt(source.value, issue.path));
+  if (issue.expected === 'boolean' ? !/^(?:true|false)$/.test(text) : !/^\d{1,15}$/.test(text)) return false;
+  source.replace(issue.path, JSON.parse(text.replace(/^0+(?=\d)/, '')));
+  return true;
+}
+
+/** Of what the file means: spelling, comments and the values of secrets do not change it, names of variables for secrets do. */
+function fingerprint(file: JobFile): string {
+  return createHash('sha256')
+    .update(canonicalize(file) ?? '')
+    .digest('hex');
+}

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+
+const name = z.string().optional().catch(undefined);
+const names = z.array(z.string()).catch([]);
+const query = z.record(z.string(), z.string()).catch({});
+
+/**
+ * What of a job file the checks across its parts need, as far as it is there. It forgives everything, so that they
+ * speak up together with what is wrong within the parts.
+ */
+const outlineSchema = z.object({
+  apis: z
+    .record(
+      z.string(),
+      z
+        .object({
+          baseUrl: name,
+          auth: z.record(z.string(), z.unknown()).catch({}),
+          limits: z.object({ concurrency: z.number().optional().catch(undefined) }).catch({}),
+          connections: z.number().optional().catch(undefined),
+        })
+        .catch({ auth: {}, limits: {} }),
+    )
+    .catch({}),
+  contracts: z.object({ api: name, path: name, query }).catch({ query: {} }),
+  lookups: z
+    .record(z.string(), z.object({ api: name, path: name, query, onFailure: name, maxAge: name }).catch({ query: {} }))
+    .catch({}),
+  load: z
+    .object({
+      key: names,
+      columns: z
+        .record(z.string(), z.object({ from: name, type: name, default: z.unknown() }).catch({ default: undefined }))
+        .catch({}),
+    })
+    .catch({ key: [], columns: {} }),
+  controls: z.array(z.object({ sum: name, by: name }).catch({})).catch([]),
+  transform: z.unknown(),
+});
+
+export type Outline = z.output<typeof outlineSchema>;
+
+const nothing = {
+  apis: {},
+  contracts: { query: {} },
+  lookups: {},
+  load: { key: [], columns: {} },
+  controls: [],
+  transform: undefined,
+};
+
+export function outline(value: unknown): Outline {
+  return outlineSchema.catch(nothing).parse(value);
+}

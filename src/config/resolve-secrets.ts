@@ -1,0 +1,84 @@
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { Secret } from '../sources/secret.ts';
+import type { JobFileSource, Path } from './job-file-source.ts';
+import type { Outline } from './outline.ts';
+import type { SecretReference } from './values.ts';
+
+/** The parts of `auth` that hold a secret. */
+const secretParts = ['token', 'value', 'password', 'clientSecret'];
+const longest = 64 * 1024;
+
+export interface SecretPlaces {
+  environment: NodeJS.ProcessEnv;
+  /** Where relative paths start. */
+  folder: string;
+}
+
+/** Reads every secret an API's `auth` refers to, by API and part; reports those that cannot be had. */
+export async function resolveSecrets(
+  { apis }: Outline,
+  source: JobFileSource,
+  places: SecretPlaces,
+): Promise<Map<string, Map<string, Secret>>> {
+  const secrets = new Map<string, Map<string, Secret>>();
+  for (const [api, { auth }] of Object.entries(apis)) {
+    const found = new Map<string, Secret>();
+    for (const part of secretParts) {
+      const reference = auth[part];
+      if (!isReference(reference)) continue;
+      const path: Path = ['apis', api, 'auth', part, 'env' in reference ? 'env' : 'file'];
+      const result = await readSecret(reference, places);
+      if (result instanceof Secret) found.set(part, result);
+      else source.report(path, result);
+    }
+    secrets.set(api, found);
+  }
+  return secrets;
+}
+
+function isReference(value: unknown): value is SecretReference {
+  if (typeof value !== 'object' || value === null) return false;
+  const entries = Object.entries(value);
+  const [key, text] = entries[0] ?? [];
+  return entries.length === 1 && (key === 'env' || key === 'file') && typeof text === 'string' && text !== '';
+}
+
+/** The secret, or a sentence that says why there is none. */
+async function readSecret(reference: SecretReference, { environment, folder }: SecretPlaces): Promise<Secret | string> {
+  if ('env' in reference) {
+    const value = environment[reference.env];
+    if (value === undefined)
+      return `the environment variable ${reference.env} is not set; set it before you start the job`;
+    return check(value, `the environment variable ${reference.env}`);
+  }
+  const path = resolve(folder, reference.file);
+  const readable = await refuseReadableByOthers(path);
+  return readable ?? check(await readFile(path, 'utf8').then((text) => text.replace(/\r?\n$/, '')), `the file ${path}`);
+}
+
+async function refuseReadableByOthers(path: string): Promise<string | undefined> {
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) return `expected a file at ${path}, and something else is there`;
+    if (found.size > longest)
+      return `expected a secret of at most ${longest} bytes in ${path}, and it has ${found.size}`;
+    const others = found.mode & 0o077;
+    if (others === 0 || process.platform === 'win32') return undefined;
+    const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
+    return `expected a file that only its owner may read, and ${path} has mode ${mode}; run: chmod 600 ${path}`;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    return code === 'ENOENT'
+      ? `there is no file ${path}; paths are relative to the job file`
+      : `the file ${path} cannot be read (${code}); check its owner and mode`;
+  }
+}
+
+function check(value: string, where: string): Secret | string {
+  if (value.trim() === '') return `${where} is empty; put the secret there`;
+  // eslint-disable-next-line no-control-regex
+  if (/[\0-\x1f\x7f]/.test(value))
+    return `${where} holds a line break or another control character, which no credential has`;
+  return new Secret(value);
+}
