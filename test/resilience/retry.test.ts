@@ -193,6 +193,16 @@ test('the listener may be slow: the retry waits for it, and its time counts as w
   assert.deepEqual(calls, [0, 1000, 6000]);
 });
 
+test('a listener so slow that no time is left ends the retrying with the last error', async () => {
+  const clock = new FakeClock();
+  const { task, calls } = flaky(clock, Infinity);
+  const onRetry = async (): Promise<void> => clock.sleep(6000);
+  await assert.rejects(clock.finish(retry(task, { ...plain, onRetry, deadline: 5000, clock })), {
+    message: 'failure 1',
+  });
+  assert.deepEqual(calls, [0]);
+});
+
 test('fewer than one attempt is a mistake', async () => {
   const clock = new FakeClock();
   const { task } = flaky(clock, 0);
