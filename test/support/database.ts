@@ -1,0 +1,96 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { after, type TestContext } from 'node:test';
+import pg from 'pg';
+import { startCluster, type TestCluster } from './cluster.ts';
+
+export interface TestDatabase {
+  name: string;
+  url: string;
+  /** Ends by itself; connections still lent then are cut. */
+  pool: pg.Pool;
+}
+
+const sqlFolder = path.join(import.meta.dirname, '..', '..', 'sql');
+
+let ours: Promise<TestCluster> | undefined;
+
+after(async () => {
+  await (await ours)?.[Symbol.asyncDispose]();
+});
+
+/** The address of the test run's cluster; without a test run's set-up one is started, and stopped at the end of the file. */
+export async function clusterUrl(): Promise<string> {
+  const shared = process.env['NIGHTFILL_TEST_CLUSTER'];
+  if (shared) return shared;
+  ours ??= startCluster();
+  return (await ours).url;
+}
+
+/**
+ * A database of the test's own, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
+ * when the test has ended. Takes a test's context, or anything else with `after`, such as node:test itself.
+ */
+export async function createDatabase(
+  t: Pick<TestContext, 'after'> | { after: typeof after },
+  { template = 'migrated' }: { template?: 'migrated' | 'empty' } = {},
+): Promise<TestDatabase> {
+  const cluster = await clusterUrl();
+  const source = template === 'empty' ? 'template0' : await migratedTemplate(cluster);
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await execute(cluster, `CREATE DATABASE ${name} TEMPLATE ${source}`);
+  const url = addressOf(cluster, name);
+  const pool = new pg.Pool({ connectionString: url, max: 10 });
+  pool.on('error', () => {});
+  t.after(async () => {
+    await execute(cluster, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    await pool.end();
+  });
+  return { name, url, pool };
+}
+
+function addressOf(cluster: string, database: string): string {
+  const url = new URL(cluster);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+async function execute(url: string, ...statements: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+const templates = new Map<string, Promise<string>>();
+
+/** Made once per cluster and state of sql/, whichever test process comes first; the others wait for it. */
+async function migratedTemplate(cluster: string): Promise<string> {
+  const files = (await readdir(sqlFolder)).filter((file) => file.endsWith('.sql')).toSorted();
+  const texts = await Promise.all(files.map(async (file) => readFile(path.join(sqlFolder, file), 'utf8')));
+  const name = `template_${createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 16)}`;
+  const made = templates.get(name) ?? makeTemplate({ cluster, name, texts });
+  templates.set(name, made);
+  return made;
+}
+
+async function makeTemplate(o: { cluster: string; name: string; texts: string[] }): Promise<string> {
+  const client = new pg.Client({ connectionString: o.cluster });
+  await client.connect();
+  try {
+    await client.query(`SELECT pg_advisory_lock(hashtext('template'))`);
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [o.name]);
+    if (rowCount) return o.name;
+    const draft = `draft_${randomUUID().replaceAll('-', '')}`;
+    await client.query(`CREATE DATABASE ${draft}`);
+    await execute(addressOf(o.cluster, draft), 'CREATE SCHEMA IF NOT EXISTS nightfill', ...o.texts);
+    await client.query(`ALTER DATABASE ${draft} RENAME TO ${o.name}`);
+    return o.name;
+  } finally {
+    await client.end();
+  }
+}
