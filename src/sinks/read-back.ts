@@ -37,11 +37,7 @@ export async function readBack(client: Queryable, table: TargetTable, sums: read
   const { rows } = await client.query<ReadBack>(readBackQuery(table, sums));
   const [found] = rows;
   if (!found) throw new Error('the read back gives one row');
-  return {
-    digest: found.digest,
-    missing: found.missing,
-    totals: found.totals,
-  };
+  return found;
 }
 
 function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string {
@@ -88,7 +84,7 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
     SELECT encode(sha256(coalesce(string_agg(digest, '' ORDER BY ${key
       .map((_, position) => `k${position} COLLATE "C"`)
       .join(', ')}) FILTER (WHERE found), '')), 'hex') AS digest,
-           coalesce(array_agg(ordinal ORDER BY ordinal) FILTER (WHERE found IS NULL), '{}') AS missing,
+           coalesce(json_agg(ordinal ORDER BY ordinal) FILTER (WHERE found IS NULL), '[]') AS missing,
            ${totalsQuery(sums)} AS totals
       FROM loaded`;
 }

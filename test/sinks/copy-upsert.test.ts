@@ -1,0 +1,644 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { columnText } from '../../src/sinks/column-value.ts';
+import type { JsonValue } from '../../src/sinks/column-value.ts';
+import { copyUpsert } from '../../src/sinks/copy-upsert.ts';
+import type { Row } from '../../src/sinks/copy-upsert.ts';
+import { createDatabase } from '../support/database.ts';
+import { connect as connectTo, openDatabase, openTarget } from './load-fixture.ts';
+
+test('inserted, updated and unchanged rows are told apart, and together are all rows', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)' });
+  const first = await load([
+    ['a', '1.00'],
+    ['b', '2.00'],
+    ['c', null],
+  ]);
+  assert.deepEqual([first.inserted, first.updated, first.unchanged], [3, 0, 0]);
+  const second = await load([
+    ['a', '1'],
+    ['b', '2.50'],
+    ['c', null],
+    ['d', '4.00'],
+  ]);
+  assert.deepEqual([second.inserted, second.updated, second.unchanged], [1, 1, 2]);
+  assert.deepEqual(second.rejected, []);
+});
+
+test('a row that did not change is not written again', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)', about: 'json' });
+  const versions = async (): Promise<unknown[]> =>
+    (await database.query('SELECT id, ctid::text, xmin::text FROM target ORDER BY id')).rows;
+  await load([
+    ['a', '1.00', '{"x":1}'],
+    ['b', '2.00', '{"x":1}'],
+  ]);
+  const before = await versions();
+  await load([
+    ['a', '1.0', '{"x":1}'],
+    ['b', '2.00', '{"x":2}'],
+  ]);
+  const after = await versions();
+  assert.deepEqual(after[0], before[0]);
+  assert.notDeepEqual(after[1], before[1]);
+});
+
+test('texts arrive as they are, whatever COPY, SQL or a shell would make of them', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', note: 'text' });
+  const notes = [
+    'a\tb',
+    'a\nb',
+    'a\r\nb',
+    String.raw`\N`,
+    String.raw`\.`,
+    '\\',
+    String.raw`\\t`,
+    '',
+    ' ',
+    'NULL',
+    `'"$$;--`,
+  ];
+  notes.push('😀é漢\u200f', 'x'.repeat(3000), '\u0001\u001f\u007f', '\ufeffbom', '\ufffd', '\uffff');
+  const { inserted } = await load(notes.map((note, index) => [`k${index}`, note]));
+  assert.equal(inserted, notes.length);
+  const { rows } = await database.query<{ note: string }>('SELECT note FROM target ORDER BY substr(id, 2)::int');
+  assert.deepEqual(
+    rows.map(({ note }) => note),
+    notes,
+  );
+});
+
+test('any text and any decimal read back as they were given', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, {
+    id: 'int',
+    note: 'text',
+    amount: 'numeric',
+    list: 'text[]',
+    data: 'jsonb',
+  });
+  const note = fc.string({ unit: 'binary', maxLength: 30 }).map((text) => text.toWellFormed().replaceAll('\0', ''));
+  const amount = fc
+    .tuple(fc.bigInt(), fc.stringMatching(/^[0-9]{1,12}$/))
+    .map(([whole, fraction]) => `${whole}.${fraction}`);
+  const shapes = { list: { kind: 'array', element: { kind: 'text' } }, data: { kind: 'json' } } as const;
+  const text = (value: JsonValue, shape: (typeof shapes)[keyof typeof shapes]): string => {
+    const result = columnText(value, { name: 'c', formatted: '', shape });
+    assert.ok('text' in result && result.text !== null);
+    return result.text;
+  };
+  const given = fc.array(fc.record({ note, amount, list: fc.array(note) }), { minLength: 1, maxLength: 30 });
+  await fc.assert(
+    fc.asyncProperty(given, async (items) => {
+      const { rejected } = await load(
+        items.map((item, id) => [
+          `${id}`,
+          item.note,
+          item.amount,
+          text(item.list, shapes.list),
+          text(item.list, shapes.data),
+        ]),
+      );
+      assert.deepEqual(rejected, []);
+      const { rows } = await database.query(
+        'SELECT note, amount::text, list, data FROM target WHERE id < $1 ORDER BY id',
+        [items.length],
+      );
+      assert.deepEqual(
+        rows,
+        items.map((item) => ({ ...item, data: item.list })),
+      );
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('names of tables and columns may hold quotes, blanks and keywords', async (t) => {
+  const database = await openDatabase(t);
+  const columns = {
+    'the "key"': 'text',
+    select: 'int',
+    excluded: 'int',
+    target: 'int',
+    c0: 'int',
+    s: 'int',
+    'Ünï çode': 'int',
+  };
+  const { load } = await openTarget(database, columns, { key: ['the "key"'] });
+  const row: Row = ['a', '1', '2', '3', '4', '5', '6'];
+  const sums = [{ column: 'select', by: 'the "key"' }, { column: 'Ünï çode' }];
+  assert.equal((await load([row], { sums })).inserted, 1);
+  assert.equal((await load([['a', '1', '2', '3', '4', '5', '7']], { sums })).updated, 1);
+  const { rows } = await database.query('SELECT * FROM target');
+  assert.deepEqual(Object.values(rows[0] as object), ['a', 1, 2, 3, 4, 5, 7]);
+});
+
+test('of rows with the same key the last is loaded and the earlier ones are rejected by name', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'numeric', amount: 'int' });
+  const { rejected, inserted } = await load([
+    ['1.0', '1'],
+    ['2', '2'],
+    ['1', '3'],
+    ['01.00', '4'],
+  ]);
+  assert.equal(inserted, 2);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [0, 'DUPLICATE_KEY'],
+      [2, 'DUPLICATE_KEY'],
+    ],
+  );
+  assert.match(rejected[0]?.message ?? '', /row 3/);
+  const { rows } = await database.query('SELECT id, amount FROM target ORDER BY id');
+  assert.deepEqual(rows, [
+    { id: '1.00', amount: 4 },
+    { id: '2', amount: 2 },
+  ]);
+});
+
+test('when the last of several rows with one key is refused, no older one is loaded in its place', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'int' });
+  const { rejected, inserted } = await load([
+    ['a', '1'],
+    ['a', 'many'],
+    ['b', '2'],
+  ]);
+  assert.equal(inserted, 1);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [0, 'DUPLICATE_KEY'],
+      [1, 'PG_22P02'],
+    ],
+  );
+});
+
+test('keys that differ in the whole but share a part are different keys', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', month: 'date', amount: 'int' }, { key: ['id', 'month'] });
+  const rows: Row[] = [
+    ['a', '2026-01-01', '1'],
+    ['a', '2026-02-01', '2'],
+    ['b', '2026-01-01', '3'],
+    ['a', '20260101', '4'],
+  ];
+  const { rejected, inserted } = await load(rows);
+  assert.equal(inserted, 3);
+  assert.deepEqual(
+    rejected.map(({ row }) => row),
+    [0],
+  );
+});
+
+test('a table of nothing but its key can be loaded', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text' });
+  assert.equal((await load([['a'], ['b']])).inserted, 2);
+  const again = await load([['a'], ['c']]);
+  assert.deepEqual([again.inserted, again.updated, again.unchanged], [1, 0, 1]);
+});
+
+test('a row without its key is rejected and the others are loaded', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'int' });
+  const { rejected, inserted } = await load([
+    ['a', '1'],
+    [null, '2'],
+    ['', '3'],
+  ]);
+  assert.equal(inserted, 2);
+  assert.deepEqual(
+    rejected.map(({ row, column, code }) => [row, column, code]),
+    [[1, 'id', 'KEY_MISSING']],
+  );
+});
+
+test('no row at all is loaded without complaint', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'numeric' });
+  const result = await load([], { sums: [{ column: 'amount' }] });
+  assert.deepEqual(
+    { ...result, digest: '' },
+    { inserted: 0, updated: 0, unchanged: 0, rejected: [], digest: '', totals: [] },
+  );
+});
+
+test('each value a column cannot hold is rejected with its column and SQLSTATE, and the rest is loaded', async (t) => {
+  const database = await openDatabase(t);
+  await database.query(`CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN even AS int CHECK (VALUE % 2 = 0)`);
+  const columns = {
+    id: 'text',
+    currency: 'char(3)',
+    amount: 'numeric(6,2)',
+    units: 'int',
+    renews: 'date',
+    mood: 'mood',
+    tags: 'int[]',
+    raw: 'bytea',
+    data: 'jsonb',
+    pairs: 'even',
+    active: 'boolean',
+    ratio: 'double precision',
+    at: 'timestamptz',
+    uid: 'uuid',
+  };
+  const { load } = await openTarget(database, columns);
+  const good = {
+    id: '',
+    currency: 'EUR',
+    amount: '9999.99',
+    units: '1',
+    renews: '2024-02-29',
+    mood: 'glad',
+    tags: '{1,2}',
+    raw: String.raw`\xdeadbeef`,
+    data: '{"a":[1]}',
+    pairs: '4',
+    active: 'true',
+    ratio: '1.5',
+    at: '2024-01-01T00:00:00Z',
+    uid: '0b3a6a3e-3b2e-4c0a-8b0a-0a0b0c0d0e0f',
+  };
+  const bad: [string, string, string][] = [
+    ['currency', 'EURO', '22001'],
+    ['amount', '10000', '22003'],
+    ['amount', '1,5', '22P02'],
+    ['units', '2147483648', '22003'],
+    ['units', '', '22P02'],
+    ['renews', '2023-02-29', '22008'],
+    ['renews', 'soon', '22007'],
+    ['mood', 'meh', '22P02'],
+    ['tags', '{1,', '22P02'],
+    ['tags', '{x}', '22P02'],
+    ['raw', String.raw`\xzz`, '22023'],
+    ['data', '{a:1}', '22P02'],
+    ['data', String.raw`"\u0000"`, '22P05'],
+    ['pairs', '3', '23514'],
+    ['active', 'maybe', '22P02'],
+    ['ratio', '1e400', '22003'],
+    ['at', '2024-13-01', '22008'],
+    ['uid', 'zz', '22P02'],
+  ];
+  const row = (id: string, values: Partial<Record<string, string>>): Row => Object.values({ ...good, ...values, id });
+  const rows = bad.flatMap(([column, value], index) => [
+    row(`good${index}`, {}),
+    row(`bad${index}`, { [column]: value }),
+  ]);
+  const { rejected, inserted } = await load(rows, { sums: [{ column: 'amount', by: 'currency' }] });
+  assert.deepEqual(
+    rejected.map((one) => [one.row, one.column, one.code]),
+    bad.map(([column, , state], index) => [2 * index + 1, column, `PG_${state}`]),
+  );
+  assert.equal(inserted, bad.length);
+});
+
+test('rows that constraints refuse are found one by one, and the rest is loaded', async (t) => {
+  const database = await openDatabase(t);
+  await database.query(`
+    CREATE TABLE customer (id text PRIMARY KEY);
+    INSERT INTO customer VALUES ('known');
+    CREATE TABLE target (id text PRIMARY KEY, email text UNIQUE, customer text REFERENCES customer DEFERRABLE INITIALLY DEFERRED,
+                         amount int NOT NULL CHECK (amount > 0));
+    INSERT INTO target VALUES ('other', 'taken@example.com', 'known', 1)`);
+  const { load } = await openTarget(database, { id: 'text', email: 'text', customer: 'text', amount: 'int' });
+  const rows: Row[] = Array.from({ length: 40 }, (_, index) => [`k${index}`, `${index}@example.com`, 'known', '1']);
+  rows[3] = ['k3', 'taken@example.com', 'known', '1'];
+  rows[17] = ['k17', '17@example.com', 'unknown', '1'];
+  rows[18] = ['k18', '18@example.com', 'known', '-1'];
+  rows[39] = ['k39', '39@example.com', 'known', null];
+  const { rejected, inserted } = await load(rows);
+  assert.equal(inserted, 36);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [3, 'PG_23505'],
+      [17, 'PG_23503'],
+      [18, 'PG_23514'],
+      [39, 'PG_23502'],
+    ],
+  );
+  assert.match(rejected[0]?.message ?? '', /taken@example\.com/);
+  assert.equal(rejected[3]?.column, 'amount');
+});
+
+test('a chunk of nothing but refused rows ends, with each of them named', async (t) => {
+  const database = await openDatabase(t);
+  await database.query('CREATE TABLE target (id int PRIMARY KEY, amount int CHECK (amount > 0))');
+  const { load } = await openTarget(database, { id: 'int', amount: 'int' });
+  const { rejected, inserted } = await load(Array.from({ length: 500 }, (_, index) => [`${index}`, '0']));
+  assert.equal(inserted, 0);
+  assert.deepEqual(
+    rejected.map(({ row }) => row),
+    Array.from({ length: 500 }, (_, index) => index),
+  );
+});
+
+test('what a trigger does to the money is visible: sourced and loaded differ', async (t) => {
+  const database = await openDatabase(t);
+  await database.query(`
+    CREATE TABLE target (id text PRIMARY KEY, currency char(3), amount numeric(18,2));
+    CREATE FUNCTION halve() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NEW.id = 'refused' THEN RAISE EXCEPTION 'not today'; END IF;
+      IF NEW.id = 'skipped' THEN RETURN NULL; END IF;
+      NEW.amount := NEW.amount / 2; RETURN NEW; END $$;
+    CREATE TRIGGER halve BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION halve()`);
+  const { load } = await openTarget(database, { id: 'text', currency: 'char(3)', amount: 'numeric(18,2)' });
+  const sums = [{ column: 'amount', by: 'currency' }];
+  const rows: Row[] = [
+    ['a', 'EUR', '10.1'],
+    ['b', 'EUR', '0.1'],
+    ['c', 'USD', '8'],
+    ['refused', 'USD', '1'],
+    ['skipped', 'USD', '5'],
+  ];
+  const { rejected, totals } = await load(rows, { sums });
+  assert.deepEqual(totals, [
+    { column: 'amount', by: 'EUR', rows: 2, sourced: '10.20', loaded: '5.10' },
+    { column: 'amount', by: 'USD', rows: 1, sourced: '8.00', loaded: '4.00' },
+  ]);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [3, 'PG_P0001'],
+      [4, 'NOT_STORED'],
+    ],
+  );
+});
+
+test('sums are exact, by group or in all, and hold what no float could', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, {
+    id: 'text',
+    currency: 'text',
+    amount: 'numeric(38,4)',
+    units: 'bigint',
+  });
+  const sums = [{ column: 'amount', by: 'currency' }, { column: 'units' }];
+  const { totals } = await load(
+    [
+      ['a', 'EUR', '9007199254740993.0001', '9223372036854775807'],
+      ['b', 'EUR', '0.0002', '1'],
+      ['c', null, '5', null],
+      ['d', 'ÄÖ', null, null],
+    ],
+    { sums },
+  );
+  assert.deepEqual(totals, [
+    { column: 'amount', by: 'EUR', rows: 2, sourced: '9007199254740993.0003', loaded: '9007199254740993.0003' },
+    { column: 'amount', by: 'ÄÖ', rows: 1, sourced: '0', loaded: '0' },
+    { column: 'amount', by: null, rows: 1, sourced: '5.0000', loaded: '5.0000' },
+    { column: 'units', by: null, rows: 4, sourced: '9223372036854775808', loaded: '9223372036854775808' },
+  ]);
+});
+
+test('NaN and infinite amounts are summed without a crash', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'numeric', ratio: 'float8' });
+  const sums = [{ column: 'amount' }, { column: 'ratio' }];
+  const { totals } = await load(
+    [
+      ['a', 'NaN', 'Infinity'],
+      ['b', 'Infinity', '1'],
+      ['c', '1', '0.1'],
+    ],
+    { sums },
+  );
+  assert.deepEqual(
+    totals.map(({ sourced, loaded }) => [sourced, loaded]),
+    [
+      ['NaN', 'NaN'],
+      ['Infinity', 'Infinity'],
+    ],
+  );
+});
+
+test('a sum over a column that is no number is a usage error', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', at: 'date' });
+  await assert.rejects(load([['a', null]], { sums: [{ column: 'at' }] }), { code: 'SUM_NOT_NUMERIC' });
+});
+
+test('the digest depends on the rows in the target and not on their order', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'int', note: 'text' });
+  const rows: Row[] = [
+    ['1', 'a'],
+    ['2', null],
+    ['10', ''],
+  ];
+  const { digest } = await load(rows);
+  assert.match(digest, /^[0-9a-f]{64}$/);
+  assert.equal((await load(rows.toReversed())).digest, digest);
+  assert.notEqual(
+    (
+      await load([
+        ['1', 'a'],
+        ['2', ''],
+        ['10', ''],
+      ])
+    ).digest,
+    digest,
+  );
+});
+
+test('the digest is the SHA-256 of the row digests in key order', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)' });
+  // sha256(sha256('(B,1.00)') || sha256('(a,)')), from sha256sum
+  const { digest } = await load([
+    ['a', null],
+    ['B', '1'],
+  ]);
+  const { createHash } = await import('node:crypto');
+  const hash = (data: string | Buffer): Buffer => createHash('sha256').update(data).digest();
+  assert.equal(digest, hash(Buffer.concat([hash('(B,1.00)'), hash('(a,)')])).toString('hex'));
+});
+
+test('columns without an equality operator are compared too', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', data: 'json', at: 'point', area: 'box', doc: 'xml' });
+  const row: Row = ['a', '{"x": 1}', '(1,2)', '(0,0),(2,2)', '<a/>'];
+  await load([row]);
+  assert.equal((await load([row])).unchanged, 1);
+  for (const [index, text] of [
+    [1, '{"x":1}'],
+    [2, '(1,3)'],
+    [3, '(0,0),(1,4)'],
+    [4, '<b/>'],
+  ] as const) {
+    assert.equal((await load([row.with(index, text)])).updated, 1, text);
+    await load([row]);
+  }
+});
+
+test('rows move into the partitions of a partitioned table and are counted', async (t) => {
+  const database = await openDatabase(t);
+  await database.query(`
+    CREATE TABLE target (id int, amount int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+    CREATE TABLE low PARTITION OF target FOR VALUES FROM (0) TO (100);
+    CREATE TABLE high PARTITION OF target FOR VALUES FROM (100) TO (200)`);
+  const { load } = await openTarget(database, { id: 'int', amount: 'int' });
+  await load([
+    ['1', '1'],
+    ['101', '1'],
+    ['102', '1'],
+  ]);
+  const result = await load([
+    ['1', '2'],
+    ['2', '1'],
+    ['101', '1'],
+    ['102', '2'],
+    ['999', '1'],
+  ]);
+  assert.deepEqual([result.inserted, result.updated, result.unchanged], [1, 2, 1]);
+  assert.deepEqual(
+    result.rejected.map(({ row, code }) => [row, code]),
+    [[4, 'PG_23514']],
+  );
+});
+
+test('several loads fit into one transaction, and nothing stays when it rolls back', async (t) => {
+  const database = await openDatabase(t);
+  const { table } = await openTarget(database, { id: 'text', amount: 'int' });
+  const undone = new Error('undone');
+  const work = database.withTransaction(async (client) => {
+    assert.equal((await copyUpsert(client, table, [['a', '1']], { sums: [] })).inserted, 1);
+    assert.equal(
+      (
+        await copyUpsert(
+          client,
+          table,
+          [
+            ['b', 'x'],
+            ['a', '1'],
+          ],
+          { sums: [] },
+        )
+      ).unchanged,
+      1,
+    );
+    throw undone;
+  });
+  await assert.rejects(work, undone);
+  assert.equal((await database.query('SELECT FROM target')).rowCount, 0);
+  assert.equal((await database.query(`SELECT FROM pg_class WHERE relname LIKE 'nightfill%'`)).rowCount, 0);
+});
+
+test('half a surrogate pair and a NUL are rejected, not stored as something else', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', note: 'text' });
+  const { rejected, inserted } = await load([
+    ['a', 'x\ud83d'],
+    ['b', 'x\0y'],
+    ['c', 'x'],
+    ['d', '\0'],
+    ['\udc00', 'x'],
+  ]);
+  assert.equal(inserted, 1);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [0, 'VALUE_NOT_UNICODE'],
+      [1, 'PG_22021'],
+      [3, 'PG_22021'],
+      [4, 'VALUE_NOT_UNICODE'],
+    ],
+  );
+});
+
+test('a character the database encoding lacks costs its own row only', async (t) => {
+  const { name, url, pool } = await createDatabase(t, { template: 'empty' });
+  await pool.query(`CREATE DATABASE ${name}_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
+  const database = await connectTo(t, `${url}_latin1`);
+  const { load } = await openTarget(database, { id: 'text', note: 'text' });
+  const { rejected, inserted } = await load([
+    ['a', 'é'],
+    ['b', '😀'],
+    ['c', 'x'],
+    ['d', '漢'],
+  ]);
+  assert.equal(inserted, 2);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [1, 'PG_22P05'],
+      [3, 'PG_22P05'],
+    ],
+  );
+});
+
+test('aborting during COPY throws the reason, and the client can roll back and go on', async (t) => {
+  const database = await openDatabase(t);
+  const { load } = await openTarget(database, { id: 'text', note: 'text' });
+  const controller = new AbortController();
+  const reason = new Error('deadline');
+  const rows: Row[] = Array.from({ length: 20_000 }, (_, index) => [`${index}`, 'x'.repeat(200)]);
+  // Every row is read twice: before the COPY to be checked, in the middle of it to be encoded.
+  let reads = 0;
+  const middle = {
+    get: (): Row => {
+      if (++reads === 2) controller.abort(reason);
+      return ['10000', 'x'];
+    },
+  };
+  Object.defineProperty(rows, 10_000, middle);
+  const loading = load(rows, { signal: controller.signal });
+  await assert.rejects(loading, (error) => error === reason);
+  assert.equal(reads, 2);
+  assert.equal((await load([['a', 'b']])).inserted, 1);
+});
+
+test('a deadlock or a serialization failure is thrown, never blamed on a row', async (t) => {
+  const database = await openDatabase(t);
+  await database.query(`
+    CREATE TABLE target (id text PRIMARY KEY, state text);
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      RAISE EXCEPTION 'as if' USING ERRCODE = NEW.state; END $$;
+    CREATE TRIGGER fail BEFORE INSERT ON target FOR EACH ROW EXECUTE FUNCTION fail()`);
+  const { load } = await openTarget(database, { id: 'text', state: 'text' });
+  for (const code of ['40001', '40P01', '57014', '55P03', '53300', '57P01', '42501']) {
+    await assert.rejects(load([['a', code]]), { code: `PG_${code}` });
+  }
+});
+
+test('a connection that dies in the middle of COPY surfaces as an error, and the process lives', async (t) => {
+  const { url, pool } = await createDatabase(t, { template: 'empty' });
+  const direct = await connectTo(t, url);
+  const { table } = await openTarget(direct, { id: 'text', note: 'text' });
+  const server = new URL(url);
+  // A proxy that drops both ends once a good part of the COPY went through.
+  let sent = 0;
+  const sockets = new Set<Socket>();
+  const proxy = createServer((near) => {
+    const far = connect(Number(server.port), server.hostname);
+    for (const socket of [near, far]) sockets.add(socket.on('error', () => {}));
+    near.on('data', (data) => {
+      sent += data.length;
+      if (sent > 500_000) for (const socket of sockets) socket.destroy();
+      else far.write(data);
+    });
+    far.pipe(near);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  t.after(() => proxy.close());
+  const through = new URL(url);
+  through.port = String((proxy.address() as AddressInfo).port);
+  const database = await connectTo(t, through.href);
+  const rows: Row[] = Array.from({ length: 20_000 }, (_, index) => [`${index}`, 'x'.repeat(200)]);
+  await assert.rejects(
+    database.withTransaction(async (client) => copyUpsert(client, table, rows, { sums: [] })),
+    { code: 'PG_CONNECTION', class: 'transient' },
+  );
+  assert.equal((await pool.query('SELECT FROM target')).rowCount, 0);
+});

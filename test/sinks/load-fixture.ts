@@ -1,0 +1,40 @@
+import type { TestContext } from 'node:test';
+import { copyUpsert } from '../../src/sinks/copy-upsert.ts';
+import type { LoadOptions, LoadResult, Row } from '../../src/sinks/copy-upsert.ts';
+import { Database } from '../../src/sinks/postgres.ts';
+import { prepareTarget } from '../../src/sinks/target-table.ts';
+import type { TargetDeclaration, TargetTable } from '../../src/sinks/target-table.ts';
+import { createDatabase } from '../support/database.ts';
+
+/** A database of the test's own, behind one connection, so that settings of the session last. */
+export async function openDatabase(t: TestContext): Promise<Database> {
+  const { url } = await createDatabase(t, { template: 'empty' });
+  return connect(t, url);
+}
+
+export async function connect(t: TestContext, url: string): Promise<Database> {
+  const database = await Database.open({ config: { connectionString: url }, description: 'the test', connections: 1 });
+  t.after(async () => database.close());
+  return database;
+}
+
+/** `id text, amount numeric(18,2)` becomes a declaration of public.target with the key `id`. */
+export function declare(
+  columns: Record<string, string>,
+  { key = ['id'], create = true, name = 'target' } = {},
+): TargetDeclaration {
+  const list = Object.entries(columns).map(([column, type]) => ({ name: column, type }));
+  return { table: { schema: 'public', name }, key, columns: list, create };
+}
+
+/** A table of these columns, created by Nightfill unless it exists, and a function that loads rows in a transaction. */
+export async function openTarget(
+  database: Database,
+  columns: Record<string, string>,
+  { key = ['id'] } = {},
+): Promise<{ table: TargetTable; load: (rows: Row[], options?: Partial<LoadOptions>) => Promise<LoadResult> }> {
+  const table = await database.withTransaction(async (client) => prepareTarget(client, declare(columns, { key })));
+  const load = async (rows: Row[], options: Partial<LoadOptions> = {}): Promise<LoadResult> =>
+    database.withTransaction(async (client) => copyUpsert(client, table, rows, { sums: [], ...options }));
+  return { table, load };
+}
