@@ -23,7 +23,7 @@ export type Faults = Partial<Record<Fault, number>>;
 
 /** Reads `flaky=0.05,dead=1%`. Throws UsageError. */
 export function parseFaults(text: string): Faults {
-  const faults: Record<string, number> = {};
+  const faults = new Map<string, number>();
   for (const part of text.split(',')) {
     if (part.trim() === '') continue;
     const match = /^\s*([^=\s]+)\s*=\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*$/.exec(part);
@@ -33,10 +33,10 @@ export function parseFaults(text: string): Faults {
       );
     }
     const [, name = '', digits, percent] = match;
-    if (Object.hasOwn(faults, name)) throw new UsageError(`The fault "${name}" is given twice; give it one share.`);
-    faults[name] = percent ? Number(digits) / 100 : Number(digits);
+    if (faults.has(name)) throw new UsageError(`The fault "${name}" is given twice; give it one share.`);
+    faults.set(name, percent ? Number(digits) / 100 : Number(digits));
   }
-  return checkFaults(faults);
+  return checkFaults(Object.fromEntries(faults));
 }
 
 /** The same faults, known to be real ones with shares between 0 and 1. Throws UsageError. */
