@@ -79,7 +79,6 @@ export class RateWindow {
   }
 
   answer(resting: Resting, now: number): void {
-    if (resting.rested) return;
     resting.answeredAt = now;
     this.#answered.push(resting);
   }

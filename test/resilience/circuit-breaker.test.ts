@@ -154,6 +154,33 @@ test('a call begun before a change of state does not count after it', async () =
   assert.equal(breaker.state, 'closed');
 });
 
+test('a good call begun before the breaker opened is no good trial', async () => {
+  const { breaker, clock } = breakerWith();
+  const late = breaker.execute(async () => clock.sleep(1500));
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  await breaker.execute(good);
+  await clock.advance(500);
+  await late;
+  assert.equal(breaker.state, 'half-open');
+});
+
+test('a breaker that has closed again has forgotten the failures that opened it', async () => {
+  const { breaker, clock } = breakerWith({
+    failures: 100,
+    openFor: 10,
+    successes: 1,
+    failureRate: 0.5,
+    samplingWindow: 1000,
+    minimumCalls: 4,
+  });
+  await fail(breaker, 4);
+  await clock.advance(10);
+  await breaker.execute(good);
+  await fail(breaker, 3);
+  assert.equal(breaker.state, 'closed');
+});
+
 test('a rate of failures over a sampling window opens it too, once there were enough calls', async () => {
   const { breaker, clock } = breakerWith({
     failures: 100,
@@ -170,6 +197,16 @@ test('a rate of failures over a sampling window opens it too, once there were en
   assert.equal(breaker.state, 'closed');
   await fail(breaker, 1);
   assert.equal(breaker.state, 'open');
+});
+
+test('failures older than the sampling window do not count in the rate', async () => {
+  const rate = { failureRate: 0.5, samplingWindow: 1000, minimumCalls: 4 };
+  const { breaker, clock } = breakerWith({ failures: 100, ...rate });
+  await fail(breaker, 3);
+  await clock.advance(1000);
+  for (let count = 0; count < 3; count += 1) await breaker.execute(good);
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'closed');
 });
 
 test('a rate without its window is a mistake', () => {
