@@ -11,8 +11,8 @@ import type { Row } from '../../src/sinks/copy-upsert.ts';
 import { createDatabase } from '../support/database.ts';
 import { connect as connectTo, openDatabase, openTarget } from './load-fixture.ts';
 
-test('inserted, updated and unchanged rows are told apart, and together are all rows', async (t) => {
-  const database = await openDatabase(t);
+test('inserted, updated and unchanged rows are told apart, and together are all rows', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)' });
   const first = await load([
     ['a', '1.00'],
@@ -30,8 +30,8 @@ test('inserted, updated and unchanged rows are told apart, and together are all 
   assert.deepEqual(second.rejected, []);
 });
 
-test('a row that did not change is not written again', async (t) => {
-  const database = await openDatabase(t);
+test('a row that did not change is not written again', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)', about: 'json' });
   const versions = async (): Promise<unknown[]> =>
     (await database.query('SELECT id, ctid::text, xmin::text FROM target ORDER BY id')).rows;
@@ -49,8 +49,8 @@ test('a row that did not change is not written again', async (t) => {
   assert.notDeepEqual(after[1], before[1]);
 });
 
-test('texts arrive as they are, whatever COPY, SQL or a shell would make of them', async (t) => {
-  const database = await openDatabase(t);
+test('texts arrive as they are, whatever COPY, SQL or a shell would make of them', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', note: 'text' });
   const notes = [
     'a\tb',
@@ -75,8 +75,8 @@ test('texts arrive as they are, whatever COPY, SQL or a shell would make of them
   );
 });
 
-test('any text and any decimal read back as they were given', async (t) => {
-  const database = await openDatabase(t);
+test('any text and any decimal read back as they were given', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, {
     id: 'int',
     note: 'text',
@@ -120,8 +120,8 @@ test('any text and any decimal read back as they were given', async (t) => {
   );
 });
 
-test('names of tables and columns may hold quotes, blanks and keywords', async (t) => {
-  const database = await openDatabase(t);
+test('names of tables and columns may hold quotes, blanks and keywords', async () => {
+  const database = await openDatabase();
   const columns = {
     'the "key"': 'text',
     select: 'int',
@@ -140,8 +140,8 @@ test('names of tables and columns may hold quotes, blanks and keywords', async (
   assert.deepEqual(Object.values(rows[0] as object), ['a', 1, 2, 3, 4, 5, 7]);
 });
 
-test('of rows with the same key the last is loaded and the earlier ones are rejected by name', async (t) => {
-  const database = await openDatabase(t);
+test('of rows with the same key the last is loaded and the earlier ones are rejected by name', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'numeric', amount: 'int' });
   const { rejected, inserted } = await load([
     ['1.0', '1'],
@@ -165,8 +165,8 @@ test('of rows with the same key the last is loaded and the earlier ones are reje
   ]);
 });
 
-test('when the last of several rows with one key is refused, no older one is loaded in its place', async (t) => {
-  const database = await openDatabase(t);
+test('when the last of several rows with one key is refused, no older one is loaded in its place', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'int' });
   const { rejected, inserted } = await load([
     ['a', '1'],
@@ -183,8 +183,8 @@ test('when the last of several rows with one key is refused, no older one is loa
   );
 });
 
-test('keys that differ in the whole but share a part are different keys', async (t) => {
-  const database = await openDatabase(t);
+test('keys that differ in the whole but share a part are different keys', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', month: 'date', amount: 'int' }, { key: ['id', 'month'] });
   const rows: Row[] = [
     ['a', '2026-01-01', '1'],
@@ -200,16 +200,16 @@ test('keys that differ in the whole but share a part are different keys', async 
   );
 });
 
-test('a table of nothing but its key can be loaded', async (t) => {
-  const database = await openDatabase(t);
+test('a table of nothing but its key can be loaded', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text' });
   assert.equal((await load([['a'], ['b']])).inserted, 2);
   const again = await load([['a'], ['c']]);
   assert.deepEqual([again.inserted, again.updated, again.unchanged], [1, 0, 1]);
 });
 
-test('a row without its key is rejected and the others are loaded', async (t) => {
-  const database = await openDatabase(t);
+test('a row without its key is rejected and the others are loaded', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'int' });
   const { rejected, inserted } = await load([
     ['a', '1'],
@@ -223,8 +223,8 @@ test('a row without its key is rejected and the others are loaded', async (t) =>
   );
 });
 
-test('no row at all is loaded without complaint', async (t) => {
-  const database = await openDatabase(t);
+test('no row at all is loaded without complaint', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'numeric' });
   const result = await load([], { sums: [{ column: 'amount' }] });
   assert.deepEqual(
@@ -233,8 +233,8 @@ test('no row at all is loaded without complaint', async (t) => {
   );
 });
 
-test('each value a column cannot hold is rejected with its column and SQLSTATE, and the rest is loaded', async (t) => {
-  const database = await openDatabase(t);
+test('each value a column cannot hold is rejected with its column and SQLSTATE, and the rest is loaded', async () => {
+  const database = await openDatabase();
   await database.query(`CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN even AS int CHECK (VALUE % 2 = 0)`);
   const columns = {
     id: 'text',
@@ -295,15 +295,17 @@ test('each value a column cannot hold is rejected with its column and SQLSTATE, 
     row(`bad${index}`, { [column]: value }),
   ]);
   const { rejected, inserted } = await load(rows, { sums: [{ column: 'amount', by: 'currency' }] });
+  // PostgreSQL 14 and 15 can tell which row is too long, and not where.
+  const lengthColumn = database.serverVersion >= 160_000 ? 'currency' : undefined;
   assert.deepEqual(
     rejected.map((one) => [one.row, one.column, one.code]),
-    bad.map(([column, , state], index) => [2 * index + 1, column, `PG_${state}`]),
+    bad.map(([column, , state], index) => [2 * index + 1, state === '22001' ? lengthColumn : column, `PG_${state}`]),
   );
   assert.equal(inserted, bad.length);
 });
 
-test('rows that constraints refuse are found one by one, and the rest is loaded', async (t) => {
-  const database = await openDatabase(t);
+test('rows that constraints refuse are found one by one, and the rest is loaded', async () => {
+  const database = await openDatabase();
   await database.query(`
     CREATE TABLE customer (id text PRIMARY KEY);
     INSERT INTO customer VALUES ('known');
@@ -331,8 +333,8 @@ test('rows that constraints refuse are found one by one, and the rest is loaded'
   assert.equal(rejected[3]?.column, 'amount');
 });
 
-test('a chunk of nothing but refused rows ends, with each of them named', async (t) => {
-  const database = await openDatabase(t);
+test('a chunk of nothing but refused rows ends, with each of them named', async () => {
+  const database = await openDatabase();
   await database.query('CREATE TABLE target (id int PRIMARY KEY, amount int CHECK (amount > 0))');
   const { load } = await openTarget(database, { id: 'int', amount: 'int' });
   const { rejected, inserted } = await load(Array.from({ length: 500 }, (_, index) => [`${index}`, '0']));
@@ -343,8 +345,8 @@ test('a chunk of nothing but refused rows ends, with each of them named', async 
   );
 });
 
-test('what a trigger does to the money is visible: sourced and loaded differ', async (t) => {
-  const database = await openDatabase(t);
+test('what a trigger does to the money is visible: sourced and loaded differ', async () => {
+  const database = await openDatabase();
   await database.query(`
     CREATE TABLE target (id text PRIMARY KEY, currency char(3), amount numeric(18,2));
     CREATE FUNCTION halve() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -375,8 +377,8 @@ test('what a trigger does to the money is visible: sourced and loaded differ', a
   );
 });
 
-test('sums are exact, by group or in all, and hold what no float could', async (t) => {
-  const database = await openDatabase(t);
+test('sums are exact, by group or in all, and hold what no float could', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, {
     id: 'text',
     currency: 'text',
@@ -401,8 +403,8 @@ test('sums are exact, by group or in all, and hold what no float could', async (
   ]);
 });
 
-test('NaN and infinite amounts are summed without a crash', async (t) => {
-  const database = await openDatabase(t);
+test('NaN and infinite amounts are summed without a crash', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'numeric', ratio: 'float8' });
   const sums = [{ column: 'amount' }, { column: 'ratio' }];
   const { totals } = await load(
@@ -422,14 +424,14 @@ test('NaN and infinite amounts are summed without a crash', async (t) => {
   );
 });
 
-test('a sum over a column that is no number is a usage error', async (t) => {
-  const database = await openDatabase(t);
+test('a sum over a column that is no number is a usage error', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', at: 'date' });
   await assert.rejects(load([['a', null]], { sums: [{ column: 'at' }] }), { code: 'SUM_NOT_NUMERIC' });
 });
 
-test('the digest depends on the rows in the target and not on their order', async (t) => {
-  const database = await openDatabase(t);
+test('the digest depends on the rows in the target and not on their order', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'int', note: 'text' });
   const rows: Row[] = [
     ['1', 'a'],
@@ -451,8 +453,8 @@ test('the digest depends on the rows in the target and not on their order', asyn
   );
 });
 
-test('the digest is the SHA-256 of the row digests in key order', async (t) => {
-  const database = await openDatabase(t);
+test('the digest is the SHA-256 of the row digests in key order', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'numeric(18,2)' });
   // sha256(sha256('(B,1.00)') || sha256('(a,)')), from sha256sum
   const { digest } = await load([
@@ -464,8 +466,8 @@ test('the digest is the SHA-256 of the row digests in key order', async (t) => {
   assert.equal(digest, hash(Buffer.concat([hash('(B,1.00)'), hash('(a,)')])).toString('hex'));
 });
 
-test('columns without an equality operator are compared too', async (t) => {
-  const database = await openDatabase(t);
+test('columns without an equality operator are compared too', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', data: 'json', at: 'point', area: 'box', doc: 'xml' });
   const row: Row = ['a', '{"x": 1}', '(1,2)', '(0,0),(2,2)', '<a/>'];
   await load([row]);
@@ -481,8 +483,8 @@ test('columns without an equality operator are compared too', async (t) => {
   }
 });
 
-test('rows move into the partitions of a partitioned table and are counted', async (t) => {
-  const database = await openDatabase(t);
+test('rows move into the partitions of a partitioned table and are counted', async () => {
+  const database = await openDatabase();
   await database.query(`
     CREATE TABLE target (id int, amount int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
     CREATE TABLE low PARTITION OF target FOR VALUES FROM (0) TO (100);
@@ -507,8 +509,8 @@ test('rows move into the partitions of a partitioned table and are counted', asy
   );
 });
 
-test('several loads fit into one transaction, and nothing stays when it rolls back', async (t) => {
-  const database = await openDatabase(t);
+test('several loads fit into one transaction, and nothing stays when it rolls back', async () => {
+  const database = await openDatabase();
   const { table } = await openTarget(database, { id: 'text', amount: 'int' });
   const undone = new Error('undone');
   const work = database.withTransaction(async (client) => {
@@ -534,8 +536,8 @@ test('several loads fit into one transaction, and nothing stays when it rolls ba
   assert.equal((await database.query(`SELECT FROM pg_class WHERE relname LIKE 'nightfill%'`)).rowCount, 0);
 });
 
-test('half a surrogate pair and a NUL are rejected, not stored as something else', async (t) => {
-  const database = await openDatabase(t);
+test('half a surrogate pair and a NUL are rejected, not stored as something else', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', note: 'text' });
   const { rejected, inserted } = await load([
     ['a', 'x\ud83d'],
@@ -577,8 +579,8 @@ test('a character the database encoding lacks costs its own row only', async (t)
   );
 });
 
-test('aborting during COPY throws the reason, and the client can roll back and go on', async (t) => {
-  const database = await openDatabase(t);
+test('aborting during COPY throws the reason, and the client can roll back and go on', async () => {
+  const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', note: 'text' });
   const controller = new AbortController();
   const reason = new Error('deadline');
@@ -598,8 +600,8 @@ test('aborting during COPY throws the reason, and the client can roll back and g
   assert.equal((await load([['a', 'b']])).inserted, 1);
 });
 
-test('a deadlock or a serialization failure is thrown, never blamed on a row', async (t) => {
-  const database = await openDatabase(t);
+test('a deadlock or a serialization failure is thrown, never blamed on a row', async () => {
+  const database = await openDatabase();
   await database.query(`
     CREATE TABLE target (id text PRIMARY KEY, state text);
     CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -1,3 +1,4 @@
+import { after } from 'node:test';
 import type { TestContext } from 'node:test';
 import { copyUpsert } from '../../src/sinks/copy-upsert.ts';
 import type { LoadOptions, LoadResult, Row } from '../../src/sinks/copy-upsert.ts';
@@ -6,13 +7,24 @@ import { prepareTarget } from '../../src/sinks/target-table.ts';
 import type { TargetDeclaration, TargetTable } from '../../src/sinks/target-table.ts';
 import { createDatabase } from '../support/database.ts';
 
-/** A database of the test's own, behind one connection, so that settings of the session last. */
-export async function openDatabase(t: TestContext): Promise<Database> {
-  const { url } = await createDatabase(t, { template: 'empty' });
-  return connect(t, url);
+const dropEverything = `
+  DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$' LOOP
+      EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+  END $$;
+  CREATE SCHEMA public`;
+
+// Opened while the file is loaded: inside a test `after` would mean the end of that test.
+const shared = await connect({ after }, (await createDatabase({ after }, { template: 'empty' })).url);
+
+/** An empty database, one for all tests of a file: behind one connection, so that settings of the session last. */
+export async function openDatabase(): Promise<Database> {
+  await shared.query(dropEverything);
+  return shared;
 }
 
-export async function connect(t: TestContext, url: string): Promise<Database> {
+export async function connect(t: Pick<TestContext, 'after'> | { after: typeof after }, url: string): Promise<Database> {
   const database = await Database.open({ config: { connectionString: url }, description: 'the test', connections: 1 });
   t.after(async () => database.close());
   return database;
