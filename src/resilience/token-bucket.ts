@@ -79,7 +79,6 @@ export class TokenBucket {
 
   #dueFor(weight: number): number {
     const missing = weight - this.#tokens;
-    // A billionth of a token is rounding; waiting for it again and again would be a busy loop.
-    return missing <= 1e-9 ? -Infinity : this.#filledAt + missing / this.#perMs;
+    return missing <= 0 ? -Infinity : this.#filledAt + missing / this.#perMs;
   }
 }

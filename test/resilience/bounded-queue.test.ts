@@ -133,8 +133,11 @@ test('an abort in the instant a producer is admitted takes nothing back', async 
   const taking = queue[Symbol.asyncIterator]().next();
   abort.abort();
   await Promise.all([second, taking]);
+  const consumer = queue[Symbol.asyncIterator]();
+  assert.deepEqual(await consumer.next(), { done: false, value: 2 });
+  await queue.push(3);
   queue.close();
-  assert.deepEqual(await all(queue), [2]);
+  assert.deepEqual(await all(queue), [3]);
 });
 
 test('whatever the sizes and the pace, all items pass once, in order, within the bounds', async () => {

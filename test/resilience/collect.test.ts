@@ -23,9 +23,10 @@ test('when one of them fails the others are aborted, awaited, and the first erro
     async (signal) => {
       try {
         await clock.sleep(1000, signal);
-      } finally {
+      } catch {
         await clock.sleep(5);
         ended = clock.now();
+        throw new Error('second');
       }
     },
     async () => {
@@ -149,6 +150,25 @@ test('aborted from outside it pulls nothing more, yields what was running, then 
       [4, 'rejected'],
     ],
   );
+});
+
+test('an item that arrives after the abort is not started', async () => {
+  const clock = new FakeClock();
+  const abort = new AbortController();
+  async function* source(): AsyncGenerator<number> {
+    yield 1;
+    await clock.sleep(100);
+    yield 2;
+  }
+  const started: number[] = [];
+  const task = async (item: number): Promise<void> => Promise.resolve(void started.push(item));
+  const work = gatherWithLimit(source(), task, { concurrency: 2, signal: abort.signal });
+  const rejected = assert.rejects(work, { message: 'stop' });
+  await clock.advance(50);
+  abort.abort(new Error('stop'));
+  await clock.advance(50);
+  await rejected;
+  assert.deepEqual(started, [1]);
 });
 
 test('a source that fails is reported after what was running has been yielded', async () => {

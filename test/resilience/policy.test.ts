@@ -76,6 +76,14 @@ test('a limiter inside a retry holds for every attempt', async () => {
   assert.deepEqual(times, [0, 100, 200, 200, 400, 600]);
 });
 
+test('a limited task that succeeds tells the window how long it took', async () => {
+  const clock = new FakeClock();
+  const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
+  const task = limiting(window)(async (signal) => clock.sleep(80, signal));
+  await clock.finish(Promise.all(Array.from({ length: 100 }, async () => task(never))));
+  assert.deepEqual(window.tryAcquire(), { waitMs: 925 });
+});
+
 test('an abort reaches the task through every policy', async () => {
   const clock = new FakeClock();
   const abort = new AbortController();

@@ -23,9 +23,10 @@ test('failing fast, one failure cancels the others, and is thrown after they hav
   scope.spawn(async (signal) => {
     try {
       await clock.sleep(1000, signal);
-    } finally {
+    } catch {
       await clock.sleep(5);
       ended = clock.now();
+      throw new Error('second');
     }
   });
   const failing = scope.spawn(async () => {
@@ -77,6 +78,11 @@ test('a cancelled parent cancels the tasks, and joining throws its reason when t
   await clock.advance(5);
   await joined;
   assert.equal(ended, true);
+});
+
+test('a scope whose owner has already been cancelled starts nothing', async () => {
+  await using scope = new Scope({ mode: 'collect', signal: AbortSignal.abort(new Error('cancelled')) });
+  assert.throws(() => scope.spawn(async () => Promise.resolve()), { message: 'cancelled' });
 });
 
 test('a block left by an error has no task left behind, and no listener', async () => {

@@ -68,6 +68,21 @@ test("an abort by the caller is the caller's reason, not a timeout", async () =>
   assert.deepEqual(clock.pending, []);
 });
 
+test('a time that passes while a cancelled task ends does not make it a timeout', async () => {
+  const clock = new FakeClock();
+  const abort = new AbortController();
+  const task = async (signal: AbortSignal): Promise<void> => {
+    await clock.sleep(1000, signal).catch(() => undefined);
+    await clock.sleep(100);
+    signal.throwIfAborted();
+  };
+  const rejected = assert.rejects(withTimeout(100, task, { clock, signal: abort.signal }), { message: 'cancelled' });
+  await clock.advance(50);
+  abort.abort(new Error('cancelled'));
+  await clock.advance(100);
+  await rejected;
+});
+
 test('a task whose caller has already gone is not started', async () => {
   let started = false;
   const task = async (): Promise<void> => Promise.resolve(void (started = true));
