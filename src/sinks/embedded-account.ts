@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { EmbeddedPostgresError } from './embedded-binaries.ts';
 
@@ -16,10 +17,15 @@ export interface ProgramResult {
   output: string;
 }
 
-/** The account the server can run under here: PostgreSQL refuses root, and initdb a user without a name. */
-export async function chooseAccount(): Promise<ServerAccount> {
+/**
+ * The account the server can run under here: PostgreSQL refuses root, initdb a user without a name, and the server
+ * data that belongs to another.
+ */
+export async function chooseAccount({ dataDirectory }: { dataDirectory?: string } = {}): Promise<ServerAccount> {
   const uid = process.geteuid?.();
   if (uid === undefined || (uid !== 0 && hasName())) return { kind: 'self' };
+  const data = dataDirectory === undefined ? undefined : await stat(dataDirectory).catch(() => undefined);
+  if (uid === 0 && data && data.uid !== 0) return { kind: 'other', uid: data.uid, gid: data.gid };
   if (await namespacesWork()) return { kind: 'namespace' };
   if (uid === 0) return unprivilegedAccount();
   return { kind: 'self' };

@@ -20,8 +20,8 @@ export const clusterUser = 'postgres';
 export const clusterDatabase = 'nightfill';
 
 // The server may still be replaying its log after a kill.
-const startSeconds = 120;
-const stopSeconds = 60;
+const startSeconds = '120';
+const stopSeconds = '60';
 
 /**
  * Creates the cluster with its database. All or nothing: it is made in a folder beside `dataDirectory` and renamed
@@ -71,9 +71,8 @@ export async function startServer(cluster: Cluster, preferredPort?: number): Pro
   const { binaries, account, dataDirectory, logFile } = cluster;
   for (let attempt = 1; ; attempt++) {
     const port = await freePort(attempt === 1 ? preferredPort : undefined);
-    const { exitCode, output } = await runProgram(account, binaries.pgCtl, [
-      ...['-D', dataDirectory, '-l', logFile, '-o', `-p ${port}`, '-w', '-t', String(startSeconds), 'start'],
-    ]);
+    const where = ['-D', dataDirectory, '-l', logFile, '-o', `-p ${port}`];
+    const { exitCode, output } = await runProgram(account, binaries.pgCtl, [...where, '-t', startSeconds, 'start']);
     if (exitCode === 0) return port;
     const logged = await lastLines(logFile);
     // Another process took the port in between; or processes of a killed server are still going away.
@@ -92,7 +91,7 @@ export async function startServer(cluster: Cluster, preferredPort?: number): Pro
 export async function stopServer(cluster: Cluster, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
   const { binaries, account, dataDirectory } = cluster;
   if (!(await readPostmaster(dataDirectory))) return;
-  const args = ['-D', dataDirectory, '-m', mode, '-w', '-t', String(stopSeconds), 'stop'];
+  const args = ['-D', dataDirectory, '-m', mode, '-t', stopSeconds, 'stop'];
   const { exitCode, output } = await runProgram(account, binaries.pgCtl, args);
   if (exitCode === 0 || !(await readPostmaster(dataDirectory))) return;
   throw new EmbeddedPostgresError(`the embedded PostgreSQL did not stop: ${lastSentence(output) ?? exitCode}`, {
@@ -136,7 +135,8 @@ async function postmasterFile(dataDirectory: string): Promise<string[] | undefin
 async function isPostmaster([processId, directory = '']: string[]): Promise<boolean> {
   const commandLine = await commandLineOf(Number(processId));
   if (commandLine === undefined) return false;
-  if (process.platform === 'win32') return true;
+  // Rather refuse to start than run two servers on the same data.
+  if (commandLine === 'unknown') return true;
   return commandLine.includes('postgres') && commandLine.includes(directory);
 }
 
