@@ -37,6 +37,8 @@ interface Load {
   client: ClientBase;
   table: TargetTable;
   rows: readonly Row[];
+  /** Where the key's columns stand in a row. */
+  key: number[];
   statements: UpsertStatements;
   /** By ordinal: whatever happens to a row afterwards, it is rejected once. */
   rejected: Map<number, RejectedRow>;
@@ -62,7 +64,8 @@ export async function copyUpsert(
   rows: readonly Row[],
   { sums, signal }: LoadOptions,
 ): Promise<LoadResult> {
-  const load: Load = { client, table, rows, statements: upsertStatements(table), rejected: new Map(), signal };
+  const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
+  const load: Load = { client, table, rows, key, statements: upsertStatements(table), rejected: new Map(), signal };
   rejectUnsendable(load);
   await stage(load);
   const { inserted, updated } = await upsertStaged(load);
@@ -85,8 +88,7 @@ function remaining({ rows, rejected }: Load): number[] {
 }
 
 /** Rejects what COPY must not be given: no key, and texts that UTF-8 cannot carry. */
-function rejectUnsendable({ table, rows, rejected }: Load): void {
-  const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
+function rejectUnsendable({ table, rows, key, rejected }: Load): void {
   const width = table.columns.length;
   for (const [row, texts] of rows.entries()) {
     if (texts.length !== width) throw new RangeError(`row ${row} has ${texts.length} values for ${width} columns`);
@@ -116,7 +118,7 @@ async function stage(load: Load): Promise<void> {
   load.signal?.throwIfAborted();
   await client.query(`${statements.stage}; SAVEPOINT nightfill_copy`);
   for (;;) {
-    const ordinals = remaining(load);
+    const ordinals = inKeyOrder(load);
     try {
       await copy(load, ordinals);
       return;
@@ -128,6 +130,21 @@ async function stage(load: Load): Promise<void> {
       rejected.set(row, refusal(row, error));
     }
   }
+}
+
+/**
+ * Ordinals of the rows to send, by their keys' text. Neighbours in the index come one after the other, which makes both
+ * the upsert and the read back faster, and two loads that meet take their locks in one order: no deadlock.
+ */
+function inKeyOrder(load: Load): number[] {
+  const { rows, key } = load;
+  return remaining(load).sort((one, other) => {
+    for (const index of key) {
+      const [left, right] = [rows[one]?.[index] ?? '', rows[other]?.[index] ?? ''];
+      if (left !== right) return left < right ? -1 : 1;
+    }
+    return one - other;
+  });
 }
 
 /** The line COPY complains about, from 1: `COPY nightfill_staging, line 3, column c1`. */
