@@ -3,182 +3,127 @@ import { userInfo } from 'node:os';
 import type { ConnectionOptions } from 'node:tls';
 import type pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
+import { parameterNames, parameterVariables, parseDatabaseUrl, type AddressParameters } from './database-url.ts';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+/** Which database a run uses. `description` holds no password: `PostgreSQL at db.example:5432/night as etl`. */
+export type Connection = { kind: 'server'; config: pg.PoolConfig; description: string } | { kind: 'embedded' };
 
-/** Which database to use. */
-export type Connection =
-  | {
-      kind: 'server';
-      config: pg.PoolConfig;
-      /** For people, without a password: `PostgreSQL at db.example:5432/night as etl`. */
-      description: string;
-      /** What was understood otherwise than the user may think; one sentence each. */
-      notes: string[];
-    }
-  | { kind: 'embedded' };
-
-/** What a URL or the PG* variables say, by libpq's names. */
-type Parameters = Record<string, string>;
+/** One of these says that a server is meant; a password or an sslmode alone does not. */
+const telling = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER', 'PGSERVICE'];
 
 /**
- * The database that the options and the environment name: `--database-url`, NIGHTFILL_DATABASE_URL, DATABASE_URL, the
- * libpq variables, else the embedded one. Throws UsageError, which never repeats the address: it may hold a password.
+ * The database meant by `--database-url`, `NIGHTFILL_DATABASE_URL`, `DATABASE_URL` or libpq's `PG*` variables, the
+ * first of these; the embedded one when none is set. As in libpq, `PG*` variables also complete a URL. Throws UsageError.
  */
-export function resolveConnection(o: { databaseUrl?: string; environment: Environment }): Connection {
+export function resolveConnection(o: { databaseUrl?: string; environment: NodeJS.ProcessEnv }): Connection {
   const { environment } = o;
-  const named = [
+  if (o.databaseUrl?.trim() === '') {
+    throw new UsageError('--database-url is empty: give postgres://user@host:5432/database, or leave it out', {
+      code: 'DATABASE_URL_INVALID',
+    });
+  }
+  const urls = [
     ['--database-url', o.databaseUrl],
-    ['NIGHTFILL_DATABASE_URL', environment['NIGHTFILL_DATABASE_URL'] || undefined],
-    ['DATABASE_URL', environment['DATABASE_URL'] || undefined],
+    ...['NIGHTFILL_DATABASE_URL', 'DATABASE_URL'].map((name) => [name, environment[name]] as const),
   ] as const;
-  for (const [name, text] of named) {
-    if (text === undefined) continue;
-    return serverConnection({ ...fromEnvironment(environment), ...parseUrl(text, name) }, environment);
+  const [name, url] = urls.find(([, value]) => value?.trim()) ?? [];
+  if (name === undefined && !telling.some((variable) => environment[variable])) return { kind: 'embedded' };
+  if (url === undefined && environment['PGSERVICE']) {
+    throw new UsageError('PGSERVICE is not supported: set PGHOST, PGPORT, PGDATABASE and PGUSER, or DATABASE_URL', {
+      code: 'DATABASE_SERVICE_UNSUPPORTED',
+    });
   }
-  if (environment['PGSERVICE'])
-    throw new UsageError(
-      'PGSERVICE is not supported: give the database with --database-url or PGHOST, PGDATABASE, PGUSER',
-    );
-  const parameters = fromEnvironment(environment);
-  const naming = ['host', 'hostaddr', 'port', 'dbname', 'user'].some((name) => parameters[name] !== undefined);
-  return naming ? serverConnection(parameters, environment) : { kind: 'embedded' };
+  const given = url === undefined ? {} : parseDatabaseUrl(name!, url.trim());
+  return connectionOf({ ...fromEnvironment(environment), ...given });
 }
 
-const variables: Record<string, string> = {
-  PGHOST: 'host',
-  PGHOSTADDR: 'hostaddr',
-  PGPORT: 'port',
-  PGDATABASE: 'dbname',
-  PGUSER: 'user',
-  PGPASSWORD: 'password',
-  PGSSLMODE: 'sslmode',
-  PGSSLROOTCERT: 'sslrootcert',
-  PGSSLCERT: 'sslcert',
-  PGSSLKEY: 'sslkey',
-  PGOPTIONS: 'options',
-  PGCONNECT_TIMEOUT: 'connect_timeout',
-};
-
-function fromEnvironment(environment: Environment): Parameters {
-  const found = Object.entries(variables).map(([variable, name]) => [name, environment[variable]] as const);
-  return Object.fromEntries(found.filter((pair): pair is [string, string] => Boolean(pair[1])));
+function fromEnvironment(environment: NodeJS.ProcessEnv): AddressParameters {
+  const set = parameterNames.filter((name) => environment[parameterVariables[name]]);
+  return Object.fromEntries(set.map((name) => [name, environment[parameterVariables[name]]]));
 }
 
-const expected = 'postgres://user:password@host:5432/database';
+/** Every value is given, since pg would complete what is absent from the process's own environment. */
+function connectionOf(given: AddressParameters): Connection {
+  const host = given.host ?? 'localhost';
+  const port = wholeNumber('port', given.port ?? '5432', 65_535);
+  const user = given.user ?? accountName();
+  const database = given.dbname ?? user;
+  if (host.includes(','))
+    throw new UsageError('one database host is expected, and several came: name the primary alone', {
+      code: 'DATABASE_HOSTS_UNSUPPORTED',
+    });
+  const ssl = encryption(given);
+  // The certificate is held against the name, wherever the address leads.
+  if (given.hostaddr && ssl) ssl.servername = host;
+  const config: pg.PoolConfig = { host: given.hostaddr ?? host, port, user, database, ssl };
+  // Without a password pg looks into PGPASSFILE or ~/.pgpass.
+  if (given.password !== undefined) config.password = given.password;
+  if (given.options !== undefined) config.options = given.options;
+  if (given.connect_timeout !== undefined)
+    config.connectionTimeoutMillis = wholeNumber('connect_timeout', given.connect_timeout, 86_400) * 1000;
+  if (given.channel_binding !== undefined) config.enableChannelBinding = given.channel_binding !== 'disable';
+  const place = host.includes(':') ? `[${host}]` : host;
+  return { kind: 'server', config, description: `PostgreSQL at ${place}:${port}/${database} as ${user}` };
+}
 
-function parseUrl(text: string, name: string): Parameters {
-  if (!/^postgres(ql)?:\/\//.test(text))
-    throw new UsageError(`${name} must be a URL such as ${expected}; what came does not begin with postgres://`);
-  const malformed = new UsageError(
-    `${name} is not a valid URL: expected ${expected}, and in user and password : / ? # @ % written as %3A %2F %3F %23 %40 %25`,
-  );
-  if (/^postgres(ql)?:\/\/[^/?#]*,/.test(text.replace(/\/\/[^/]*@/, '//')))
-    throw new UsageError(`${name} names several hosts, which is not supported: name the primary alone`);
-  let url: URL;
+function accountName(): string {
   try {
-    url = new URL(text);
+    return userInfo().username;
   } catch {
-    // Not as the cause: the error would carry the URL.
-    throw malformed;
+    // A container's numeric user has no name.
+    return 'postgres';
   }
-  if (url.hash !== '') throw malformed;
-  const decode = (part: string): string => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      throw malformed;
-    }
-  };
-  const parts = {
-    host: decode(url.hostname).replace(/^\[(.*)\]$/, '$1'),
-    port: url.port,
-    dbname: decode(url.pathname.slice(1)),
-    user: decode(url.username),
-    password: decode(url.password),
-  };
-  const given = Object.entries(parts).filter(([, value]) => value !== '');
-  return { ...Object.fromEntries(given), ...Object.fromEntries(url.searchParams) };
-}
-
-const understood = new Set([...Object.values(variables), 'application_name']);
-
-function serverConnection(parameters: Parameters, environment: Environment): Connection {
-  const { host = 'localhost', hostaddr, options, password } = parameters;
-  const port = wholeNumber(parameters, 'port', { otherwise: 5432, largest: 65_535 });
-  const seconds = wholeNumber(parameters, 'connect_timeout', { otherwise: 10, largest: 86_400 });
-  const user = parameters['user'] ?? environment['USER'] ?? userInfo().username;
-  const database = parameters['dbname'] ?? user;
-  const notes = Object.keys(parameters)
-    .filter((name) => !understood.has(name))
-    .map((name) => `the parameter ${name} of the database URL is ignored`);
-  const ssl = encryption(parameters, notes);
-  if (hostaddr && ssl) ssl.servername = host;
-  return {
-    kind: 'server',
-    config: {
-      host: hostaddr ?? host,
-      port,
-      user,
-      database,
-      ssl: ssl ?? false,
-      connectionTimeoutMillis: seconds * 1_000,
-      ...(password !== undefined && { password }),
-      ...(options !== undefined && { options }),
-    },
-    description: `PostgreSQL at ${host.includes(':') ? `[${host}]` : host}:${port}/${database} as ${user}`,
-    notes,
-  };
 }
 
 /**
- * libpq's sslmode, except that there is no half trust: a certificate is always verified, with the host's name, unless
- * `no-verify` says otherwise. Without sslmode the connection is not encrypted.
+ * What `sslmode` asks for. Where it asks for encryption the certificate and the host name are verified, also where
+ * libpq would not: encryption alone stops nobody who stands in between. `prefer` is plain, for the same reason.
  */
-function encryption(parameters: Parameters, notes: string[]): ConnectionOptions | undefined {
-  const { sslmode, sslrootcert, sslcert, sslkey } = parameters;
+function encryption({
+  sslmode = 'prefer',
+  sslrootcert,
+  sslcert,
+  sslkey,
+}: AddressParameters): ConnectionOptions | false {
   switch (sslmode) {
-    case undefined:
     case 'disable':
-      return undefined;
-    case 'no-verify':
-      notes.push("sslmode=no-verify: encrypted, but the server's certificate is not verified");
-      break;
+    case 'none':
     case 'allow':
     case 'prefer':
+      return false;
+    case 'no-verify':
     case 'require':
     case 'verify-ca':
-      notes.push(`sslmode=${sslmode} is taken as verify-full: the server must prove its name with a certificate`);
-      break;
     case 'verify-full':
-      break;
+      return {
+        rejectUnauthorized: sslmode !== 'no-verify',
+        ...(sslrootcert && sslrootcert !== 'system' ? { ca: contents('sslrootcert', sslrootcert) } : {}),
+        ...(sslcert ? { cert: contents('sslcert', sslcert) } : {}),
+        ...(sslkey ? { key: contents('sslkey', sslkey) } : {}),
+      };
     default:
       throw new UsageError(
-        'sslmode must be disable, verify-full or no-verify (allow, prefer, require and verify-ca are taken as verify-full)',
+        'sslmode is none that is known: use verify-full, disable, or no-verify to encrypt without knowing to whom',
+        { code: 'DATABASE_SSLMODE_INVALID' },
       );
   }
-  return {
-    rejectUnauthorized: sslmode !== 'no-verify',
-    // `system` means the authorities this machine trusts anyway.
-    ...(sslrootcert && sslrootcert !== 'system' && { ca: certificate('sslrootcert', sslrootcert) }),
-    ...(sslcert && { cert: certificate('sslcert', sslcert) }),
-    ...(sslkey && { key: certificate('sslkey', sslkey) }),
-  };
 }
 
-function certificate(name: string, file: string): string {
+function contents(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UsageError(`${name} names the file ${file}, which cannot be read (${code})`, { cause: error });
+  } catch (cause) {
+    throw new UsageError(`the file ${file} named by ${name} of the database address cannot be read`, {
+      code: 'DATABASE_CERTIFICATE_UNREADABLE',
+      cause,
+    });
   }
 }
 
-function wholeNumber(parameters: Parameters, name: string, o: { otherwise: number; largest: number }): number {
-  const text = parameters[name];
-  if (text === undefined) return o.otherwise;
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= o.largest) return number;
-  throw new UsageError(`the database's ${name} must be a whole number from 1 to ${o.largest}`);
+function wholeNumber(name: string, text: string, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= most) return value;
+  throw new UsageError(`the ${name} of the database address must be a whole number up to ${most}`, {
+    code: 'DATABASE_URL_INVALID',
+  });
 }
