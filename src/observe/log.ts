@@ -1,0 +1,73 @@
+import { destination as openDestination, pino, stdTimeFunctions } from 'pino';
+import { UsageError } from '../resilience/failure.ts';
+import { loggableFields } from './loggable.ts';
+import { secretFilter } from './redact.ts';
+
+/** A sentence, or facts and a sentence. Errors go into the facts as `error`. */
+export interface LogMethod {
+  (message: string): void;
+  (facts: object, message?: string): void;
+}
+
+/** What others need of the log. */
+export interface Log {
+  debug: LogMethod;
+  info: LogMethod;
+  warn: LogMethod;
+  error: LogMethod;
+  /** Hands each finished line to `write` instead of standard error until called without it; a display needs this. */
+  divert?(write?: (line: string) => void): void;
+}
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+export interface LogOptions {
+  /** One of `logLevels`; as NIGHTFILL_LOG_LEVEL gives it. */
+  level: string;
+  /** Values that must never be written. */
+  secrets: readonly string[];
+  /** Standard error by default. */
+  write?: (line: string) => void;
+}
+
+/**
+ * A log of JSON lines, by default on standard error and written at once: nothing is lost when the process ends.
+ * Throws UsageError for an unknown level.
+ */
+export function createLog({ level, secrets, write = writeToStandardError() }: LogOptions): Log {
+  if (!logLevels.some((known) => known === level)) {
+    throw new UsageError(`NIGHTFILL_LOG_LEVEL must be one of ${logLevels.join(', ')}, and is "${level}".`);
+  }
+  let diverted: ((line: string) => void) | undefined;
+  const logger = pino(
+    {
+      level,
+      base: null,
+      errorKey: 'error',
+      timestamp: stdTimeFunctions.isoTime,
+      serializers: { error: asItIs, err: asItIs }, // pino's own would undo what `loggable` made of an error
+      formatters: { level: (label) => ({ level: label }), log: loggableFields },
+      hooks: { streamWrite: secretFilter(secrets) },
+    },
+    { write: (line: string) => (diverted ?? write)(line) },
+  );
+  return {
+    debug: (facts: object | string, message?: string) => logger.debug(facts, message),
+    info: (facts: object | string, message?: string) => logger.info(facts, message),
+    warn: (facts: object | string, message?: string) => logger.warn(facts, message),
+    error: (facts: object | string, message?: string) => logger.error(facts, message),
+    divert: (to) => (diverted = to),
+  };
+}
+
+function writeToStandardError(): (line: string) => void {
+  // A worker thread of pino's own would lose lines on an early exit.
+  const destination = openDestination({ dest: 2, sync: true });
+  // Whoever read the log has gone; the night goes on.
+  destination.on('error', () => undefined);
+  return (line) => destination.write(line);
+}
+
+function asItIs(value: unknown): unknown {
+  return value;
+}

@@ -1,0 +1,216 @@
+import { fitLine, piecesWidth, type Piece, type Style } from './terminal-text.ts';
+
+/** Where a run stands. Durations in milliseconds. */
+export interface ProgressSnapshot {
+  job: string;
+  businessDate: string;
+  phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
+  /** Contracts known so far; grows until `listingDone`. */
+  listed: number;
+  listingDone: boolean;
+  /** Contracts with an outcome: `enriched`, `degraded` and `failed` together. */
+  done: number;
+  enriched: number;
+  degraded: number;
+  failed: number;
+  chunksLoaded: number;
+  chunks: number;
+  elapsedMs: number;
+  /** Until the last contract is done. */
+  etaMs?: number;
+  /** `HH:MM`. */
+  finishBy?: string;
+  /** From now; negative once it has passed. */
+  finishByMs?: number;
+  apis: ApiProgress[];
+}
+
+export interface ApiProgress {
+  name: string;
+  ratePerSecond: number;
+  limitPerSecond?: number;
+  inFlight: number;
+  concurrency: number;
+  requests: number;
+  retries: number;
+  rateLimited: number;
+  breaker: string;
+}
+
+export interface RenderOptions {
+  /** Columns; no line takes more. */
+  width: number;
+  colour: boolean;
+}
+
+const phases = {
+  listing: 'listing and enriching',
+  enriching: 'enriching',
+  'second-chance': 'second chance',
+  closing: 'closing',
+} satisfies Record<ProgressSnapshot['phase'], string>;
+
+const widest = 100;
+
+/** The display as lines of at most `width` columns: title, bar, counts, time, one line per API. */
+export function renderProgress(snapshot: ProgressSnapshot, { width, colour }: RenderOptions): string[] {
+  const fit = { width: Math.min(width, widest), colour };
+  return [
+    titleLine(snapshot, fit.width),
+    barLine(snapshot, fit.width),
+    countsLine(snapshot),
+    timeLine(snapshot),
+    [],
+    ...apiLines(snapshot.apis, fit.width),
+  ].map((pieces) => fitLine(pieces, fit));
+}
+
+function titleLine({ job, businessDate, phase, elapsedMs }: ProgressSnapshot, width: number): Piece[] {
+  const left: Piece[] = [styled(job, 'bold'), `  ${businessDate}  `, styled(phases[phase], 'cyan')];
+  const right = duration(elapsedMs);
+  const gap = width - piecesWidth(left) - right.length;
+  return gap < 2 ? left : [...left, ' '.repeat(gap), styled(right, 'dim')];
+}
+
+function barLine({ listed, listingDone, enriched, degraded, failed, done }: ProgressSnapshot, width: number): Piece[] {
+  const share = listed === 0 ? Number(listingDone) : Math.min(1, done / listed);
+  // Rounded down: 100% is said when it is so.
+  const percent = ` ${(Math.floor(share * 1000) / 10).toFixed(1)}%`.padStart(8);
+  const parts: [number, Style][] = [
+    [enriched, 'green'],
+    [degraded, 'yellow'],
+    [failed, 'red'],
+  ];
+  return [...bar(parts, { total: Math.max(listed, done), width: Math.max(0, width - percent.length) }), percent];
+}
+
+function countsLine(snapshot: ProgressSnapshot): Piece[] {
+  const { listed, listingDone, done, degraded, failed, chunksLoaded, chunks } = snapshot;
+  return [
+    styled(count(done), 'bold'),
+    ` of ${count(listed)}${listingDone ? '' : '+'} contracts`,
+    ...(degraded > 0 ? [', ', styled(`${count(degraded)} degraded`, 'yellow')] : []),
+    ', ',
+    failed > 0 ? styled(`${count(failed)} failed`, 'red') : '0 failed',
+    `, ${count(chunksLoaded)} of ${count(chunks)}${listingDone ? '' : '+'} chunks loaded`,
+  ];
+}
+
+function timeLine({ etaMs, finishBy, finishByMs }: ProgressSnapshot): Piece[] {
+  const eta = etaMs === undefined ? [styled('ETA not known yet', 'dim')] : ['ETA ', styled(duration(etaMs), 'bold')];
+  if (finishBy === undefined || finishByMs === undefined) return eta;
+  const spare = finishByMs - (etaMs ?? 0);
+  if (spare < 0) return [...eta, ', ', styled(`${duration(-spare)} after ${finishBy}`, 'red')];
+  if (etaMs === undefined) return [...eta, `, ${duration(spare)} until ${finishBy}`];
+  return [...eta, ', ', styled(`${duration(spare)} before ${finishBy}`, 'green')];
+}
+
+/** A column of the API lines; on a narrow terminal the columns with the highest `dispensable` go first. */
+interface ApiColumn {
+  dispensable: number;
+  right?: boolean;
+  cell: (api: ApiProgress) => Piece;
+}
+
+const rateBarWidth = 12;
+
+function apiLines(apis: readonly ApiProgress[], width: number): Piece[][] {
+  const tripped = apis.some(({ breaker }) => breaker !== 'closed');
+  const bars = apis.map((api) => rateBar(api));
+  const columns: ApiColumn[] = [
+    { dispensable: 0, cell: ({ name }) => styled(name, 'bold') },
+    { dispensable: 1, right: true, cell: rateText },
+    { dispensable: 3, right: true, cell: (api) => `${count(api.inFlight)}/${count(api.concurrency)} in flight` },
+    { dispensable: 4, right: true, cell: ({ retries }) => attention(retries, `${count(retries)} retries`) },
+    { dispensable: 6, right: true, cell: ({ rateLimited }) => attention(rateLimited, `${count(rateLimited)} × 429`) },
+    { dispensable: tripped ? 2 : 7, cell: breakerText },
+    { dispensable: 8, right: true, cell: ({ requests }) => styled(`${count(requests)} requests`, 'dim') },
+  ];
+  const barDispensable = 5;
+
+  const rows = (kept: readonly ApiColumn[], withBar: boolean): Piece[][] => {
+    const cells = kept.map((column) => aligned(apis.map(column.cell), column.right ?? false));
+    return apis.map((_, row) => {
+      const line = cells.flatMap((column, index) => [index === 0 ? '' : '  ', ...column[row]!]);
+      // The bar stands after the name.
+      return withBar ? [...line.slice(0, 3), '  ', ...bars[row]!, ...line.slice(3)] : line;
+    });
+  };
+  for (let limit = 9; limit > 0; limit -= 1) {
+    const lines = rows(
+      columns.filter(({ dispensable }) => dispensable < limit),
+      barDispensable < limit,
+    );
+    if (limit === 1 || lines.every((line) => piecesWidth(line) <= width)) return lines;
+  }
+  return [];
+}
+
+/** Each cell as [padding or nothing, text or padding], all of one width. */
+function aligned(cells: readonly Piece[], right: boolean): Piece[][] {
+  const width = Math.max(0, ...cells.map((cell) => piecesWidth([cell])));
+  return cells.map((cell) => {
+    const padding = ' '.repeat(width - piecesWidth([cell]));
+    return right ? [padding, cell] : [cell, padding];
+  });
+}
+
+function rateBar({ ratePerSecond, limitPerSecond }: ApiProgress): Piece[] {
+  if (limitPerSecond === undefined) return [' '.repeat(rateBarWidth)];
+  return bar([[Math.min(ratePerSecond, limitPerSecond), 'cyan']], { total: limitPerSecond, width: rateBarWidth });
+}
+
+function rateText({ ratePerSecond, limitPerSecond }: ApiProgress): string {
+  return limitPerSecond === undefined
+    ? `${rate(ratePerSecond)} per s`
+    : `${rate(ratePerSecond)}/${rate(limitPerSecond)} per s`;
+}
+
+function breakerText({ breaker }: ApiProgress): Piece {
+  const style = breaker === 'closed' ? 'dim' : breaker === 'open' ? 'red' : 'yellow';
+  return styled(`breaker ${breaker}`, style);
+}
+
+function attention(number: number, text: string): Piece {
+  return styled(text, number > 0 ? 'yellow' : 'dim');
+}
+
+/** Parts of a total side by side; a part that exists takes at least half a cell as long as there is room. */
+function bar(parts: readonly [number, Style][], { total, width }: { total: number; width: number }): Piece[] {
+  const pieces: Piece[] = [];
+  let sum = 0;
+  let used = 0;
+  for (const [amount, style] of parts) {
+    if (!(amount > 0)) continue;
+    sum += amount;
+    const end = total > 0 ? Math.min(width, Math.max(used + 1, Math.floor((sum / total) * width))) : 0;
+    if (end > used) pieces.push(styled('━'.repeat(end - used), style));
+    used = Math.max(used, end);
+  }
+  if (used < width) pieces.push(styled('─'.repeat(width - used), 'dim'));
+  return pieces;
+}
+
+function styled(text: string, style: Style): Piece {
+  return { text, style };
+}
+
+const wholeNumber = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const fineNumber = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
+
+function count(number: number): string {
+  return wholeNumber.format(number);
+}
+
+function rate(perSecond: number): string {
+  return (perSecond < 10 ? fineNumber : wholeNumber).format(perSecond);
+}
+
+/** `0:07`, `12:34`, `3:21:09`. */
+function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}:${two(seconds % 60)}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}
