@@ -3,6 +3,7 @@ import { UsageError } from '../resilience/failure.ts';
 /** What a database address can say, by its name in a URL, and libpq's environment variable for each. */
 export const parameterVariables = {
   host: 'PGHOST',
+  hostaddr: 'PGHOSTADDR',
   port: 'PGPORT',
   dbname: 'PGDATABASE',
   user: 'PGUSER',
@@ -21,8 +22,12 @@ export type AddressParameters = Partial<Record<Parameter, string>>;
 
 export const parameterNames = Object.keys(parameterVariables) as Parameter[];
 
-// Said by other tools' URLs; true here whatever they say.
-const ignored = new Set(['application_name', 'client_encoding', 'pgbouncer', 'uselibpqcompat', 'gssencmode']);
+// Meant for other tools that share the URL, or true here whatever they say.
+const ignored = new Set(
+  'application_name client_encoding gssencmode uselibpqcompat schema pgbouncer connection_limit pool_timeout'.split(
+    ' ',
+  ),
+);
 
 /**
  * The parameters a URL such as `postgres://etl@db.example:5432/night?sslmode=verify-full` gives. `name` is where the

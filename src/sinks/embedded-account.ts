@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { EmbeddedPostgresError } from './embedded-binaries.ts';
+import { UsageError } from '../resilience/failure.ts';
 
 /**
  * As whom the server's programs run:
@@ -40,7 +40,7 @@ export function unprivilegedAccount(): ServerAccount {
     const [, , uid, gid] = users.find(([user]) => user === name) ?? [];
     if (uid && gid) return { kind: 'other', uid: Number(uid), gid: Number(gid) };
   }
-  throw new EmbeddedPostgresError(
+  throw new UsageError(
     'PostgreSQL refuses to run as root, user namespaces are forbidden here, and this machine has no user "postgres" or "nobody": ' +
       'run nightfill as an ordinary user, or give a database with --database-url',
     { code: 'EMBEDDED_POSTGRES_ROOT' },

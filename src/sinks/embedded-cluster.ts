@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runProgram, type ServerAccount } from './embedded-account.ts';
 import { EmbeddedPostgresError, type PostgresBinaries } from './embedded-binaries.ts';
-import { commandLineOf } from './process-identity.ts';
+import { commandLineOf } from './process-command.ts';
 
 /** A data directory and what is needed to run it. Paths are absolute. */
 export interface Cluster {

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
-import { chooseAccount, describeAccount } from './embedded-account.ts';
-import { EmbeddedPostgresError, findPostgresBinaries } from './embedded-binaries.ts';
+import { chooseAccount } from './embedded-account.ts';
+import { EmbeddedPostgresError } from './embedded-binaries.ts';
 import {
   clusterDatabase,
   clusterUser,
@@ -16,13 +16,13 @@ import {
   stopServer,
   type Cluster,
 } from './embedded-cluster.ts';
-import { settle } from './embedded-place.ts';
+import { describePlace, placeCluster } from './embedded-place.ts';
 import { FileLock } from './file-lock.ts';
 
 /** The embedded server as one of its users holds it; disposing gives it up, and the last user's disposal stops it. */
 export interface EmbeddedPostgres extends AsyncDisposable {
   config: pg.PoolConfig;
-  /** Without a password: `embedded PostgreSQL 18 in .nightfill/postgres`. */
+  /** Without a password: `embedded PostgreSQL in .nightfill/postgres`. */
   description: string;
 }
 
@@ -47,7 +47,8 @@ const patience = 150_000;
  */
 export async function openEmbedded({ directory, log = () => {} }: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const folder = path.resolve(directory);
-  const description = `embedded PostgreSQL in ${path.relative('', folder) || folder}`;
+  const fromHere = path.relative('', folder);
+  const description = `embedded PostgreSQL in ${fromHere === '' || fromHere.startsWith('..') ? folder : fromHere}`;
   const file = (name: string): string => path.join(folder, name);
   const takeTurn = async (): Promise<FileLock> =>
     FileLock.wait(
@@ -59,10 +60,7 @@ export async function openEmbedded({ directory, log = () => {} }: EmbeddedOption
   using _turn = await takeTurn();
   using stack = new DisposableStack();
   const user = stack.use(await FileLock.wait(() => FileLock.tryShared(file('users.lock'))));
-  const binaries = await findPostgresBinaries();
-  const account = await chooseAccount();
-  const { dataDirectory, logFile } = await settle({ folder, account, binaries });
-  const cluster: Cluster = { binaries, account, dataDirectory, logFile };
+  const cluster = await placeCluster(folder, await chooseAccount({ dataDirectory: file('data') }));
   const begun = performance.now();
   const made = await makeUnlessThere(cluster, file('password'));
   const password = await readPassword(file('password'), description);
@@ -70,11 +68,11 @@ export async function openEmbedded({ directory, log = () => {} }: EmbeddedOption
   await writePrivately(file('url'), `postgres://${clusterUser}:${password}@127.0.0.1:${port}/${clusterDatabase}\n`);
   const took = `${Math.round(performance.now() - begun)} ms`;
   const what = made ? `made and started in ${took}` : started ? `started in ${took}` : 'joined';
-  log(`${description}, version ${binaries.major}, ${what} on port ${port}${describeAccount(account, dataDirectory)}`);
+  log(`${description}, version ${cluster.binaries.version}, ${what} on port ${port}${describePlace(cluster)}`);
 
   stack.move();
   return {
-    config: { host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false },
+    config: clientConfig(port, password),
     description,
     async [Symbol.asyncDispose]() {
       using _turn = await takeTurn();
@@ -143,11 +141,12 @@ async function runServer(
   }
 }
 
+function clientConfig(port: number, password: string): pg.PoolConfig {
+  return { host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false };
+}
+
 async function letsIn(port: number, password: string): Promise<boolean> {
-  const client = new pg.Client({
-    ...{ host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false },
-    connectionTimeoutMillis: 10_000,
-  });
+  const client = new pg.Client({ ...clientConfig(port, password), connectionTimeoutMillis: 10_000 });
   client.on('error', () => {});
   try {
     await client.connect();
