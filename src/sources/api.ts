@@ -89,7 +89,9 @@ export class Api implements AsyncDisposable {
   readonly #tally = new Tally();
   /** Monotonic: the server asked everybody to wait until then. */
   #pausedUntil = -Infinity;
-  #closed = false;
+  #running = 0;
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(
     options: ApiOptions,
@@ -140,31 +142,31 @@ export class Api implements AsyncDisposable {
 
   /** The JSON answer. Throws RequestError, or the signal's own reason when the caller aborted. */
   async request(request: ApiRequest): Promise<ApiAnswer> {
-    if (this.#closed)
-      throw new NightfillError({
-        code: 'API_CLOSED',
-        class: 'system',
-        message: `API "${this.name}" was asked after it was closed`,
-      });
-    const method = request.method ?? 'GET';
+    if (this.#closing) {
+      const message = `API "${this.name}" was asked after it was closed`;
+      throw new NightfillError({ code: 'API_CLOSED', class: 'system', message });
+    }
+    this.#running += 1;
+    try {
+      return await this.#withinDeadline(request);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#idle?.();
+    }
+  }
+
+  async #withinDeadline(request: ApiRequest): Promise<ApiAnswer> {
+    const { deadline, signal, method = 'GET' } = request;
     const url = this.#ownUrl(request.url);
-    const run = async (signal: AbortSignal | undefined): Promise<ApiAnswer> =>
-      this.#withRetries({
-        request,
-        method,
-        url,
-        repeatable: request.repeatable ?? method === 'GET',
-        signal,
-        renewed: false,
-        repeated: false,
-      });
-    const { deadline, signal } = request;
+    const repeatable = request.repeatable ?? method === 'GET';
+    const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> =>
+      this.#withRetries({ request, method, url, repeatable, signal: bounded, renewed: false, repeated: false });
     if (deadline === undefined || deadline === Infinity) return run(signal);
     try {
       return await withDeadline(deadline, run, { clock: this.#clock, ...(signal ? { signal } : {}) });
     } catch (error) {
       const attempts = error instanceof DeadlineError && error.cause instanceof RequestError ? error.cause.attempts : 0;
-      throw signal?.aborted ? error : describeFailure(error, this.#facts({ method, url, repeatable: false }, attempts));
+      throw signal?.aborted ? error : describeFailure(error, this.#facts({ method, url, repeatable }, attempts));
     }
   }
 
@@ -393,10 +395,16 @@ export class Api implements AsyncDisposable {
     };
   }
 
-  /** Lets what runs end, then closes the sockets. */
+  /** Lets what runs end, then closes the sockets. Called again it waits for the same end. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#slots.onIdle();
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const idle = Promise.withResolvers<void>();
+    this.#idle = idle.resolve;
+    if (this.#running > 0) await idle.promise;
     await Promise.all([this.#pool.close(), this.#tokenServer.close()]);
   }
 

@@ -1,3 +1,4 @@
+import { errors } from 'undici';
 import type { FaultCode } from './responses.ts';
 
 const byCode: Record<string, FaultCode | undefined> = {
@@ -35,10 +36,11 @@ const byCode: Record<string, FaultCode | undefined> = {
 /** Our code for an error of undici, Node's sockets or OpenSSL; undefined for one that is no fault of the connection. */
 export function faultCode(error: unknown): FaultCode | undefined {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return (
-    byCode[code] ??
-    (code.startsWith('ERR_SSL_') ? 'TLS_HANDSHAKE_FAILED' : code.startsWith('HPE_') ? 'RESPONSE_NOT_HTTP' : undefined)
-  );
+  const known = byCode[code];
+  if (known) return known;
+  if (code.startsWith('ERR_SSL_')) return 'TLS_HANDSHAKE_FAILED';
+  // Its code is missing when the very first bytes are wrong.
+  return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : undefined;
 }
 
 const lostConnections = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);

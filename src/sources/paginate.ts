@@ -47,16 +47,23 @@ export async function* listPages(
       ...(deadline === undefined ? {} : { deadline }),
     });
     const records = recordsOf(api, listing, answer);
-    // An offset or a page number always differs from the one before; a server that ignores it shows in the records only.
-    const keys = JSON.stringify(records.map((record) => getPath(record, listing.key) ?? record));
-    if (records.length > 0 && keys === before)
-      throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
-    before = keys;
+    if (isCounted(listing.paginate)) {
+      // An offset or a page number always differs from the one before; a server that ignores it shows in the records only.
+      const keys = JSON.stringify(records.map((record) => getPath(record, listing.key) ?? record));
+      if (records.length > 0 && keys === before) {
+        throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
+      }
+      before = keys;
+    }
     listed += records.length;
     const total = totalOf(api, listing, answer);
     yield { records, ...(total === undefined ? {} : { total }) };
     next = nextUrl({ api, paginate: listing.paginate, answer, asked: next, got: records.length, listed, total });
   }
+}
+
+function isCounted({ type }: Pagination): boolean {
+  return type === 'offset' || type === 'page';
 }
 
 function firstUrl(api: Api, listing: ContractListing, resolve: Resolve): string {

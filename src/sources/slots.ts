@@ -44,8 +44,4 @@ export class Slots {
     queued.catch(ended.reject);
     return ended.promise;
   }
-
-  async onIdle(): Promise<void> {
-    await this.#queue.onIdle();
-  }
 }

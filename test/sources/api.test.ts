@@ -1,15 +1,297 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RequestError } from '../../src/sources/api.ts';
 import { startApi } from '../support/api-fixture.ts';
 
 test('an answer carries its JSON with every digit', async () => {
-  await using crm = await startApi(() => ({
-    body: '{"amount":12345678901234567.80}',
-    headers: { 'content-type': 'application/json' },
-  }));
+  const body = '{"amount":12345678901234567.80}';
+  await using crm = await startApi(() => ({ body, headers: { 'content-type': 'application/json' } }));
   const answer = await crm.api.request({ url: '/contracts/1' });
   assert.equal(answer.status, 200);
   assert.equal(answer.attempts, 1);
-  assert.equal(answer.bytes, 31);
-  assert.equal(JSON.stringify(answer.body), '{"amount":12345678901234567.80}');
+  assert.equal(answer.bytes, body.length);
+  assert.equal(JSON.stringify(answer.body), body);
 });
+
+test('a request carries its headers and body, its own headers winning over those of the API', async () => {
+  await using crm = await startApi(() => ({ json: {} }), { headers: { 'X-Client': 'api', 'X-Api': 'yes' } });
+  await crm.api.request({ method: 'POST', url: '/query', headers: { 'x-client': 'request' }, body: '{"q":1}' });
+  const [seen] = crm.server.requests;
+  assert.equal(seen?.method, 'POST');
+  assert.equal(seen?.body, '{"q":1}');
+  assert.equal(seen?.headers['x-client'], 'request');
+  assert.equal(seen?.headers['x-api'], 'yes');
+  assert.equal(seen?.headers['content-type'], 'application/json');
+});
+
+test('a server error is asked again and counted, and the answer that follows is given', async () => {
+  await using crm = await startApi(() => (crm.server.requests.length < 3 ? { status: 503, json: {} } : { json: [1] }));
+  const answer = await crm.api.request({ url: '/contracts/1' });
+  assert.deepEqual(answer.body, [1]);
+  assert.equal(answer.attempts, 3);
+  const { requests, retries, statuses } = crm.api.statistics();
+  assert.deepEqual({ requests, retries, statuses }, { requests: 3, retries: 2, statuses: { 200: 1, 503: 2 } });
+});
+
+test('attempts are bounded, and the last failure names status, attempts, address and the beginning of the answer', async () => {
+  await using crm = await startApi(() => ({ status: 500, body: `oh\nno ${'x'.repeat(1000)}` }));
+  const error = await failure(crm.api.request({ url: '/contracts/7?token=geheim' }));
+  assert.equal(error.code, 'HTTP_500');
+  assert.equal(error.class, 'transient');
+  assert.equal(error.attempts, 3);
+  assert.equal(error.httpStatus, 500);
+  assert.equal(error.api, 'crm');
+  assert.match(error.message, /API "crm", GET \/contracts\/7\?… answered 500 with "oh no x/);
+  assert.doesNotMatch(error.message, /geheim|\n/);
+  assert.ok(error.message.length < 400);
+  assert.equal(crm.server.requests.length, 3);
+});
+
+for (const [status, code, failureClass] of [
+  [400, 'HTTP_400', 'data'],
+  [403, 'HTTP_403', 'config'],
+  [404, 'HTTP_404', 'data'],
+  [418, 'HTTP_418', 'data'],
+  [422, 'HTTP_422', 'data'],
+  [501, 'HTTP_501', 'config'],
+  [204, 'HTTP_204', 'data'],
+  [401, 'CREDENTIALS_REJECTED', 'config'],
+] as const) {
+  test(`status ${status} is asked once and is ${code}`, async () => {
+    await using crm = await startApi(() => ({ status, body: '' }));
+    const error = await failure(crm.api.request({ url: '/a' }));
+    assert.deepEqual([error.code, error.class, error.attempts], [code, failureClass, 1]);
+    assert.equal(crm.server.requests.length, 1);
+  });
+}
+
+test('a redirect is refused, its target is named by origin only, and nothing is asked there', async () => {
+  await using other = await startApi(() => ({ json: {} }));
+  await using crm = await startApi(
+    () => ({ status: 302, headers: { location: `${other.server.origin}/in?key=geheim` }, body: '' }),
+    {
+      auth: { type: 'none' },
+    },
+  );
+  const error = await failure(crm.api.request({ url: '/a' }));
+  assert.equal(error.code, 'REDIRECT_REFUSED');
+  assert.ok(error.message.includes(other.server.origin));
+  assert.doesNotMatch(error.message, /geheim|\/in/);
+  assert.deepEqual(other.server.requests, []);
+});
+
+test('another origin, or a user name in the address, is never asked', async () => {
+  await using other = await startApi(() => ({ json: {} }));
+  await using crm = await startApi(() => ({ json: {} }));
+  for (const url of [
+    `${other.server.origin}/a`,
+    `//127.0.0.1:1/a`,
+    '\\\\127.0.0.1/a',
+    crm.server.origin.replace('http://', 'http://user@'),
+    'javascript:alert(1)',
+  ]) {
+    await assert.rejects(crm.api.request({ url }), { code: 'FOREIGN_ORIGIN' });
+  }
+  assert.deepEqual([...other.server.requests, ...crm.server.requests], []);
+});
+
+test('a path below the base address keeps its prefix, encodes its query and refuses to climb', async () => {
+  await using crm = await startApi(() => ({ json: {} }));
+  const { api } = crm;
+  assert.equal(api.resolveUrl('/a/b', { q: 'x y&z', r: '' }), `${crm.server.origin}/a/b?q=x%20y%26z&r=`);
+  assert.equal(api.resolveUrl('a?own=1', { q: '2' }), `${crm.server.origin}/a?own=1&q=2`);
+  for (const path of ['/contracts/..', '/contracts/../admin', '/contracts/%2E%2e/x', '/contracts/.', '/a\\..\\b']) {
+    assert.throws(() => api.resolveUrl(path, {}), { code: 'PATH_NOT_ALLOWED' });
+  }
+  assert.equal(api.resolveUrl('/contracts/..a/...', {}), `${crm.server.origin}/contracts/..a/...`);
+});
+
+test("a job file's rule comes before the table and may read the body, also of a 200", async () => {
+  await using crm = await startApi(
+    ({ url }) =>
+      url === '/busy' && crm.server.requests.length < 2
+        ? { status: 400, json: { code: 'SSS_REQUEST_LIMIT_EXCEEDED' } }
+        : url === '/error'
+          ? { json: { ok: false, error: 'gone' } }
+          : { json: { ok: true } },
+    {
+      responses: [
+        { status: 400, contains: 'SSS_REQUEST_LIMIT_EXCEEDED', action: 'rate-limited' },
+        { contains: '"ok":false', action: 'missing' },
+      ],
+    },
+  );
+  assert.deepEqual((await crm.api.request({ url: '/busy' })).body, { ok: true });
+  assert.equal(crm.api.statistics().rateLimited, 1);
+  const error = await failure(crm.api.request({ url: '/error' }));
+  assert.deepEqual([error.code, error.class, error.httpStatus], ['RECORD_MISSING', 'data', 200]);
+});
+
+test('after 429 nobody is sent before the time the server gave', async () => {
+  const answers = [{ status: 429, headers: { 'retry-after': '0.3' }, body: '' }];
+  await using crm = await startApi(() => answers.shift() ?? { json: 1 }, {
+    limits: { rates: [{ requests: 50, per: 1000 }] },
+  });
+  const first = crm.api.request({ url: '/first' });
+  while (crm.server.requests.length === 0 || crm.api.statistics().rateLimited === 0) await delay(1);
+  await Promise.all([first, crm.api.request({ url: '/second' })]);
+  const [limited, ...later] = crm.server.requests;
+  assert.equal(later.length, 2);
+  for (const { at } of later) assert.ok(at - limited!.at >= 300, `${at - limited!.at} ms`);
+});
+
+test('without a rate limit too a 429 holds everybody back', async () => {
+  const answers = [{ status: 429, headers: { 'retry-after': '0.2' }, body: '' }];
+  await using crm = await startApi(() => answers.shift() ?? { json: 1 });
+  const first = crm.api.request({ url: '/first' });
+  while (crm.api.statistics().rateLimited === 0) await delay(1);
+  await Promise.all([first, crm.api.request({ url: '/second' })]);
+  const [limited, ...later] = crm.server.requests;
+  for (const { at } of later) assert.ok(at - limited!.at >= 200, `${at - limited!.at} ms`);
+});
+
+test('a wait longer than there is patience is given up at once, with the time, by this request and by all after it', async () => {
+  await using crm = await startApi(() => ({ status: 429, headers: { 'retry-after': '3600' }, body: '' }));
+  for (const expectedRequests of [1, 1]) {
+    const error = await failure(crm.api.request({ url: '/a' }));
+    assert.equal(error.code, 'RATE_LIMITED');
+    assert.ok(error.retryAt !== undefined);
+    assert.ok(Math.abs(error.retryAt - Date.now() - 3_600_000) < 60_000);
+    assert.equal(crm.server.requests.length, expectedRequests);
+  }
+});
+
+test('an open breaker makes requests wait for its trial instead of spending attempts', async () => {
+  await using crm = await startApi(() => (crm.server.requests.length <= 2 ? { status: 500, body: '' } : { json: 1 }), {
+    retry: { attempts: 2 },
+    breaker: { failures: 2, openFor: 150 },
+  });
+  await failure(crm.api.request({ url: '/down' }));
+  assert.equal(crm.api.statistics().breaker.finalState, 'open');
+  const answers = await Promise.all([1, 2, 3].map(async (n) => crm.api.request({ url: `/up/${n}` })));
+  assert.deepEqual(
+    answers.map(({ attempts }) => attempts),
+    [1, 1, 1],
+  );
+  const [, second, trial] = crm.server.requests;
+  assert.ok(trial!.at - second!.at >= 140);
+  assert.deepEqual(crm.api.statistics().breaker, { opened: 1, finalState: 'closed' });
+});
+
+test('an open breaker beyond the deadline fails at once with the time to come back', async () => {
+  await using crm = await startApi(() => ({ status: 500, body: '' }), {
+    retry: { attempts: 1 },
+    breaker: { failures: 1, openFor: 60_000 },
+  });
+  await failure(crm.api.request({ url: '/down' }));
+  const error = await failure(crm.api.request({ url: '/a', deadline: performance.now() + 2_000 }));
+  assert.equal(error.code, 'BREAKER_OPEN');
+  assert.ok(error.retryAt !== undefined);
+  assert.ok(Math.abs(error.retryAt - Date.now() - 60_000) < 10_000);
+  assert.equal(crm.server.requests.length, 1);
+});
+
+test('404 and 429 never open the breaker', async () => {
+  await using crm = await startApi(
+    ({ url }) => ({ status: Number(url.slice(1)), headers: { 'retry-after': '0.001' }, body: '' }),
+    {
+      breaker: { failures: 1 },
+    },
+  );
+  await failure(crm.api.request({ url: '/404' }));
+  await failure(crm.api.request({ url: '/429' }));
+  assert.deepEqual(crm.api.statistics().breaker, { opened: 0, finalState: 'closed' });
+});
+
+test('at most the given number of requests are in flight, also when attempts time out', async () => {
+  await using crm = await startApi(
+    async ({ url }) => {
+      await delay(url === '/slow' ? 400 : 10);
+      return { json: 1 };
+    },
+    { limits: { concurrency: 3 }, connections: 3, timeout: 100, retry: { attempts: 1 } },
+  );
+  const urls = ['/slow', ...Array.from({ length: 30 }, (_, n) => `/${n}`), '/slow'];
+  await Promise.allSettled(urls.map(async (url) => crm.api.request({ url })));
+  const { concurrency, timeouts, inFlight } = crm.api.statistics();
+  assert.deepEqual(
+    { concurrency, timeouts, inFlight },
+    { concurrency: { limit: 3, peak: 3 }, timeouts: 2, inFlight: 0 },
+  );
+  assert.ok(crm.server.sockets <= 5, 'an aborted request costs its socket, and no more are open at once');
+});
+
+test("the caller's abort ends a request wherever it stands, with the caller's own reason", async () => {
+  await using crm = await startApi(
+    async () => {
+      await delay(5_000, undefined, { ref: false });
+      return { json: 1 };
+    },
+    { limits: { concurrency: 1 } },
+  );
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const requests = [1, 2].map(async (n) => crm.api.request({ url: `/${n}`, signal: controller.signal }));
+  while (crm.server.requests.length === 0) await delay(1);
+  controller.abort(reason);
+  for (const request of requests) await assert.rejects(request, reason);
+  await assert.rejects(crm.api.request({ url: '/3', signal: controller.signal }), reason);
+  assert.deepEqual(crm.server.log, ['GET /1']);
+  assert.equal(crm.api.statistics().timeouts, 0);
+});
+
+test('a deadline ends the waits and the attempts below it', async () => {
+  await using crm = await startApi(
+    async () => {
+      await delay(5_000, undefined, { ref: false });
+      return { json: 1 };
+    },
+    { limits: { concurrency: 1 } },
+  );
+  const deadline = performance.now() + 100;
+  for (const error of await Promise.all(
+    [1, 2].map(async (n) => failure(crm.api.request({ url: `/${n}`, deadline }))),
+  )) {
+    assert.equal(error.code, 'DEADLINE_PASSED');
+    assert.match(error.message, /API "crm", GET/);
+  }
+  assert.equal(crm.server.requests.length, 1);
+});
+
+test('closing waits for what runs, and a closed API is asked no more', async () => {
+  await using crm = await startApi(async () => {
+    await delay(50);
+    return { json: 'done' };
+  });
+  const running = crm.api.request({ url: '/a' });
+  await crm.api.close();
+  assert.equal((await running).body, 'done');
+  await assert.rejects(crm.api.request({ url: '/b' }), { code: 'API_CLOSED' });
+});
+
+test('latency, the peak of each window and the current rate are measured', async () => {
+  await using crm = await startApi(
+    async () => {
+      await delay(20);
+      return { json: 1 };
+    },
+    { limits: { rates: [{ requests: 5, per: 400 }] } },
+  );
+  await Promise.all(Array.from({ length: 8 }, async () => crm.api.request({ url: '/a' })));
+  const { latencyMs, rates, waitedMs, currentRate } = crm.api.statistics();
+  assert.ok(latencyMs.p50 >= 19 && latencyMs.p50 <= latencyMs.p95 && latencyMs.p99 <= latencyMs.max);
+  assert.deepEqual(rates, [{ requests: 5, perMs: 400, peak: 5 }]);
+  assert.ok(waitedMs >= 300);
+  assert.equal(currentRate, 8);
+});
+
+async function failure(request: Promise<unknown>): Promise<RequestError> {
+  try {
+    await request;
+  } catch (error) {
+    assert.ok(error instanceof RequestError, String(error));
+    return error;
+  }
+  throw new Error('the request was expected to fail');
+}

@@ -43,8 +43,11 @@ export async function startApi(script: Script, changes: Changes = {}) {
     server,
     api,
     async [Symbol.asyncDispose]() {
-      await api.close();
-      await server[Symbol.asyncDispose]();
+      try {
+        await api.close();
+      } finally {
+        await server[Symbol.asyncDispose]();
+      }
     },
   };
 }
