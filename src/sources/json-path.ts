@@ -3,7 +3,7 @@ import type { Json } from './exact-json.ts';
 /** `a.b[0].c` compiled to `['a', 'b', 0, 'c']`. */
 export type JsonPath = readonly (string | number)[];
 
-const segment = /(?:^|\.)([^.[\]{}\s]+)|\[(\d+)\]/y;
+const segment = /(?:^|(?!^)\.)([^.[\]{}\s]+)|\[(\d+)\]/y;
 
 /** Compiles `a.b[0].c`; undefined when the text is not such a path. */
 export function parseJsonPath(text: string): JsonPath | undefined {
@@ -25,7 +25,10 @@ export function formatJsonPath(path: JsonPath): string {
 export function getPath(value: Json | undefined, path: JsonPath): Json | undefined {
   let current: Json | undefined = value;
   for (const step of path) {
-    if (current === null || typeof current !== 'object' || !Object.hasOwn(current, step)) return undefined;
+    // An exact number is an object to JavaScript and a scalar to everybody else.
+    if (current === null || typeof current !== 'object' || JSON.isRawJSON(current)) return undefined;
+    // An array's `length` is a property of its own, but no value of the answer.
+    if (Array.isArray(current) !== (typeof step === 'number') || !Object.hasOwn(current, step)) return undefined;
     current = (current as Record<string | number, Json>)[step];
   }
   return current;
