@@ -90,6 +90,8 @@ export async function prepareTarget(client: Queryable, load: TargetDeclaration):
 async function createTable(client: Queryable, table: TargetTable): Promise<void> {
   const columns = table.columns.map(({ name, formatted }) => `${pg.escapeIdentifier(name)} ${formatted}`);
   const key = table.key.map((name) => pg.escapeIdentifier(name)).join(', ');
+  // IF NOT EXISTS alone fails with a unique violation in the catalog when two create at once.
+  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`nightfill ${qualifiedName(table)}`]);
   const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [table.schema]);
   // Not IF NOT EXISTS alone: it asks for the privilege to create even when there is nothing to create.
   if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);

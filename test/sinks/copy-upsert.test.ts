@@ -601,6 +601,24 @@ test('aborting during COPY throws the reason, and the client can roll back and g
   assert.equal((await load([['a', 'b']])).inserted, 1);
 });
 
+test('two loads of the same rows in opposite orders wait for one another and do not deadlock', async (t) => {
+  const { url } = await createDatabase(t, { template: 'empty' });
+  const [one, other] = [await connectTo(t, url), await connectTo(t, url)];
+  const columns = { id: 'int', amount: 'int' };
+  const [first, second] = [await openTarget(one, columns), await openTarget(other, columns)];
+  const rows: Row[] = Array.from({ length: 3000 }, (_, index) => [`${index}`, '0']);
+  await first.load(rows);
+  for (const amount of ['1', '2', '3']) {
+    const given = rows.map(([id]): Row => [id ?? null, amount]);
+    const results = await Promise.all([first.load(given), second.load(given.toReversed())]);
+    // Whoever waited finds the rows as they should be.
+    assert.deepEqual(
+      results.map(({ updated }) => updated).toSorted((a, b) => a - b),
+      [0, 3000],
+    );
+  }
+});
+
 test('a deadlock or a serialization failure is thrown, never blamed on a row', async () => {
   const database = await openDatabase();
   await database.query(`

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { Database } from '../../src/sinks/postgres.ts';
 import { UsageError } from '../../src/resilience/failure.ts';
 import { inspectTarget, prepareTarget } from '../../src/sinks/target-table.ts';
-import { declare, openDatabase } from './load-fixture.ts';
+import { createDatabase } from '../support/database.ts';
+import { connect, declare, openDatabase } from './load-fixture.ts';
 
 type Declaration = ReturnType<typeof declare>;
 
@@ -80,6 +81,14 @@ test('a missing table is created with the declared types and the key as its prim
   );
   assert.deepEqual(rows, [{ definition: 'PRIMARY KEY (id)' }]);
   assert.deepEqual(await prepare(database, declaration), table, 'an existing table gives the same answer');
+});
+
+test('several that find the table missing at once create it once', async (t) => {
+  const { url } = await createDatabase(t, { template: 'empty' });
+  const several = await Promise.all(Array.from({ length: 6 }, async () => connect(t, url)));
+  const declaration = { ...declare({ id: 'text', amount: 'int' }), table: { schema: 'fresh', name: 'target' } };
+  const tables = await Promise.all(several.map(async (database) => prepare(database, declaration)));
+  for (const table of tables) assert.deepEqual(table, tables[0]);
 });
 
 test('an inspection writes nothing, and works in a read only transaction', async () => {
