@@ -1,0 +1,141 @@
+import { loadJob } from '../config/load-job.ts';
+import { businessDateIn } from '../jobs/business-date.ts';
+import { enrichContract } from '../jobs/enrich.ts';
+import { listedFieldKeeper } from '../jobs/amounts.ts';
+import type { Job } from '../jobs/job.ts';
+import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
+import { SharedLookups } from '../jobs/shared-lookups.ts';
+import { migrate, pendingMigrations } from '../sinks/migrations.ts';
+import type { Database } from '../sinks/postgres.ts';
+import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
+import { Api } from '../sources/api.ts';
+import { listPages } from '../sources/paginate.ts';
+import { commandLog } from './command-log.ts';
+import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { secretsOf } from './secrets.ts';
+import type { Terminal } from './terminal.ts';
+
+/** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
+export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
+  const { environment, stdout, stderr } = terminal;
+  const say = (line: string): void => void stdout.write(`${line}\n`);
+  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  say(`ok    ${file} describes ${job.name}: ${job.lookups.length} lookups, ${job.load.columns.length} columns`);
+
+  const problems: string[] = [];
+  const attempt = async <T>(task: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await task();
+    } catch (error) {
+      problems.push((error as Error).message);
+      return undefined;
+    }
+  };
+  await using stack = new AsyncDisposableStack();
+  const log = commandLog(terminal, secretsOf(job));
+  const opened = await attempt(async () => openDatabase({ ...options, migrate: 'later' }, { environment, log }));
+  if (opened) stack.use(opened);
+  const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
+  await checkApis(job, { target, database: opened?.database, say, problems });
+
+  for (const problem of problems) say(`WRONG ${problem.replaceAll('\n', '\n      ')}`);
+  return problems.length === 0 ? 0 : 2;
+}
+
+interface Findings {
+  say: (line: string) => void;
+  problems: string[];
+}
+
+/** Connection, privileges, the ledger's schema and the target; everything tried is rolled back. */
+async function checkDatabase(
+  database: Database,
+  job: Job,
+  { say, problems }: Findings,
+): Promise<TargetTable | undefined> {
+  const pending = await pendingMigrations(database);
+  const found = problems.length;
+  if (pending.length > 0) await tryMigrations(database, problems);
+  const { table, exists } = await database.withTransaction(async (client) => {
+    const inspection = await inspectTarget(client, job.load);
+    problems.push(...inspection.problems.map(({ message }) => message));
+    return inspection;
+  });
+  if (problems.length === found)
+    say(
+      `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,
+    );
+  return table;
+}
+
+async function tryMigrations(database: Database, problems: string[]): Promise<void> {
+  try {
+    await migrate(database, { rehearse: true });
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+}
+
+/** One page of the listing, and the lookups of its first contract. */
+async function checkApis(
+  job: Job,
+  { target, database, say, problems }: Findings & { target: TargetTable | undefined; database: Database | undefined },
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  // One attempt each: what is wrong now is the news.
+  const apis = new Map(
+    Object.values(job.apis).map((options) => [
+      options.name,
+      stack.use(new Api({ ...options, retry: { ...options.retry, attempts: 1 } })),
+    ]),
+  );
+  const signal = new AbortController().signal;
+  const businessDate = businessDateIn(job.timezone, new Date());
+  const first = await firstContract(job, { api: apis.get(job.contracts.api)!, businessDate, problems });
+  if (!first) return;
+  say(`ok    API ${job.contracts.api} lists contracts; the first is ${first.key}`);
+  if (!target || !database) {
+    say('      lookups are not tried while the database is not there to map their answers for');
+    return;
+  }
+  const context = {
+    job,
+    businessDate,
+    database,
+    target,
+    apis,
+    shared: new SharedLookups(),
+    signal,
+    bounds: { signal },
+  };
+  try {
+    const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
+    if (result.status === 'mapped') say(`ok    contract ${first.key} is enriched and fits ${job.load.table.name}`);
+    else problems.push(`contract ${first.key}: ${result.failure.message}`);
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+}
+
+// A fallback would hide what check is asked to find.
+const withoutFallbacks = (job: Job): Job => ({
+  ...job,
+  lookups: job.lookups.map((lookup) => ({ ...lookup, onFailure: 'fail' as const })),
+});
+
+async function firstContract(
+  job: Job,
+  { api, businessDate, problems }: { api: Api; businessDate: string; problems: string[] },
+): Promise<PlannedContract | undefined> {
+  try {
+    for await (const { records } of listPages(api, job.contracts, { resolve: dateScope(businessDate) })) {
+      if (records[0] !== undefined)
+        return plannedContract(records[0], { job, keep: listedFieldKeeper(job), ordinal: 1 });
+      break;
+    }
+    problems.push(`API ${job.contracts.api} lists no contract, so nothing more can be tried`);
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+  return undefined;
+}

@@ -1,0 +1,97 @@
+import { findRun } from '../jobs/ledger.ts';
+import { rfc3339 } from '../report/figures.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import { commandLog } from './command-log.ts';
+import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { table } from './summary.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface HistoryOptions extends DatabaseSelection {
+  json?: boolean;
+  job?: string;
+  limit?: number;
+}
+
+interface RunLine {
+  id: string;
+  job: string;
+  businessDate: string;
+  mode: string;
+  status: string;
+  exitCode: number | null;
+  startedAt: string;
+  finishedAt: string | null;
+  contracts: number;
+  loaded: number;
+  failed: number;
+  reason: string | null;
+}
+
+const runsSql = `
+  SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", mode, run.status, exit_code AS "exitCode",
+    ${rfc3339('started_at')} AS "startedAt", ${rfc3339('run.finished_at')} AS "finishedAt", reason,
+    coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS loaded,
+    coalesce(sum(failed), 0)::integer AS failed
+  FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
+  LEFT JOIN nightfill.chunk_attempt ON chunk_attempt.run = run.id
+  WHERE ($1::text IS NULL OR job = $1) AND ($2::uuid IS NULL OR run.id = $2)
+  GROUP BY run.id, instance.id ORDER BY started_at DESC, run.id DESC LIMIT $3`;
+
+/** `nightfill runs`: the latest runs, newest first. */
+export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {
+  return withDatabase(options, terminal, async (database) => {
+    const { rows } = await database.query<RunLine>(runsSql, [options.job ?? null, null, options.limit ?? 20]);
+    const head = ['run', 'job', 'date', 'mode', 'status', 'started', 'contracts', 'loaded', 'failed'];
+    const lines = rows.map((run) => [
+      run.id,
+      run.job,
+      run.businessDate,
+      run.mode,
+      run.status,
+      run.startedAt.slice(0, 19).replace('T', ' '),
+      ...[run.contracts, run.loaded, run.failed].map(String),
+    ]);
+    return options.json ? rows : rows.length === 0 ? ['no runs yet'] : table([head, ...lines]);
+  });
+}
+
+/** `nightfill show`: one run with its chunks and failures. */
+export async function showCommand(run: string, options: HistoryOptions, terminal: Terminal): Promise<number> {
+  return withDatabase(options, terminal, async (database) => {
+    const { id, instance } = await findRun(database, { run, ...(options.job && { job: options.job }) });
+    const { rows } = await database.query<RunLine>(runsSql, [null, id, 1]);
+    const { rows: chunks } = await database.query(
+      `SELECT number, status, contracts, enriched, degraded, failed, inserted, updated, unchanged, attempts,
+         duration_ms AS "durationMs" FROM nightfill.chunk WHERE instance = $1 ORDER BY number`,
+      [instance],
+    );
+    const { rows: failures } = await database.query(
+      `SELECT key, chunk, stage, api, lookup, code, class, http_status AS "httpStatus", message, attempts, advice
+       FROM nightfill.failure WHERE instance = $1 ORDER BY chunk, key COLLATE "C"`,
+      [instance],
+    );
+    if (options.json) return { ...rows[0], chunks, failures };
+    const text = (row: object): string[] => Object.values(row).map((value) => String(value ?? ''));
+    const listing = (title: string, entries: readonly object[]): string[] =>
+      entries.length === 0 ? [] : ['', title, ...table([Object.keys(entries[0]!), ...entries.map(text)])];
+    return [
+      ...Object.entries(rows[0]!).map(([name, value]) => `${name.padEnd(14)}${value ?? ''}`),
+      ...listing('chunks', chunks),
+      ...listing(
+        'failures',
+        failures.map(({ httpStatus: _, stage: __, ...failure }) => failure),
+      ),
+    ];
+  });
+}
+
+async function withDatabase(
+  options: HistoryOptions,
+  terminal: Terminal,
+  read: (database: Queryable) => Promise<string[] | object>,
+): Promise<number> {
+  await using opened = await openDatabase(options, { environment: terminal.environment, log: commandLog(terminal) });
+  const result = await read(opened.database);
+  terminal.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${(result as string[]).join('\n')}\n`);
+  return 0;
+}

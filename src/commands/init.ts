@@ -1,0 +1,24 @@
+import { copyFile, constants, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UsageError } from '../resilience/failure.ts';
+import { shippedJob } from './demo.ts';
+import type { Terminal } from './terminal.ts';
+
+/** `nightfill init`: writes the commented job file that ships with the package; never over an existing one. */
+export async function initCommand(directory: string, { stdout }: Terminal): Promise<number> {
+  const file = join(directory, 'contract-enrichment.yaml');
+  try {
+    await mkdir(directory, { recursive: true });
+    await copyFile(shippedJob, file, constants.COPYFILE_EXCL);
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    throw new UsageError(
+      exists
+        ? `${file} exists already, and init does not write over it; name another folder`
+        : `${file} cannot be written: ${(error as Error).message}`,
+      { code: 'INIT_FILE', cause: error },
+    );
+  }
+  stdout.write(`${file}\n`);
+  return 0;
+}

@@ -1,0 +1,53 @@
+import { resolve } from 'node:path';
+import { UsageError } from '../resilience/failure.ts';
+import type { Log } from '../observe/log.ts';
+import { resolveConnection } from '../sinks/connection.ts';
+import { openEmbedded } from '../sinks/embedded.ts';
+import { migrate, pendingMigrations } from '../sinks/migrations.ts';
+import { Database } from '../sinks/postgres.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface DatabaseSelection {
+  databaseUrl?: string;
+  /** The schema is upgraded (the default), required to be current (`--no-migrate`), or left to the caller. */
+  migrate?: boolean | 'later';
+}
+
+/** A database that closes with its embedded server, when it has one. */
+export type OpenedDatabase = AsyncDisposable & { database: Database };
+
+/** Connects to the database that options and environment name, or starts the embedded one, and upgrades the schema. */
+export async function openDatabase(
+  selection: DatabaseSelection,
+  { environment, log }: Pick<Terminal, 'environment'> & { log: Log },
+): Promise<OpenedDatabase> {
+  await using stack = new AsyncDisposableStack();
+  const connection = resolveConnection({
+    environment,
+    ...(selection.databaseUrl && { databaseUrl: selection.databaseUrl }),
+  });
+  const { config, description } =
+    connection.kind === 'server'
+      ? connection
+      : stack.use(await openEmbedded({ directory: resolve('.nightfill/postgres'), log: (line) => log.debug(line) }));
+  const database = stack.use(
+    await Database.open({
+      config,
+      description,
+      onIdleError: (error) => log.warn({ error }, 'an idle connection failed'),
+    }),
+  );
+  if (selection.migrate === undefined || selection.migrate === true) await migrate(database);
+  else if (selection.migrate === false) await requireCurrentSchema(database);
+  const opened = stack.move();
+  return { database, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
+}
+
+async function requireCurrentSchema(database: Database): Promise<void> {
+  const pending = await pendingMigrations(database);
+  if (pending.length > 0)
+    throw new UsageError(
+      `the nightfill schema in ${database.description} lacks ${pending.join(', ')}; run nightfill migrate first, or leave --no-migrate out`,
+      { code: 'SCHEMA_OUTDATED' },
+    );
+}

@@ -1,0 +1,133 @@
+import { access, constants, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { loadJob } from '../config/load-job.ts';
+import { businessDateIn } from '../jobs/business-date.ts';
+import type { Job } from '../jobs/job.ts';
+import type { Trigger } from '../jobs/ledger.ts';
+import { JobRunningError } from '../jobs/lease.ts';
+import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
+import type { Log } from '../observe/log.ts';
+import { progressMode, startProgress } from '../observe/progress.ts';
+import { formatReport, writeReportFile } from '../report/store.ts';
+import { systemClock } from '../resilience/clock.ts';
+import { UsageError } from '../resilience/failure.ts';
+import type { Database } from '../sinks/postgres.ts';
+import { version } from '../version.ts';
+import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { progressSnapshot } from './progress-snapshot.ts';
+import { secretsOf } from './secrets.ts';
+import { commandLog } from './command-log.ts';
+import { stopSignals } from './stop-signals.ts';
+import { summaryLines } from './summary.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface ExecuteOptions extends DatabaseSelection {
+  report?: string;
+  json?: boolean;
+  ifRunning?: 'fail' | 'skip' | 'wait';
+  trigger?: Trigger;
+  /** Milliseconds that work in flight has after the first signal. */
+  grace?: number;
+}
+
+export interface RunCommandOptions extends ExecuteOptions {
+  date?: string;
+  limit?: number;
+  dryRun?: boolean;
+  again?: boolean;
+}
+
+/** `nightfill run`: gives the exit code. */
+export async function runCommand(file: string, options: RunCommandOptions, terminal: Terminal): Promise<number> {
+  const job = await loadJob(file, { environment: terminal.environment, onWarning: (line) => note(terminal, line) });
+  return runLoadedJob(job, options, terminal);
+}
+
+export async function runLoadedJob(job: Job, options: RunCommandOptions, terminal: Terminal): Promise<number> {
+  const businessDate = options.date ?? businessDateIn(job.timezone, new Date());
+  await requireWritableFolder(reportFileOf(job, businessDate, options));
+  const log = commandLog(terminal, secretsOf(job));
+  await using opened = await openDatabase(options, { environment: terminal.environment, log });
+  return await executeJob(job, { options, terminal, businessDate, database: opened.database, log }, async (o) =>
+    runJob(job, {
+      ...o,
+      businessDate,
+      ...(options.limit !== undefined && { limit: options.limit }),
+      dryRun: options.dryRun ?? false,
+      again: options.again ?? false,
+    }),
+  );
+}
+
+const note = ({ stderr }: Terminal, line: string): void => void stderr.write(`${line}\n`);
+
+/** What `run` and `rerun` share: database, signals, progress, and the report's way out. */
+export async function executeJob(
+  job: Job,
+  o: { options: ExecuteOptions; terminal: Terminal; businessDate: string; database: Database; log: Log },
+  execute: (options: RunOptions) => Promise<RunResult>,
+): Promise<number> {
+  const { options, terminal, businessDate, database, log } = o;
+  const { stdout, stderr, environment } = terminal;
+  const reportFile = reportFileOf(job, businessDate, options);
+  const mode = progressMode(stderr, environment);
+  const say = (line: string): void => (mode === 'display' ? note(terminal, line) : log.info(line));
+  say(`database: ${database.description}`);
+
+  let progress: ReturnType<typeof startProgress> | undefined;
+  using signals = stopSignals({
+    graceMs: options.grace ?? 30_000,
+    note: (line) => (progress ? progress.note(line) : say(line)),
+  });
+  let result: RunResult;
+  try {
+    result = await execute({
+      database,
+      trigger: options.trigger ?? 'manual',
+      ifRunning: options.ifRunning === 'wait' ? 'wait' : 'fail',
+      version,
+      log,
+      clock: systemClock,
+      stopping: signals.stopping,
+      signal: signals.signal,
+      onStart: (context) => {
+        progress = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode });
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof JobRunningError) || options.ifRunning !== 'skip') throw error;
+    note(terminal, `${error.message.split(';')[0]}; skipped`);
+    return 0;
+  } finally {
+    progress?.stop();
+  }
+
+  if ('nothingToDo' in result) {
+    stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${result.nothingToDo}\n`);
+    return 0;
+  }
+  const text = formatReport(result.report);
+  stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
+  // The report stands in the database; a file that cannot be written now does not undo the night.
+  await writeReportFile(reportFile, text).then(
+    () => say(`report: ${reportFile}`),
+    (error: Error) => note(terminal, error.message),
+  );
+  return result.report.run.exitCode;
+}
+
+const reportFileOf = (job: Job, businessDate: string, { report }: ExecuteOptions): string =>
+  report ?? join('reports', `${job.name}-${businessDate}.json`);
+
+/** Throws UsageError, before anything is begun, when a report could not be written. */
+export async function requireWritableFolder(file: string): Promise<void> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await access(dirname(file), constants.W_OK);
+  } catch (error) {
+    throw new UsageError(
+      `the report cannot be written to ${file}: ${(error as Error).message}; name another place with --report FILE`,
+      { code: 'REPORT_NOT_WRITABLE', cause: error },
+    );
+  }
+}

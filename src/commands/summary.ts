@@ -1,0 +1,55 @@
+import type { Report } from '../report/schema.ts';
+
+/** A report in a dozen lines for a terminal. */
+export function summaryLines(report: Report): string[] {
+  const { run, counts, amounts, controls, failures, apis, timing } = report;
+  const lines = [
+    `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
+    `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged`,
+    ...table(
+      amounts.map(({ column, currency, loaded, failed, notStarted, variance }) => [
+        `${column}${currency ? ` ${currency}` : ''}`,
+        `${loaded} loaded`,
+        `${failed} failed`,
+        `${notStarted} not started`,
+        `variance ${variance}`,
+      ]),
+    ),
+    ...controls
+      .filter(({ result }) => result === 'fail')
+      .map(
+        ({ name, currency, expected, actual }) =>
+          `  CONTROL FAILED  ${name}${currency ? ` (${currency})` : ''}: expected ${expected}, found ${actual}`,
+      ),
+    ...table(failuresByCode(failures)),
+    ...table(
+      apis.map(({ name, requests, retries, rateLimited, rates }) => [
+        name,
+        `${requests} requests`,
+        `${retries} retries`,
+        `${rateLimited} rate-limited`,
+        rates.map(({ requests: limit, perMs, peak }) => `peak ${peak} of ${limit} per ${perMs / 1_000} s`).join(', '),
+      ]),
+    ),
+    `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
+  ];
+  if (run.exitCode === 3) lines.push('  nightfill rerun latest fetches again what failed or never started');
+  return lines;
+}
+
+function failuresByCode(failures: Report['failures']): string[][] {
+  const byCode = Map.groupBy(failures, ({ code, stage, api }) => [stage, api, code].filter(Boolean).join(' '));
+  return [...byCode]
+    .toSorted(([, one], [, other]) => other.length - one.length)
+    .map(([kind, all]) => [`${all.length} ×`, kind, all[0]!.message.slice(0, 120)]);
+}
+
+/** Rows of cells in columns, each line indented. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>(
+    (wide, row) => row.map((cell, index) => Math.max(wide[index] ?? 0, cell.length)),
+    [],
+  );
+  return rows.map((row) => `  ${row.map((cell, index) => cell.padEnd(widths[index]!)).join('  ')}`.trimEnd());
+}

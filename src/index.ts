@@ -1,0 +1,15 @@
+/** Nightfill as a library: load a job file, run it against a database, read its report. */
+export { main } from './cli.ts';
+export { loadJob } from './config/load-job.ts';
+export { JobFileError } from './config/job-file-error.ts';
+export { businessDateIn } from './jobs/business-date.ts';
+export type { Job } from './jobs/job.ts';
+export { rerunJob, runJob, type RunOptions, type RunResult } from './jobs/run.ts';
+export { findRun } from './jobs/ledger.ts';
+export { createLog, type Log } from './observe/log.ts';
+export { reportSchema, type Report } from './report/schema.ts';
+export { readReport } from './report/store.ts';
+export { NightfillError, UsageError } from './resilience/failure.ts';
+export { migrate } from './sinks/migrations.ts';
+export { Database } from './sinks/postgres.ts';
+export { startSimulator } from './simulator/simulator.ts';

@@ -1,0 +1,206 @@
+import type { LoadResult } from '../sinks/copy-upsert.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import type { Json } from '../sources/exact-json.ts';
+import type { KnownAmount } from './amounts.ts';
+import type { FailureRecord } from './failure-record.ts';
+import { storeLastKnown } from './last-known.ts';
+import { LeaseLostError } from './lease.ts';
+import type { PlannedContract } from './plan.ts';
+import type { RunContext } from './run-context.ts';
+
+/** What one attempt at a chunk brought, as the ledger keeps it. */
+export interface ChunkRecord {
+  number: number;
+  attempt: number;
+  /** The whole chunk was worked on anew: what earlier attempts recorded is replaced. */
+  whole: boolean;
+  enrichMs: number;
+  loadMs: number;
+  /** Undefined when Postgres refused the whole chunk. */
+  result: LoadResult | undefined;
+  loaded: readonly {
+    contract: PlannedContract;
+    stale: readonly { lookup: string; asOf: string }[];
+    remember: readonly { lookup: string; value: Json }[];
+    amounts: readonly KnownAmount[];
+  }[];
+  failed: readonly { contract: PlannedContract; failure: FailureRecord; amounts: readonly KnownAmount[] }[];
+}
+
+/** Locks the chunk for this transaction and gives the attempt's number. Throws LeaseLostError when another run has it. */
+export async function fenceChunk(
+  client: Queryable,
+  { number, context }: { number: number; context: RunContext },
+): Promise<number> {
+  const { rows } = await client.query<{ attempts: number }>(
+    `SELECT attempts FROM nightfill.chunk WHERE instance = $1 AND number = $2 AND lease = $3 FOR UPDATE`,
+    [context.instance, number, context.token],
+  );
+  if (!rows[0]) throw new LeaseLostError(context.job.name);
+  return rows[0].attempts + 1;
+}
+
+/** True when an attempt whose COMMIT was not acknowledged has been committed. */
+export async function attemptCommitted(record: ChunkRecord, { database, instance, run }: RunContext): Promise<boolean> {
+  const { rowCount } = await database.query(
+    `SELECT FROM nightfill.chunk_attempt WHERE instance = $1 AND chunk = $2 AND attempt = $3 AND run = $4`,
+    [instance, record.number, record.attempt, run],
+  );
+  return rowCount === 1;
+}
+
+/** Writes what an attempt brought, in the transaction that loads its rows. */
+export async function recordAttempt(client: Queryable, record: ChunkRecord, context: RunContext): Promise<void> {
+  const keys = [...record.loaded, ...record.failed].map(({ contract }) => contract.key);
+  await forget(client, { keys, record, context });
+  await storeAmounts(client, record, context);
+  await storeFailures(client, record, context);
+  await storeStale(client, record, context);
+  await storeContractAmounts(client, record, context);
+  for (const { name, onFailure } of context.job.lookups) {
+    if (onFailure !== 'last-known' || context.dryRun) continue;
+    const values = record.loaded.flatMap(({ contract, remember }) =>
+      remember.filter(({ lookup }) => lookup === name).map(({ value }) => ({ key: contract.key, value })),
+    );
+    await storeLastKnown(client, { job: context.job.name, lookup: name, values });
+  }
+  await closeAttempt(client, record, context);
+}
+
+async function forget(
+  client: Queryable,
+  { keys, record, context }: { keys: string[]; record: ChunkRecord; context: RunContext },
+): Promise<void> {
+  for (const table of ['failure', 'stale', 'contract_amount'])
+    await client.query(`DELETE FROM nightfill.${table} WHERE instance = $1 AND key = ANY ($2)`, [
+      context.instance,
+      keys,
+    ]);
+  if (record.whole)
+    await client.query(`DELETE FROM nightfill.chunk_amount WHERE instance = $1 AND chunk = $2`, [
+      context.instance,
+      record.number,
+    ]);
+}
+
+async function storeAmounts(client: Queryable, { number, attempt, result }: ChunkRecord, { instance }: RunContext) {
+  const totals = result?.totals ?? [];
+  await client.query(
+    `INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, sourced, loaded)
+     SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[])`,
+    [
+      instance,
+      number,
+      attempt,
+      totals.map((total) => total.column),
+      totals.map((total) => total.by),
+      totals.map((total) => total.rows),
+      totals.map((total) => total.sourced),
+      totals.map((total) => total.loaded),
+    ],
+  );
+}
+
+async function storeFailures(client: Queryable, { number, failed }: ChunkRecord, { instance, run }: RunContext) {
+  const of = <T>(get: (failure: FailureRecord) => T): T[] => failed.map(({ failure }) => get(failure));
+  await client.query(
+    `INSERT INTO nightfill.failure (instance, chunk, run, key, stage, api, lookup, code, class, http_status, message,
+       attempts, advice, advice_after)
+     SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+       $10::integer[], $11::text[], $12::integer[], $13::text[], $14::timestamptz[])`,
+    [
+      instance,
+      number,
+      run,
+      failed.map(({ contract }) => contract.key),
+      of(({ stage }) => stage),
+      of(({ api }) => api),
+      of(({ lookup }) => lookup),
+      of(({ code }) => code),
+      of((failure) => failure.class),
+      of(({ httpStatus }) => httpStatus),
+      of(({ message }) => message.replaceAll('\0', '\\0').toWellFormed()),
+      of(({ attempts }) => attempts),
+      of(({ advice }) => advice),
+      of(({ adviceAfter }) => adviceAfter),
+    ],
+  );
+}
+
+async function storeStale(client: Queryable, { number, loaded }: ChunkRecord, { instance }: RunContext) {
+  const stale = loaded.flatMap(({ contract, stale: lookups }) => lookups.map((one) => ({ key: contract.key, ...one })));
+  if (stale.length === 0) return;
+  await client.query(
+    `INSERT INTO nightfill.stale (instance, chunk, key, lookup, as_of)
+     SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::timestamptz[])`,
+    [instance, number, stale.map(({ key }) => key), stale.map(({ lookup }) => lookup), stale.map(({ asOf }) => asOf)],
+  );
+}
+
+async function storeContractAmounts(client: Queryable, record: ChunkRecord, { instance }: RunContext) {
+  const known = [...record.loaded, ...record.failed].flatMap(({ contract, amounts }) =>
+    amounts.map((amount) => ({ key: contract.key, ...amount })),
+  );
+  if (known.length === 0) return;
+  await client.query(
+    `INSERT INTO nightfill.contract_amount (instance, chunk, key, column_name, currency, amount)
+     SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::numeric[])`,
+    [
+      instance,
+      record.number,
+      known.map(({ key }) => key),
+      known.map(({ column }) => column),
+      known.map(({ currency }) => currency),
+      known.map(({ amount }) => amount),
+    ],
+  );
+}
+
+async function closeAttempt(client: Queryable, record: ChunkRecord, { instance, run, token, job }: RunContext) {
+  const { number, attempt, loaded, failed, result, whole, enrichMs, loadMs } = record;
+  const degraded = loaded.filter(({ stale }) => stale.length > 0).length;
+  const enriched = loaded.length - degraded;
+  const counts = [enriched, degraded, result?.inserted ?? 0, result?.updated ?? 0, result?.unchanged ?? 0];
+  await client.query(
+    `INSERT INTO nightfill.chunk_attempt (instance, chunk, attempt, run, enriched, degraded, inserted, updated, unchanged,
+       contracts, failed, digest, enrich_ms, load_ms)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+    [
+      instance,
+      number,
+      attempt,
+      run,
+      ...counts,
+      loaded.length + failed.length,
+      failed.length,
+      result?.digest ?? null,
+      Math.round(enrichMs),
+      Math.round(loadMs),
+    ],
+  );
+  // Attempts load disjoint contracts, so their figures add up; a whole chunk worked on anew replaces them.
+  const { rowCount } = await client.query(
+    `WITH now AS (
+       SELECT (SELECT count(*) FROM nightfill.failure WHERE instance = $1 AND chunk = $2)::integer AS failed
+     )
+     UPDATE nightfill.chunk SET
+       attempts = $4,
+       enriched = CASE WHEN $5 THEN 0 ELSE enriched END + $6,
+       degraded = CASE WHEN $5 THEN 0 ELSE degraded END + $7,
+       inserted = CASE WHEN $5 THEN 0 ELSE inserted END + $8,
+       updated = CASE WHEN $5 THEN 0 ELSE updated END + $9,
+       unchanged = CASE WHEN $5 THEN 0 ELSE unchanged END + $10,
+       failed = now.failed,
+       status = CASE WHEN now.failed = 0 THEN 'succeeded' WHEN now.failed = contracts THEN 'failed' ELSE 'partial' END,
+       duration_ms = duration_ms + $11,
+       digest = CASE
+         WHEN $5 OR digest IS NULL THEN $12
+         WHEN $12::text IS NULL THEN digest
+         ELSE encode(sha256(convert_to(digest || $12, 'UTF8')), 'hex')
+       END
+     FROM now
+     WHERE chunk.instance = $1 AND number = $2 AND lease = $3`,
+    [instance, number, token, attempt, whole, ...counts, Math.round(enrichMs + loadMs), result?.digest ?? null],
+  );
+  if (rowCount !== 1) throw new LeaseLostError(job.name);
+}

@@ -1,0 +1,198 @@
+import { retry } from '../resilience/retry.ts';
+import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
+import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
+import { prepareTarget } from '../sinks/target-table.ts';
+import { amountsFromListing, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
+import { attemptCommitted, fenceChunk, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
+import { enrichContract, type EnrichedContract } from './enrich.ts';
+import { adviceFor, failureRecord, type FailureRecord } from './failure-record.ts';
+import type { PlannedChunk, PlannedContract } from './plan.ts';
+import type { RunContext } from './run-context.ts';
+
+type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
+type FailedContract = { contract: PlannedContract; failure: FailureRecord; amounts: KnownAmount[] };
+
+export interface ChunkOutcome {
+  enriched: number;
+  degraded: number;
+  failed: number;
+}
+
+/**
+ * Works on one chunk: asks for its contracts, then loads what came and records what did not, in one transaction.
+ * Gives undefined when the run was stopping before any of its contracts had begun: the chunk stays not-started.
+ */
+export async function workChunk(
+  chunk: PlannedChunk,
+  context: RunContext,
+  o: { wholeChunk?: boolean } = {},
+): Promise<ChunkOutcome | undefined> {
+  const { clock, tally } = context;
+  const begun = clock.now();
+  const contracts = await enrichAll(chunk, context);
+  if (!contracts) return undefined;
+  const enriched = clock.now();
+  tally.enrichMs += enriched - begun;
+
+  const bytes = contracts.reduce((sum, contract) => sum + bytesOf(contract), 0);
+  tally.bufferedBytes += bytes;
+  try {
+    return await context.loads.add(async () => {
+      const loading = clock.now();
+      const record = await load(chunk, contracts, {
+        context,
+        enrichMs: enriched - begun,
+        whole: o.wholeChunk ?? false,
+      });
+      tally.loadMs += clock.now() - loading;
+      return settle(record, contracts, context);
+    });
+  } finally {
+    tally.bufferedBytes -= bytes;
+  }
+}
+
+async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<EnrichedContract[] | undefined> {
+  let begun = false;
+  const results = await Promise.all(
+    chunk.contracts.map(async (contract) =>
+      context.contracts.add(async () => {
+        context.signal.throwIfAborted();
+        if (!begun && context.stopping.aborted) return undefined;
+        begun = true;
+        const result = await enrichContract(contract, context);
+        context.tally[provisionalOutcome(result)] += 1;
+        return result;
+      }),
+    ),
+  );
+  return begun ? results.filter((result) => result !== undefined) : undefined;
+}
+
+const bytesOf = (contract: EnrichedContract): number =>
+  contract.status === 'failed' ? 500 : contract.row.reduce((sum, text) => sum + 16 + (text?.length ?? 0), 100);
+
+/** Loads in one transaction, again when Postgres had a transient fault, and as failures when it refuses the whole chunk. */
+async function load(
+  chunk: PlannedChunk,
+  contracts: EnrichedContract[],
+  { context, enrichMs, whole }: { context: RunContext; enrichMs: number; whole: boolean },
+): Promise<ChunkRecord> {
+  const { clock } = context;
+  const mapped = contracts.filter((contract) => contract.status === 'mapped');
+  const failed: FailedContract[] = contracts.filter((contract) => contract.status === 'failed');
+  const begun = clock.now();
+  const commit = async (write: (client: ClientForCopy) => Promise<LoadResult | undefined>): Promise<ChunkRecord> => {
+    let record: ChunkRecord | undefined;
+    try {
+      await context.database.withTransaction(async (client) => {
+        const attempt = await fenceChunk(client, { number: chunk.number, context });
+        const result = await write(client);
+        const outcomes = splitOutcomes(mapped, failed, { result, context });
+        record = { number: chunk.number, attempt, whole, enrichMs, loadMs: clock.now() - begun, result, ...outcomes };
+        await recordAttempt(client, record, context);
+      });
+    } catch (error) {
+      // The answer to COMMIT was lost: the ledger, which commits with the rows, knows what became of it.
+      if (error instanceof CommitInDoubtError && record && (await attemptCommitted(record, context))) return record;
+      throw error;
+    }
+    return record!;
+  };
+  const sums = summedColumns(context.job);
+  try {
+    return await retry(
+      async () =>
+        commit(async (client) => {
+          const rows = mapped.map(({ row }) => row);
+          const options = { sums, signal: context.signal };
+          if (!context.dryRun) return copyUpsert(client, context.target, rows, options);
+          // A rehearsal really loads, with a table of its own where there is none, and takes the rows back.
+          await client.query('SAVEPOINT rehearsal');
+          const result = await copyUpsert(client, await prepareTarget(client, context.job.load), rows, options);
+          await client.query('ROLLBACK TO SAVEPOINT rehearsal');
+          return result;
+        }),
+      {
+        ...loadRetry,
+        clock,
+        signal: context.signal,
+        retryIf: isTransient,
+        onRetry: (attempt, error, delay) =>
+          context.log.warn(
+            { chunk: chunk.number, attempt, delayMs: Math.round(delay), error },
+            'chunk is loaded again',
+          ),
+      },
+    );
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof DatabaseError)) throw error;
+    const failure = failureRecord(error, { stage: 'load' });
+    for (const { contract, row } of mapped.splice(0))
+      failed.push({ contract, failure, amounts: rowAmounts(row, contract, context) });
+    return commit(async () => Promise.resolve(undefined));
+  }
+}
+
+const loadRetry = {
+  attempts: 6,
+  backoff: 'exponential',
+  baseDelay: 250,
+  maxDelay: 15_000,
+  jitter: true,
+  maxElapsed: 120_000,
+} as const;
+
+const isTransient = (error: unknown): boolean =>
+  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.class === 'transient');
+
+/** Sorts the contracts by what became of them, rows that Postgres refused among the failed. */
+function splitOutcomes(
+  mapped: readonly Mapped[],
+  failed: readonly FailedContract[],
+  { result, context }: { result: LoadResult | undefined; context: RunContext },
+): Pick<ChunkRecord, 'loaded' | 'failed'> {
+  const rejected = new Map(result?.rejected.map((rejection) => [rejection.row, rejection]));
+  const loaded: ChunkRecord['loaded'][number][] = [];
+  const refused: FailedContract[] = [];
+  mapped.forEach((entry, index) => {
+    const rejection = rejected.get(index);
+    const amounts = rowAmounts(entry.row, entry.contract, context);
+    if (!rejection) return loaded.push({ ...entry, amounts });
+    const { code, message } = rejection;
+    const failure: FailureRecord = {
+      stage: 'load',
+      api: null,
+      lookup: null,
+      code,
+      class: 'data',
+      httpStatus: null,
+      message,
+      attempts: 1,
+      advice: adviceFor('data'),
+      adviceAfter: null,
+    };
+    return refused.push({ contract: entry.contract, failure, amounts });
+  });
+  return { loaded, failed: [...failed, ...refused] };
+}
+
+function rowAmounts(row: readonly (string | null)[], contract: PlannedContract, { job }: RunContext): KnownAmount[] {
+  const known = knownAmounts(job, (name) => row[job.load.columns.findIndex((column) => column.name === name)]);
+  return known.length > 0 ? known : amountsFromListing(job, contract.listed);
+}
+
+/** Corrects the running figures by what loading refused. */
+function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: RunContext): ChunkOutcome {
+  const degraded = record.loaded.filter(({ stale }) => stale.length > 0).length;
+  const outcome = { enriched: record.loaded.length - degraded, degraded, failed: record.failed.length };
+  const before = { enriched: 0, degraded: 0, failed: 0 };
+  for (const contract of contracts) before[provisionalOutcome(contract)] += 1;
+  for (const name of ['enriched', 'degraded', 'failed'] as const) tally[name] += outcome[name] - before[name];
+  tally.chunksLoaded += 1;
+  return outcome;
+}
+
+const provisionalOutcome = (contract: EnrichedContract): keyof ChunkOutcome =>
+  contract.status === 'failed' ? 'failed' : contract.stale.length > 0 ? 'degraded' : 'enriched';

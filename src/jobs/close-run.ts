@@ -1,0 +1,114 @@
+import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { buildReport } from '../report/build.ts';
+import { storeFigures } from '../report/figures.ts';
+import type { Report, ReportBody } from '../report/schema.ts';
+import { storeReport } from '../report/store.ts';
+import type { ApiStatistics } from '../sources/api.ts';
+import { listedAmountPaths } from './amounts.ts';
+import { failureRecord } from './failure-record.ts';
+import { isRefusedCredentials } from './enrich.ts';
+import { completeInstance, discardInstance, discardRun, finishRun, type RunStatus } from './ledger.ts';
+import type { RunContext } from './run-context.ts';
+import { StopReason } from './work-chunks.ts';
+
+export interface RunEnd {
+  listFailure?: unknown;
+  error?: unknown;
+  stopReason: unknown;
+  /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
+  planned: boolean;
+  version: string;
+  finishBy: Date | null;
+  workMs: number;
+}
+
+/** Stores a run's figures, judges it by its controls and its contracts, and gives its report. */
+export async function closeRun(context: RunContext, end: RunEnd): Promise<Report> {
+  const { database, run, instance, job, tally } = context;
+  const broken = end.error !== undefined && !(end.error instanceof StopReason);
+  const refusal = await refusedAtOnce(context, end);
+  if (refusal) {
+    if (end.planned) await discardRun(database, run);
+    else await discardInstance(database, instance);
+    throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
+  }
+  const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;
+  await storeFigures(database, run, {
+    generator: { name: 'nightfill', version: end.version, node: process.version },
+    database: database.description,
+    apis: [...context.apis.values()].map((api) => apiFigures(api.statistics())),
+    phases: {
+      listMs: Math.round(tally.listMs),
+      enrichMs: Math.round(tally.enrichMs),
+      loadMs: Math.round(tally.loadMs),
+    },
+    workMs: Math.round(end.workMs),
+    finishBy: end.finishBy?.toISOString() ?? null,
+    listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
+    sums: listedAmountPaths(job),
+    completeness: job.controls.find((control) => control.type === 'completeness')?.atLeast ?? null,
+  });
+  // Judged on the report's own figures: the run row is written, the report made once more with its status.
+  await finishRun(database, { run, status: 'failed', exitCode: 1, reason: null });
+  const draft = await buildReport(database, run);
+  const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
+  const verdict = judge(draft, { broken, listFailed: listFailure !== undefined, stopReason });
+  const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? null);
+  await finishRun(database, { run, ...verdict, reason });
+  if (!context.dryRun) await completeInstance(database, instance);
+  const report = await storeReport(database, await buildReport(database, run));
+  if (context.dryRun) await discardInstance(database, instance);
+  return report;
+}
+
+/** The cause that the engineer must mend first, when nothing was planned or no chunk was committed: then it was no run at all. */
+async function refusedAtOnce({ database, run, tally }: RunContext, { listFailure, error }: RunEnd) {
+  if (listFailure instanceof NightfillError && listFailure.class === 'config' && tally.listed === 0) return listFailure;
+  if (!(error instanceof NightfillError) || !isRefusedCredentials(error)) return undefined;
+  const { rowCount } = await database.query(`SELECT FROM nightfill.chunk_attempt WHERE run = $1 LIMIT 1`, [run]);
+  return rowCount === 0 ? error : undefined;
+}
+
+/** Status and exit code; where several apply 1, 4, 3, 6 in this order. */
+function judge(
+  { counts, controls, run }: ReportBody,
+  o: { broken: boolean; listFailed: boolean; stopReason: StopReason | undefined },
+): { status: RunStatus; exitCode: number } {
+  const complete = counts.failed === 0 && counts.notStarted === 0;
+  const controlsFailed = controls.some(({ result }) => result === 'fail');
+  if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
+  if (o.stopReason?.code === 'SIGNAL' && !complete)
+    return { status: 'stopped', exitCode: o.stopReason.exitCode ?? 130 };
+  if (controlsFailed && run.mode !== 'dry-run') return { status: 'controls-failed', exitCode: 4 };
+  if (counts.failed > 0) return { status: o.stopReason ? 'stopped' : 'partial', exitCode: 3 };
+  if (counts.notStarted > 0)
+    return o.stopReason ? { status: 'stopped', exitCode: 6 } : { status: 'partial', exitCode: 3 };
+  return { status: 'succeeded', exitCode: 0 };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function listFailureFigures(
+  { adviceAfter, advice, httpStatus, ...failure }: ReturnType<typeof failureRecord>,
+  api: string,
+): Report['failures'][number] {
+  return {
+    ...failure,
+    key: null,
+    chunk: null,
+    api,
+    ...(httpStatus !== null && { httpStatus }),
+    advice: { action: advice, ...(adviceAfter !== null && { after: adviceAfter }) },
+  };
+}
+
+function apiFigures({ inFlight: _, currentRate: __, ...figures }: ApiStatistics): Report['apis'][number] {
+  const rounded = (value: number): number => Math.round(value * 100) / 100;
+  const { p50, p95, p99, max } = figures.latencyMs;
+  return {
+    ...figures,
+    waitedMs: Math.round(figures.waitedMs),
+    latencyMs: { p50: rounded(p50), p95: rounded(p95), p99: rounded(p99), max: rounded(max) },
+    breaker: figures.breaker as Report['apis'][number]['breaker'],
+  };
+}

@@ -1,0 +1,140 @@
+import { NightfillError } from '../resilience/failure.ts';
+import type { Row } from '../sinks/copy-upsert.ts';
+import type { Json } from '../sources/exact-json.ts';
+import { getPath, type JsonPath } from '../sources/json-path.ts';
+import { renderTemplate, type Resolve } from '../sources/template.ts';
+import { amountsFromListing, knownAmounts, type KnownAmount } from './amounts.ts';
+import { failureRecord, type FailureRecord } from './failure-record.ts';
+import type { Lookup } from './job.ts';
+import { readLastKnown } from './last-known.ts';
+import { mapRow } from './map-row.ts';
+import type { PlannedContract } from './plan.ts';
+import type { EnrichContext } from './run-context.ts';
+
+/** What a lookup brought, and from where. `null` is the job file's `onFailure: null`. */
+export interface LookupAnswer {
+  value: Json;
+  from: 'source' | 'last-known' | 'null';
+  asOf?: string;
+}
+
+export interface StaleLookup {
+  lookup: string;
+  asOf: string;
+}
+
+/** A contract's outcome before it is loaded. */
+export type EnrichedContract = { contract: PlannedContract } & (
+  | { status: 'mapped'; row: Row; stale: StaleLookup[]; remember: { lookup: string; value: Json }[] }
+  | { status: 'failed'; failure: FailureRecord; amounts: KnownAmount[] }
+);
+
+/** Asks a contract's lookups, together where they do not need one another, and maps its row. A failure is a value. */
+export async function enrichContract(contract: PlannedContract, context: EnrichContext): Promise<EnrichedContract> {
+  const { job } = context;
+  if (contract.problem !== null) {
+    const error = new NightfillError({ code: 'CONTRACT_KEY_MISSING', class: 'data', message: contract.problem });
+    return { contract, status: 'failed', failure: failureRecord(error, { stage: 'list' }), amounts: [] };
+  }
+  const asked = new Map<string, Promise<LookupAnswer>>();
+  for (const lookup of job.lookups) asked.set(lookup.name, askLookup(lookup, { contract, context, asked }));
+  const settled = await Promise.allSettled(asked.values());
+  context.signal.throwIfAborted();
+
+  const answers = new Map<string, LookupAnswer>();
+  let failure: FailureRecord | undefined;
+  settled.forEach((result, index) => {
+    const { name } = job.lookups[index]!;
+    if (result.status === 'fulfilled') answers.set(name, result.value);
+    // Credentials that are refused once are refused for all: asking on would only lock the account.
+    else if (isRefusedCredentials(result.reason)) throw result.reason;
+    // In dependency order the first to fail is the cause; lookups that needed it fail with its error.
+    else failure ??= failureRecord(result.reason, { stage: 'lookup', lookup: name });
+  });
+  if (failure) return { contract, status: 'failed', failure, amounts: amountsOf(contract, answers, context) };
+
+  const mapped = mapRow(contract, answers, context);
+  if (mapped.problem) {
+    const record = failureRecord(mapped.problem, { stage: 'map' });
+    return { contract, status: 'failed', failure: record, amounts: amountsOf(contract, answers, context) };
+  }
+  const stale = [...answers].flatMap(([lookup, { asOf }]) => (asOf === undefined ? [] : [{ lookup, asOf }]));
+  const remember = job.lookups.flatMap(({ name, onFailure }) => {
+    const answer = answers.get(name)!;
+    return onFailure === 'last-known' && answer.from === 'source' ? [{ lookup: name, value: answer.value }] : [];
+  });
+  return { contract, status: 'mapped', row: mapped.row, stale, remember };
+}
+
+export const isRefusedCredentials = (error: unknown): boolean =>
+  error instanceof NightfillError && error.code === 'CREDENTIALS_REJECTED';
+
+async function askLookup(
+  lookup: Lookup,
+  o: { contract: PlannedContract; context: EnrichContext; asked: Map<string, Promise<LookupAnswer>> },
+): Promise<LookupAnswer> {
+  const { contract, context } = o;
+  // A lookup that another needs and that failed is that contract's failure, not this lookup's.
+  const needed = await Promise.all(lookup.needs.map(async (name) => [name, (await o.asked.get(name)!).value] as const));
+  const answers = new Map(needed);
+  const api = context.apis.get(lookup.api)!;
+  try {
+    const resolve = scopeOf(contract, answers, context);
+    const query = Object.entries(lookup.query).map(([name, template]) => [
+      name,
+      renderTemplate(template, resolve, (text) => text),
+    ]);
+    const url = api.resolveUrl(
+      renderTemplate(lookup.path, resolve),
+      Object.fromEntries(query) as Record<string, string>,
+    );
+    const { body } = await context.shared.ask(api, url, context.bounds);
+    return { value: body, from: 'source' };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (!(error instanceof NightfillError)) throw error;
+    const fallback = await fallbackAnswer(lookup, contract, { error, context });
+    if (fallback) return fallback;
+    throw error;
+  }
+}
+
+// A definite word about the record (404, 422, a value that is not there) is not an outage: no old value replaces it.
+async function fallbackAnswer(
+  lookup: Lookup,
+  contract: PlannedContract,
+  { error, context }: { error: NightfillError; context: EnrichContext },
+): Promise<LookupAnswer | undefined> {
+  if (lookup.onFailure === 'null') return { value: null, from: 'null' };
+  if (lookup.onFailure === 'fail' || error.class === 'data') return undefined;
+  const { name, maxAge } = lookup;
+  const known = await readLastKnown(context.database, {
+    job: context.job.name,
+    lookup: name,
+    key: contract.key,
+    maxAge,
+  });
+  return known && { value: known.value, from: 'last-known', asOf: known.asOf };
+}
+
+/** What the braces of a template may name. */
+export function scopeOf(contract: PlannedContract, answers: Map<string, Json>, context: EnrichContext): Resolve {
+  return ([root, ...rest]: JsonPath) => {
+    if (root === 'key') return contract.key;
+    if (root === 'businessDate') return context.businessDate;
+    if (root === 'businessMonth') return context.businessDate.slice(0, 7);
+    return getPath(root === 'listed' ? contract.listed : answers.get(String(root)), rest);
+  };
+}
+
+/** What is known of a failed contract's money: from the answers it did get, else from its listing record. */
+function amountsOf(
+  contract: PlannedContract,
+  answers: Map<string, LookupAnswer>,
+  context: EnrichContext,
+): KnownAmount[] {
+  const { texts } = mapRow(contract, answers, context);
+  const fetched = knownAmounts(context.job, (column) => texts.get(column));
+  const listed = amountsFromListing(context.job, contract.listed);
+  return [...fetched, ...listed.filter(({ column }) => !fetched.some((known) => known.column === column))];
+}

@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import { NightfillError } from '../resilience/failure.ts';
+import type { Clock } from '../resilience/clock.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
+
+/** How long a lease holds without a heartbeat, and how often it is renewed. */
+export const leaseSeconds = 30;
+const heartbeatMs = 5_000;
+
+/** Another run of this job is at work: exit code 5. */
+export class JobRunningError extends NightfillError {
+  constructor(job: string, holder: { run: string; host: string; processId: number }) {
+    super({
+      code: 'JOB_RUNNING',
+      class: 'transient',
+      message: `another run of ${job} is at work (run ${holder.run}, process ${holder.processId} on ${holder.host.split(' ')[0]}); wait for it, or use --if-running wait`,
+    });
+  }
+}
+
+export class LeaseLostError extends NightfillError {
+  constructor(job: string, cause?: unknown) {
+    super({
+      code: 'LEASE_LOST',
+      class: 'system',
+      message: `this run lost the lease of ${job}: another run has taken over, and nothing more is committed here`,
+      cause,
+    });
+  }
+}
+
+/** The job's lock: a row with a heartbeat and a fencing token. Not a session lock, so it survives PgBouncer. */
+export interface Lease extends AsyncDisposable {
+  readonly token: string;
+  /** Aborts with LeaseLostError when the lease is lost. */
+  readonly lost: AbortSignal;
+}
+
+export interface LeaseOptions {
+  job: string;
+  run: string;
+  database: Queryable;
+  clock: Clock;
+  ifRunning: 'fail' | 'wait';
+  signal: AbortSignal;
+}
+
+/** Takes the job's lease, at once from a holder that is certainly dead or has expired. Throws JobRunningError. */
+export async function takeLease(options: LeaseOptions): Promise<Lease> {
+  const { job, run, database, clock, ifRunning, signal } = options;
+  const self = thisProcess();
+  const token = randomUUID();
+  for (;;) {
+    const holder = await tryTake({ database, job, run, token, self });
+    if (!holder) return keepAlive(options, token);
+    if (ifRunning === 'fail') throw new JobRunningError(job, holder);
+    await clock.sleep(1_000, signal);
+  }
+}
+
+type Holder = ProcessIdentity & { run: string; token: string };
+
+async function tryTake(o: {
+  database: Queryable;
+  job: string;
+  run: string;
+  token: string;
+  self: ProcessIdentity;
+}): Promise<Holder | undefined> {
+  const { rows } = await o.database.query<Holder>(
+    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn" FROM nightfill.lease WHERE job = $1`,
+    [o.job],
+  );
+  const holder = rows[0];
+  const dead = holder && isCertainlyDead(holder, o.self) ? holder.token : null;
+  const taken = await o.database.query(
+    `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => ${leaseSeconds}))
+     ON CONFLICT (job) DO UPDATE
+       SET token = excluded.token, run = excluded.run, host = excluded.host, process_id = excluded.process_id,
+           process_born = excluded.process_born, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+       WHERE held.expires_at < now() OR held.token = $7`,
+    [o.job, o.token, o.run, o.self.host, o.self.processId, o.self.processBorn, dead],
+  );
+  if (taken.rowCount === 1) return undefined;
+  return holder ?? { ...o.self, run: 'unknown', token: '' };
+}
+
+function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {
+  const stop = new AbortController();
+  const lost = new AbortController();
+  const beat = async (): Promise<void> => {
+    let renewed = clock.now();
+    while (!stop.signal.aborted && !lost.signal.aborted) {
+      try {
+        await clock.sleep(heartbeatMs, stop.signal);
+        const { rowCount } = await database.query(
+          `UPDATE nightfill.lease SET renewed_at = now(), expires_at = now() + make_interval(secs => ${leaseSeconds})
+           WHERE job = $1 AND token = $2`,
+          [job, token],
+        );
+        if (rowCount !== 1) lost.abort(new LeaseLostError(job));
+        renewed = clock.now();
+      } catch (error) {
+        // A database that is away for a moment costs nothing; away for the whole lease, another run may hold it.
+        if (!stop.signal.aborted && clock.now() - renewed > leaseSeconds * 1_000)
+          lost.abort(new LeaseLostError(job, error));
+      }
+    }
+  };
+  const beating = beat();
+  return {
+    token,
+    lost: lost.signal,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await beating;
+      await database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token]);
+    },
+  };
+}

@@ -1,0 +1,195 @@
+import { hostname } from 'node:os';
+import { v7 as uuid } from 'uuid';
+import { UsageError } from '../resilience/failure.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import type { Job } from './job.ts';
+
+export type Purpose = 'night' | 'sample' | 'dry-run';
+export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';
+export type Trigger = 'manual' | 'cron' | 'schedule' | 'worker';
+export const runStatuses = ['succeeded', 'partial', 'controls-failed', 'failed', 'stopped'] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export interface Instance {
+  id: string;
+  job: string;
+  businessDate: string;
+  status: 'planning' | 'planned' | 'complete';
+  target: string;
+  targetKey: string[];
+  configSha256: string;
+}
+
+const instanceColumns = `id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", status, target,
+  target_key AS "targetKey", config_sha256 AS "configSha256"`;
+
+export const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
+
+/** The job's latest instance for the date, if any. */
+export async function findInstance(
+  database: Queryable,
+  o: { job: string; businessDate: string; purpose: Purpose },
+): Promise<Instance | undefined> {
+  const { rows } = await database.query<Instance>(
+    `SELECT ${instanceColumns} FROM nightfill.instance
+     WHERE job = $1 AND business_date = $2 AND purpose = $3 ORDER BY generation DESC LIMIT 1`,
+    [o.job, o.businessDate, o.purpose],
+  );
+  return rows[0];
+}
+
+export async function createInstance(
+  database: Queryable,
+  o: { job: Job; businessDate: string; purpose: Purpose },
+): Promise<Instance> {
+  const { job } = o;
+  const { rows } = await database.query<Instance>(
+    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256)
+     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8
+     FROM nightfill.instance WHERE job = $2 AND business_date = $3 AND purpose = $4
+     RETURNING ${instanceColumns}`,
+    [uuid(), job.name, o.businessDate, o.purpose, job.timezone, targetName(job), job.load.key, job.file.sha256],
+  );
+  return rows[0]!;
+}
+
+/** The stored plan belongs to a target and a key; with others its rows would land elsewhere. Throws UsageError. */
+export function requireSameTarget(instance: Instance, job: Job): void {
+  if (instance.target === targetName(job) && instance.targetKey.join() === job.load.key.join()) return;
+  throw new UsageError(
+    `the plan of ${instance.job} for ${instance.businessDate} loads ${instance.target} by (${instance.targetKey.join(', ')}), and ${job.file.path} now says ${targetName(job)} by (${job.load.key.join(', ')}); put the job file back, or plan anew with run --again`,
+    { code: 'TARGET_CHANGED' },
+  );
+}
+
+export interface RunRow {
+  id: string;
+  instance: string;
+  mode: RunMode;
+  rerunOf: string | null;
+  rootRun: string;
+  status: string;
+  jobFile: string;
+  configSha256: string;
+}
+
+const runColumns = `run.id, run.instance, run.mode, run.rerun_of AS "rerunOf", run.root_run AS "rootRun", run.status,
+  run.job_file AS "jobFile", run.config_sha256 AS "configSha256"`;
+
+export async function startRun(
+  database: Queryable,
+  o: {
+    id: string;
+    instance: string;
+    mode: RunMode;
+    trigger: Trigger;
+    continues: RunRow | undefined;
+    version: string;
+    job: Job;
+  },
+): Promise<void> {
+  await database.query(
+    `INSERT INTO nightfill.run (id, instance, mode, trigger, rerun_of, root_run, host, process_id, version, config_sha256, job_file)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    [
+      o.id,
+      o.instance,
+      o.mode,
+      o.trigger,
+      o.mode === 'rerun' ? (o.continues?.id ?? null) : null,
+      o.continues?.rootRun ?? o.id,
+      hostname(),
+      process.pid,
+      o.version,
+      o.job.file.sha256,
+      o.job.file.path,
+    ],
+  );
+}
+
+/** The run that `latest` or an id (or its unambiguous beginning) names. Throws UsageError. */
+export async function findRun(database: Queryable, o: { run: string; job?: string }): Promise<RunRow> {
+  const latest = o.run === 'latest';
+  if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
+    throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
+  const { rows } = await database.query<RunRow>(
+    `SELECT ${runColumns} FROM nightfill.run
+     JOIN nightfill.instance ON instance.id = run.instance
+     WHERE ($1::text IS NULL OR instance.job = $1) AND ($2::text IS NULL OR run.id::text LIKE $2 || '%')
+       AND ($2::text IS NOT NULL OR purpose <> 'dry-run')
+     ORDER BY run.started_at DESC, run.id DESC LIMIT 2`,
+    [o.job ?? null, latest ? null : o.run.toLowerCase()],
+  );
+  if (!rows[0])
+    throw new UsageError(
+      `there is no run ${latest ? '' : `${o.run} `}${o.job ? `of ${o.job} ` : ''}in this database; nightfill runs lists them`.replace(
+        '  ',
+        ' ',
+      ),
+    );
+  if (!latest && rows.length > 1)
+    throw new UsageError(`"${o.run}" is the beginning of several runs' ids; give more of it`);
+  return rows[0];
+}
+
+/** The latest run of an instance, which a further run continues. */
+export async function latestRunOf(database: Queryable, instance: string): Promise<RunRow | undefined> {
+  const { rows } = await database.query<RunRow>(
+    `SELECT ${runColumns} FROM nightfill.run WHERE instance = $1 ORDER BY started_at DESC, id DESC LIMIT 1`,
+    [instance],
+  );
+  return rows[0];
+}
+
+export async function readInstance(database: Queryable, id: string): Promise<Instance> {
+  const { rows } = await database.query<Instance>(`SELECT ${instanceColumns} FROM nightfill.instance WHERE id = $1`, [
+    id,
+  ]);
+  return rows[0]!;
+}
+
+/** Under a fresh lease: marks what an earlier holder left `running` as crashed and takes its chunks over. */
+export async function takeOver(
+  database: Queryable,
+  o: { job: string; instance: string; run: string; token: string },
+): Promise<{ crashed: number }> {
+  const { rowCount } = await database.query(
+    `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without a word'
+     FROM nightfill.instance
+     WHERE instance.id = run.instance AND instance.job = $1 AND run.status = 'running' AND run.id <> $2`,
+    [o.job, o.run],
+  );
+  await database.query(`UPDATE nightfill.chunk SET lease = $2 WHERE instance = $1`, [o.instance, o.token]);
+  return { crashed: rowCount ?? 0 };
+}
+
+/** True when every contract of a closed plan is loaded; the instance is then complete. */
+export async function completeInstance(database: Queryable, instance: string): Promise<boolean> {
+  const { rowCount } = await database.query(
+    `UPDATE nightfill.instance SET status = 'complete', completed_at = coalesce(completed_at, now())
+     WHERE id = $1 AND status <> 'planning'
+       AND NOT EXISTS (SELECT FROM nightfill.chunk WHERE instance = $1 AND status <> 'succeeded')`,
+    [instance],
+  );
+  return rowCount === 1;
+}
+
+export async function finishRun(
+  database: Queryable,
+  o: { run: string; status: RunStatus; exitCode: number; reason: string | null },
+): Promise<void> {
+  await database.query(
+    `UPDATE nightfill.run SET status = $2, exit_code = $3, reason = $4, finished_at = coalesce(finished_at, now()) WHERE id = $1`,
+    [o.run, o.status, o.exitCode, o.reason],
+  );
+}
+
+/** Forgets an instance and all that belongs to it: one that never began, or a dry run's. */
+export async function discardInstance(database: Queryable, instance: string): Promise<void> {
+  await database.query(`DELETE FROM nightfill.instance WHERE id = $1`, [instance]);
+}
+
+/** Forgets a run that did nothing. */
+export async function discardRun(database: Queryable, run: string): Promise<void> {
+  await database.query(`DELETE FROM nightfill.run WHERE id = $1`, [run]);
+}

@@ -1,0 +1,204 @@
+import type { Queryable } from '../sinks/postgres.ts';
+import { isExactNumber, numberText, parseExactJson, type Json } from '../sources/exact-json.ts';
+import { formatJsonPath, getPath } from '../sources/json-path.ts';
+import { listPages } from '../sources/paginate.ts';
+import type { Resolve } from '../sources/template.ts';
+import type { Job } from './job.ts';
+import { listedFieldKeeper } from './amounts.ts';
+import { isStorableJson } from './last-known.ts';
+import { LeaseLostError } from './lease.ts';
+import type { RunContext } from './run-context.ts';
+
+/** A contract of the frozen plan. */
+export interface PlannedContract {
+  key: string;
+  /** What is kept of its record in the listing. */
+  listed: Json;
+  /** Why its record cannot be worked on; null when it can. */
+  problem: string | null;
+}
+
+export interface PlannedChunk {
+  number: number;
+  contracts: PlannedContract[];
+}
+
+/**
+ * Lists the contracts and stores them chunk by chunk; `onChunk` gets each number once it is stored.
+ * A contract listed twice, or planned before a crash, is taken once. The listing never waits for the chunks to be
+ * worked on: a cursor that has to live for hours may not.
+ */
+export async function planContracts(
+  context: RunContext,
+  o: { limit?: number; onChunk: (number: number) => Promise<void> },
+): Promise<void> {
+  const { job, tally, clock } = context;
+  const api = context.apis.get(job.contracts.api)!;
+  const keep = listedFieldKeeper(job);
+  const limit = o.limit ?? Infinity;
+  const started = clock.now();
+  let pending: PlannedContract[] = [];
+  let records = 0;
+  let sourceTotal: string | undefined;
+  let number = await lastChunk(context);
+
+  const store = async (): Promise<void> => {
+    const stored = await storeChunk(context, { number: number + 1, contracts: pending });
+    pending = [];
+    if (stored === 0) return;
+    number += 1;
+    tally.listed += stored;
+    tally.chunks += 1;
+    await o.onChunk(number);
+  };
+
+  const resolve = dateScope(context.businessDate);
+  listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds })) {
+    sourceTotal ??= page.total;
+    for (const record of page.records) {
+      if (records >= limit) break listing;
+      records += 1;
+      pending.push(plannedContract(record, { job, keep, ordinal: records }));
+      if (pending.length >= job.chunk.size) await store();
+    }
+  }
+  if (pending.length > 0) await store();
+  await closePlan(context, { records, sourceTotal: o.limit === undefined ? sourceTotal : undefined });
+  tally.listingDone = true;
+  tally.listMs = clock.now() - started;
+}
+
+/** What the braces of the listing's templates may name. */
+export const dateScope =
+  (businessDate: string): Resolve =>
+  ([root]) =>
+    root === 'businessDate' ? businessDate : root === 'businessMonth' ? businessDate.slice(0, 7) : undefined;
+
+export function plannedContract(
+  record: Json,
+  { job, keep, ordinal }: { job: Job; keep: (record: Json) => Json; ordinal: number },
+): PlannedContract {
+  const path = job.contracts.key;
+  const value = getPath(record, path);
+  const key = typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : '';
+  const kept = keep(record);
+  const listed = isStorableJson(JSON.stringify(kept)) ? kept : null;
+  if (key !== '' && key.isWellFormed() && !key.includes('\0')) return { key, listed, problem: null };
+  const problem = `record ${ordinal} of the listing has no usable key: a text or number was expected at ${formatJsonPath(path)}`;
+  return { key: `(record ${ordinal} of the listing)`, listed, problem };
+}
+
+/** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
+async function storeChunk(context: RunContext, { number, contracts }: PlannedChunk): Promise<number> {
+  const { database, instance, token, job } = context;
+  return database.withTransaction(async (client) => {
+    await holdLease(client, { job: job.name, token });
+    await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
+      instance,
+      number,
+      token,
+      contracts.length,
+    ]);
+    const { rowCount } = await client.query(
+      `INSERT INTO nightfill.contract (instance, key, chunk, position, listed, problem)
+       SELECT $1, key, $2, position, listed::jsonb, problem
+       FROM unnest($3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS given (key, listed, problem, position)
+       ON CONFLICT (instance, key) DO NOTHING`,
+      [
+        instance,
+        number,
+        contracts.map(({ key }) => key),
+        contracts.map(({ listed }) => (listed === null ? null : JSON.stringify(listed))),
+        contracts.map(({ problem }) => problem),
+      ],
+    );
+    const stored = rowCount ?? 0;
+    await client.query(
+      stored === 0
+        ? `DELETE FROM nightfill.chunk WHERE instance = $1 AND number = $2 AND $3 = 0`
+        : `UPDATE nightfill.chunk SET contracts = $3 WHERE instance = $1 AND number = $2`,
+      [instance, number, stored],
+    );
+    return stored;
+  });
+}
+
+/** Locks the job's lease row for this transaction, or throws LeaseLostError: a late holder commits nothing. */
+export async function holdLease(client: Queryable, o: { job: string; token: string }): Promise<void> {
+  const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
+    o.job,
+    o.token,
+  ]);
+  if (rowCount !== 1) throw new LeaseLostError(o.job);
+}
+
+async function lastChunk({ database, instance }: RunContext): Promise<number> {
+  const { rows } = await database.query<{ last: number }>(
+    `SELECT coalesce(max(number), 0) AS last FROM nightfill.chunk WHERE instance = $1`,
+    [instance],
+  );
+  return rows[0]!.last;
+}
+
+async function closePlan(
+  { database, instance, job, token }: RunContext,
+  { records, sourceTotal }: { records: number; sourceTotal: string | undefined },
+): Promise<void> {
+  await database.withTransaction(async (client) => {
+    await holdLease(client, { job: job.name, token });
+    await client.query(
+      `UPDATE nightfill.instance SET status = 'planned', source_total = $2,
+         listed = (SELECT count(*) FROM nightfill.contract WHERE instance = $1),
+         duplicates = greatest(0, $3 - (SELECT count(*) FROM nightfill.contract WHERE instance = $1))
+       WHERE id = $1`,
+      [instance, sourceTotal ?? null, records],
+    );
+  });
+}
+
+/** Which contracts of a plan a run works on. */
+export interface WorkSelection {
+  /** Chunk numbers; all when absent. */
+  chunks?: readonly number[];
+  /** Whole chunks, not only what failed or never started. */
+  wholeChunks?: boolean;
+  onlyTransient?: boolean;
+}
+
+/** The numbers of the chunks that have work left, in order. */
+export async function unfinishedChunks(
+  { database, instance }: { database: Queryable; instance: string },
+  { chunks, wholeChunks = false }: WorkSelection,
+): Promise<number[]> {
+  const { rows } = await database.query<{ number: number }>(
+    `SELECT number FROM nightfill.chunk
+     WHERE instance = $1 AND ($2::integer[] IS NULL OR number = ANY ($2)) AND ($3 OR status <> 'succeeded')
+     ORDER BY number`,
+    [instance, chunks ?? null, wholeChunks],
+  );
+  return rows.map(({ number }) => number);
+}
+
+/** A chunk of the stored plan with just the contracts to work on: what failed or never started, unless whole. */
+export async function readChunk(
+  { database, instance }: { database: Queryable; instance: string },
+  number: number,
+  { wholeChunks = false, onlyTransient = false }: WorkSelection,
+): Promise<PlannedChunk> {
+  const { rows } = await database.query<{ key: string; listed: string | null; problem: string | null }>(
+    `SELECT contract.key, contract.listed::text AS listed, contract.problem
+     FROM nightfill.contract
+     JOIN nightfill.chunk ON chunk.instance = contract.instance AND chunk.number = contract.chunk
+     LEFT JOIN nightfill.failure ON failure.instance = contract.instance AND failure.key = contract.key
+     WHERE contract.instance = $1 AND contract.chunk = $2
+       AND (chunk.status = 'not-started' OR $3
+         OR (failure.key IS NOT NULL AND (NOT $4 OR failure.class = 'transient')))
+     ORDER BY position`,
+    [instance, number, wholeChunks, onlyTransient],
+  );
+  const contracts = rows.map(({ listed, ...row }) => ({
+    ...row,
+    listed: listed === null ? null : parseExactJson(listed),
+  }));
+  return { number, contracts };
+}

@@ -1,0 +1,76 @@
+import type PQueue from 'p-queue';
+import type { Clock } from '../resilience/clock.ts';
+import type { Database } from '../sinks/postgres.ts';
+import type { TargetTable } from '../sinks/target-table.ts';
+import type { Api } from '../sources/api.ts';
+import type { Log } from '../observe/log.ts';
+import type { Job } from './job.ts';
+import type { SharedLookups } from './shared-lookups.ts';
+
+/** Everything a run's parts share. */
+export interface RunContext {
+  job: Job;
+  businessDate: string;
+  instance: string;
+  run: string;
+  /** The lease's token: fences every commit. */
+  token: string;
+  dryRun: boolean;
+  database: Database;
+  target: TargetTable;
+  apis: ReadonlyMap<string, Api>;
+  shared: SharedLookups;
+  /** How many contracts are worked on at once, across chunks, the earliest first. */
+  contracts: PQueue;
+  /** How many chunks load at once. */
+  loads: PQueue;
+  log: Log;
+  clock: Clock;
+  /** Aborts everything: a lost lease, a second signal, a broken runner. */
+  signal: AbortSignal;
+  /** Aborts the admission of chunks that have not begun. */
+  stopping: AbortSignal;
+  /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock. */
+  bounds: { signal: AbortSignal; deadline?: number };
+  tally: Tally;
+}
+
+/** What enriching one contract needs. */
+export type EnrichContext = Pick<
+  RunContext,
+  'job' | 'businessDate' | 'database' | 'target' | 'apis' | 'shared' | 'signal' | 'bounds'
+>;
+
+/** Running figures for the progress display and for the bounds; the report is computed from the ledger. */
+export interface Tally {
+  phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
+  listed: number;
+  listingDone: boolean;
+  enriched: number;
+  degraded: number;
+  failed: number;
+  chunks: number;
+  chunksLoaded: number;
+  /** Bytes of rows fetched and not yet loaded. */
+  bufferedBytes: number;
+  listMs: number;
+  enrichMs: number;
+  loadMs: number;
+}
+
+export function newTally(): Tally {
+  return {
+    phase: 'listing',
+    listed: 0,
+    listingDone: false,
+    enriched: 0,
+    degraded: 0,
+    failed: 0,
+    chunks: 0,
+    chunksLoaded: 0,
+    bufferedBytes: 0,
+    listMs: 0,
+    enrichMs: 0,
+    loadMs: 0,
+  };
+}

@@ -1,0 +1,266 @@
+import PQueue from 'p-queue';
+import { v7 as uuid } from 'uuid';
+import { BoundedQueue } from '../resilience/bounded-queue.ts';
+import type { Clock } from '../resilience/clock.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
+import type { Log } from '../observe/log.ts';
+import type { Report } from '../report/schema.ts';
+import type { Database } from '../sinks/postgres.ts';
+import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
+import { Api } from '../sources/api.ts';
+import { nextTimeOfDay } from './business-date.ts';
+import { closeRun } from './close-run.ts';
+import type { Job } from './job.ts';
+import * as ledger from './ledger.ts';
+import { takeLease, type Lease } from './lease.ts';
+import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
+import { newTally, type RunContext } from './run-context.ts';
+import { SharedLookups } from './shared-lookups.ts';
+import type { StopReason } from './work-chunks.ts';
+import { workChunks } from './work-chunks.ts';
+
+export interface RunOptions {
+  database: Database;
+  trigger: ledger.Trigger;
+  ifRunning: 'fail' | 'wait';
+  version: string;
+  log: Log;
+  clock: Clock;
+  /** Stops admission; what is in flight is finished. Its reason is a StopReason. */
+  stopping: AbortSignal;
+  /** Ends everything at once. */
+  signal: AbortSignal;
+  /** Called once the run is under way, for the progress display. */
+  onStart?: (context: RunContext) => void;
+}
+
+/** A report, or the news that there was nothing to do. */
+export type RunResult = { report: Report } | { nothingToDo: string };
+
+/** Runs a job for a business date: plans it, or continues the instance that an earlier run left unfinished. */
+export async function runJob(
+  job: Job,
+  o: RunOptions & { businessDate: string; limit?: number; dryRun?: boolean; again?: boolean },
+): Promise<RunResult> {
+  const { database, businessDate } = o;
+  const purpose = o.dryRun ? 'dry-run' : o.limit === undefined ? 'night' : 'sample';
+  const id = uuid();
+  await using lease = await leaseFor(job, id, o);
+  const found = await ledger.findInstance(database, { job: job.name, businessDate, purpose });
+  const anew = !found || o.again || o.dryRun || (purpose === 'sample' && found.status === 'complete');
+  if (!anew && found.status === 'complete')
+    return {
+      nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
+    };
+  if (!anew) ledger.requireSameTarget(found, job);
+  const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
+  const instance = anew ? await ledger.createInstance(database, { job, businessDate, purpose }) : found;
+  const mode = o.dryRun ? 'dry-run' : anew ? 'normal' : 'continue';
+  const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
+  const run = { id, job, instance, mode, continues, lease, target, selection: {} } as const;
+  return { report: await execute(run, o) };
+}
+
+/** Fetches and loads again what failed or never started of an earlier run's instance, from its frozen plan. */
+export async function rerunJob(
+  job: Job,
+  o: RunOptions & { of: ledger.RunRow; selection: WorkSelection },
+): Promise<RunResult> {
+  const { database, selection } = o;
+  const id = uuid();
+  await using lease = await leaseFor(job, id, o);
+  const instance = await ledger.readInstance(database, o.of.instance);
+  ledger.requireSameTarget(instance, job);
+  if (instance.status === 'planning')
+    throw new UsageError(
+      `the listing of ${job.name} for ${instance.businessDate} was cut off, so there is no whole plan to rerun; nightfill run continues it`,
+      { code: 'NO_PLAN' },
+    );
+  const numbers = await unfinishedChunks({ database, instance: instance.id }, selection);
+  if (numbers.length === 0)
+    return {
+      nothingToDo: `nothing failed and nothing is left of ${job.name} for ${instance.businessDate}; nothing to do`,
+    };
+  const target = await targetFor(job, { database, dryRun: false });
+  const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, selection } as const;
+  return { report: await execute(run, o) };
+}
+
+const leaseFor = async (job: Job, run: string, o: RunOptions): Promise<Lease> =>
+  takeLease({ job: job.name, run, ...o, signal: AbortSignal.any([o.signal, o.stopping]) });
+
+interface RunPlan {
+  id: string;
+  job: Job;
+  instance: ledger.Instance;
+  mode: ledger.RunMode;
+  continues: ledger.RunRow | undefined;
+  lease: Lease;
+  target: TargetTable;
+  selection: WorkSelection;
+}
+
+async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promise<Report> {
+  const { job, instance, lease } = run;
+  const { database, clock, log } = o;
+  const dryRun = run.mode === 'dry-run';
+  await ledger.startRun(database, { ...run, instance: instance.id, trigger: o.trigger, version: o.version });
+  const { crashed } = await ledger.takeOver(database, {
+    job: job.name,
+    instance: instance.id,
+    run: run.id,
+    token: lease.token,
+  });
+  if (crashed > 0) log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
+
+  const broken = new AbortController();
+  const stop = new AbortController();
+  const signal = AbortSignal.any([o.signal, lease.lost, broken.signal]);
+  const stopping = AbortSignal.any([o.stopping, stop.signal, signal]);
+  const finishBy = job.finishBy
+    ? nextTimeOfDay(job.finishBy, { timezone: job.timezone, now: new Date(clock.wallNow()) })
+    : null;
+  const deadline = finishBy ? { deadline: clock.now() + finishBy.getTime() - clock.wallNow() } : {};
+
+  await using stack = new AsyncDisposableStack();
+  const apis = new Map(
+    Object.values(job.apis).map((options) => [
+      options.name,
+      stack.use(new Api(options, { clock, onRetry: (info) => log.debug(info, 'request is repeated') })),
+    ]),
+  );
+  const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);
+  const context: RunContext = {
+    job,
+    businessDate: instance.businessDate,
+    instance: instance.id,
+    run: run.id,
+    token: lease.token,
+    dryRun,
+    database,
+    apis,
+    log,
+    clock,
+    signal,
+    stopping,
+    bounds: { signal, ...deadline },
+    tally: newTally(),
+    target: run.target,
+    shared: new SharedLookups(),
+    // Twice the requests in flight, so that contracts that wait to repeat a request do not leave the slots empty.
+    contracts: new PQueue({ concurrency: Math.max(8, 2 * slots) }),
+    loads: new PQueue({ concurrency: 2 }),
+  };
+  o.onStart?.(context);
+  const started = clock.now();
+  const outcome = await work(context, { run, limit: o.limit, broken, stop });
+  context.tally.phase = 'closing';
+  return await closeRun(context, {
+    ...outcome,
+    planned: instance.status !== 'planning' || run.mode === 'continue',
+    version: o.version,
+    finishBy,
+    workMs: clock.now() - started,
+    stopReason: o.stopping.aborted ? o.stopping.reason : stop.signal.aborted ? stop.signal.reason : undefined,
+  });
+}
+
+/** The target, created when missing; a dry run creates it only to look at it. */
+async function targetFor(
+  job: Job,
+  { database, dryRun }: { database: Database; dryRun: boolean },
+): Promise<TargetTable> {
+  return database.withTransaction(async (client) => {
+    await client.query('SAVEPOINT target');
+    const target = await prepareTarget(client, job.load);
+    if (dryRun) await client.query('ROLLBACK TO SAVEPOINT target');
+    return target;
+  });
+}
+
+export interface WorkOutcome {
+  /** The listing's own failure. */
+  listFailure?: unknown;
+  /** What broke the runner. */
+  error?: unknown;
+}
+
+/** Lists while chunks are worked on; then gives what failed for a transient cause its second chance. */
+async function work(
+  context: RunContext,
+  o: { run: RunPlan; limit: number | undefined; broken: AbortController; stop: AbortController },
+): Promise<WorkOutcome> {
+  const { run, broken, stop } = o;
+  const numbers = new BoundedQueue<number>({ items: Infinity });
+  const handlers = {
+    abort: (error: unknown) => broken.abort(error),
+    stop: (reason: StopReason) => stop.abort(reason),
+  };
+  let listFailure: unknown;
+  const list = async (): Promise<void> => {
+    try {
+      for (const number of await unfinishedChunks(context, run.selection)) await numbers.push(number);
+      if (run.instance.status === 'planning')
+        await planContracts(context, {
+          ...(o.limit !== undefined && { limit: o.limit }),
+          onChunk: async (number) => numbers.push(number),
+        });
+    } catch (error) {
+      if (!(error instanceof NightfillError) || context.signal.aborted) throw error;
+      listFailure = error;
+    } finally {
+      context.tally.listingDone = true;
+      context.tally.phase = 'enriching';
+      numbers.close();
+    }
+  };
+  try {
+    await countPlanned(context, run.selection);
+    await Promise.all([
+      list().catch((error: unknown) => {
+        broken.abort(error);
+        throw error;
+      }),
+      workChunks(context, numbers, { selection: run.selection, ...handlers }),
+    ]);
+    if (!context.stopping.aborted) await secondChance(context, handlers);
+    return { listFailure };
+  } catch (error) {
+    return { listFailure, error: context.signal.aborted ? context.signal.reason : error };
+  }
+}
+
+/** Contracts that an earlier run planned and this one works on, for the progress display. */
+async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {
+  const { rows } = await context.database.query<{ contracts: number; done: number; numbers: number; loaded: number }>(
+    `SELECT coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS done,
+       count(*)::integer AS numbers, (count(*) FILTER (WHERE status = 'succeeded'))::integer AS loaded
+     FROM nightfill.chunk WHERE instance = $1 AND ($2::integer[] IS NULL OR number = ANY ($2))`,
+    [context.instance, chunks ?? null],
+  );
+  const { contracts, done, numbers, loaded } = rows[0]!;
+  Object.assign(context.tally, { listed: contracts, enriched: done, chunks: numbers, chunksLoaded: loaded });
+}
+
+async function secondChance(
+  context: RunContext,
+  handlers: { abort: (error: unknown) => void; stop: (reason: StopReason) => void },
+): Promise<void> {
+  const { rows } = await context.database.query<{ chunk: number; failed: number }>(
+    `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
+     WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
+     GROUP BY chunk ORDER BY chunk`,
+    [context.instance, context.run],
+  );
+  if (rows.length === 0) return;
+  context.log.info(
+    { contracts: rows.reduce((sum, { failed }) => sum + failed, 0) },
+    'second chance for contracts that failed for a transient cause',
+  );
+  context.tally.phase = 'second-chance';
+  context.tally.failed -= rows.reduce((sum, { failed }) => sum + failed, 0);
+  const numbers = new BoundedQueue<number>({ items: Infinity });
+  for (const { chunk } of rows) await numbers.push(chunk);
+  numbers.close();
+  await workChunks(context, numbers, { selection: { onlyTransient: true }, ...handlers });
+}

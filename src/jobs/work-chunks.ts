@@ -1,0 +1,103 @@
+import { NightfillError } from '../resilience/failure.ts';
+import { workChunk, type ChunkOutcome } from './chunk.ts';
+import { readChunk, type WorkSelection } from './plan.ts';
+import type { RunContext } from './run-context.ts';
+
+/** Contracts and bytes of rows that may stand between the answers and Postgres. */
+const openContracts = 20_000;
+const openBytes = 64 * 2 ** 20;
+
+/** Why chunks are not admitted any more, as a sentence for the report. */
+export class StopReason extends NightfillError {
+  /** 130 or 143 after a signal. */
+  readonly exitCode: number | undefined;
+
+  constructor(code: 'DEADLINE' | 'MOSTLY_FAILING' | 'SIGNAL', message: string, exitCode?: number) {
+    super({ code, class: 'transient', message });
+    this.exitCode = exitCode;
+  }
+}
+
+/**
+ * Works on chunks as their numbers come, several at once so that a slow contract delays no other chunk, and no more than
+ * memory holds. Ends when all have ended; the first thing that throws aborts the rest through `abort` and is thrown.
+ */
+export async function workChunks(
+  context: RunContext,
+  numbers: AsyncIterable<number>,
+  o: { selection: WorkSelection; abort: (error: unknown) => void; stop: (reason: StopReason) => void },
+): Promise<void> {
+  const open = new Set<Promise<void>>();
+  const limit = Math.max(4, Math.ceil(openContracts / context.job.chunk.size));
+  const pace = new Pace(context);
+  const work = async (number: number): Promise<void> => {
+    const chunk = await readChunk(context, number, o.selection);
+    if (chunk.contracts.length === 0) return;
+    const begun = context.clock.now();
+    const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
+    if (!outcome) return;
+    pace.note(context.clock.now() - begun);
+    stopWhenMostlyFailing(context, outcome, o.stop);
+  };
+  try {
+    for await (const number of numbers) {
+      while (open.size > 0 && (open.size >= limit || context.tally.bufferedBytes > openBytes)) await Promise.race(open);
+      if (!pace.allowsAnother()) o.stop(pace.reason());
+      if (context.stopping.aborted) break;
+      const working: Promise<void> = work(number).finally(() => open.delete(working));
+      open.add(working);
+    }
+    await Promise.all(open);
+  } catch (error) {
+    o.abort(error);
+    throw error;
+  } finally {
+    await Promise.allSettled(open);
+  }
+}
+
+/** Fewest contracts that must have ended before their share of failures means anything. */
+const meaningfulSample = 100;
+
+function stopWhenMostlyFailing(
+  { job, tally }: RunContext,
+  { failed }: ChunkOutcome,
+  stop: (reason: StopReason) => void,
+): void {
+  const done = tally.enriched + tally.degraded + tally.failed;
+  const share = tally.failed / Math.max(1, done);
+  if (failed === 0 || done < meaningfulSample || share <= job.failures.stopAbove) return;
+  const percent = (value: number): string => `${Math.round(value * 1_000) / 10}%`;
+  stop(
+    new StopReason(
+      'MOSTLY_FAILING',
+      `${tally.failed} of ${done} contracts failed (${percent(share)}), more than failures.stopAbove allows (${percent(job.failures.stopAbove)})`,
+    ),
+  );
+}
+
+/** How long chunks take, so that none is begun that cannot end before the deadline. */
+class Pace {
+  readonly #context: RunContext;
+  #chunkMs = 0;
+
+  constructor(context: RunContext) {
+    this.#context = context;
+  }
+
+  note(chunkMs: number): void {
+    this.#chunkMs = this.#chunkMs === 0 ? chunkMs : this.#chunkMs * 0.7 + chunkMs * 0.3;
+  }
+
+  allowsAnother(): boolean {
+    const { clock, bounds } = this.#context;
+    return bounds.deadline === undefined || clock.now() + this.#chunkMs <= bounds.deadline;
+  }
+
+  reason(): StopReason {
+    return new StopReason(
+      'DEADLINE',
+      `finishBy ${this.#context.job.finishBy} is too near for another chunk, which takes ${Math.round(this.#chunkMs / 1_000)} s`,
+    );
+  }
+}

@@ -1,0 +1,36 @@
+import type { Queryable } from '../sinks/postgres.ts';
+import type { ApiFigures, Report } from './schema.ts';
+
+/** What only the process of a run knew, stored with the run so that a report is made from the database alone. */
+export interface RunFigures {
+  generator: Report['generator'];
+  database: string;
+  apis: ApiFigures[];
+  phases: Report['timing']['phases'];
+  /** From the first request to the last load. */
+  workMs: number;
+  /** RFC 3339. */
+  finishBy: string | null;
+  listFailure: Report['failures'][number] | null;
+  sums: SumDefinition[];
+  completeness: number | null;
+}
+
+/** A sum control, and where the listing's record shows the amount and what splits it. */
+export interface SumDefinition {
+  column: string;
+  by: string | null;
+  listedPath: string[] | null;
+  listedByPath: string[] | null;
+}
+
+export async function storeFigures(database: Queryable, run: string, figures: RunFigures): Promise<void> {
+  await database.query(`UPDATE nightfill.run SET figures = $2, finished_at = now() WHERE id = $1`, [
+    run,
+    JSON.stringify(figures),
+  ]);
+}
+
+/** A timestamptz as RFC 3339 in UTC with milliseconds. */
+export const rfc3339 = (column: string): string =>
+  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import canonicalize from 'canonicalize';
+import { UsageError } from '../resilience/failure.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import type { Report, ReportBody } from './schema.ts';
+
+/** Seals a report with its digest and that of the job's report before it, and stores it. */
+export async function storeReport(database: Queryable, body: ReportBody): Promise<Report> {
+  const { rows } = await database.query<{ sha256: string }>(
+    `SELECT sha256 FROM nightfill.report WHERE job = $1 AND run <> $2 ORDER BY created_at DESC, run DESC LIMIT 1`,
+    [body.run.job, body.run.id],
+  );
+  const report: Report = {
+    ...body,
+    integrity: {
+      algorithm: 'sha256 of RFC 8785 canonical JSON without integrity',
+      sha256: digestOf(body),
+      previousSha256: rows[0]?.sha256 ?? null,
+    },
+  };
+  await database.query(
+    `INSERT INTO nightfill.report (run, job, body, sha256, previous_sha256) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (run) DO UPDATE SET body = excluded.body, sha256 = excluded.sha256, previous_sha256 = excluded.previous_sha256`,
+    [body.run.id, body.run.job, formatReport(report), report.integrity.sha256, report.integrity.previousSha256],
+  );
+  return report;
+}
+
+export function digestOf(body: ReportBody): string {
+  return createHash('sha256').update(canonicalize(body)!).digest('hex');
+}
+
+export const formatReport = (report: Report): string => `${JSON.stringify(report, null, 2)}\n`;
+
+/** The stored report of a run, byte for byte as it was written. */
+export async function readReport(database: Queryable, run: string): Promise<string | undefined> {
+  const { rows } = await database.query<{ body: string }>(`SELECT body FROM nightfill.report WHERE run = $1`, [run]);
+  return rows[0]?.body;
+}
+
+/** Writes a file whole or not at all. Throws UsageError when the place does not take it. */
+export async function writeReportFile(path: string, text: string): Promise<void> {
+  const unfinished = `${path}.${process.pid}.tmp`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(unfinished, text);
+    await rename(unfinished, path);
+  } catch (error) {
+    throw new UsageError(
+      `the report cannot be written to ${path}: ${(error as Error).message}; nightfill report latest -o FILE writes it elsewhere`,
+      {
+        code: 'REPORT_NOT_WRITTEN',
+        cause: error,
+      },
+    );
+  }
+}
