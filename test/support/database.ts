@@ -1,18 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, type TestContext } from 'node:test';
 import pg from 'pg';
+import { migrate, migrationsDirectory } from '../../src/sinks/migrations.ts';
+import { Database } from '../../src/sinks/postgres.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
 
 export interface TestDatabase {
   name: string;
   url: string;
-  /** Ends by itself; connections still lent then are cut. */
-  pool: pg.Pool;
+  /** Closes by itself; connections still lent then are cut. */
+  database: Database;
 }
-
-const sqlFolder = path.join(import.meta.dirname, '..', '..', 'sql');
 
 let ours: Promise<TestCluster> | undefined;
 
@@ -41,22 +40,23 @@ export async function createDatabase(
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   await execute(cluster, `CREATE DATABASE ${name} TEMPLATE ${source}`);
   const url = addressOf(cluster, name);
-  const pool = new pg.Pool({ connectionString: url, max: 10 });
-  pool.on('error', () => {});
+  const database = await open(url);
   t.after(async () => {
+    // First the database, then the pool: it would wait for clients that a failed test still holds.
     await execute(cluster, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-    await pool.end();
+    await database.close();
   });
-  return { name, url, pool };
+  return { name, url, database };
 }
 
-function addressOf(cluster: string, database: string): string {
+/** The same address, of another database of that cluster. */
+export function addressOf(cluster: string, database: string): string {
   const url = new URL(cluster);
   url.pathname = `/${database}`;
   return url.href;
 }
 
-async function execute(url: string, ...statements: string[]): Promise<void> {
+export async function execute(url: string, ...statements: string[]): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
@@ -66,30 +66,37 @@ async function execute(url: string, ...statements: string[]): Promise<void> {
   }
 }
 
+async function open(url: string): Promise<Database> {
+  return Database.open({ config: { connectionString: url }, description: "the test's database" });
+}
+
 const templates = new Map<string, Promise<string>>();
 
 /** Made once per cluster and state of sql/, whichever test process comes first; the others wait for it. */
 async function migratedTemplate(cluster: string): Promise<string> {
-  const files = (await readdir(sqlFolder)).filter((file) => file.endsWith('.sql')).toSorted();
-  const texts = await Promise.all(files.map(async (file) => readFile(path.join(sqlFolder, file), 'utf8')));
+  const files = (await readdir(migrationsDirectory)).toSorted();
+  const texts = await Promise.all(files.map(async (file) => readFile(new URL(file, migrationsDirectory), 'utf8')));
   const name = `template_${createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 16)}`;
-  const made = templates.get(name) ?? makeTemplate({ cluster, name, texts });
+  const made = templates.get(name) ?? makeTemplate(cluster, name);
   templates.set(name, made);
   return made;
 }
 
-async function makeTemplate(o: { cluster: string; name: string; texts: string[] }): Promise<string> {
-  const client = new pg.Client({ connectionString: o.cluster });
+async function makeTemplate(cluster: string, name: string): Promise<string> {
+  const client = new pg.Client({ connectionString: cluster });
   await client.connect();
   try {
     await client.query(`SELECT pg_advisory_lock(hashtext('template'))`);
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [o.name]);
-    if (rowCount) return o.name;
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount) return name;
     const draft = `draft_${randomUUID().replaceAll('-', '')}`;
     await client.query(`CREATE DATABASE ${draft}`);
-    await execute(addressOf(o.cluster, draft), 'CREATE SCHEMA IF NOT EXISTS nightfill', ...o.texts);
-    await client.query(`ALTER DATABASE ${draft} RENAME TO ${o.name}`);
-    return o.name;
+    {
+      await using database = await open(addressOf(cluster, draft));
+      await migrate(database);
+    }
+    await client.query(`ALTER DATABASE ${draft} RENAME TO ${name}`);
+    return name;
   } finally {
     await client.end();
   }
