@@ -19,10 +19,21 @@ type Reviver = (this: unknown, key: string, value: unknown, context: { source?: 
 const parse = JSON.parse as (text: string, reviver: Reviver) => Json;
 
 /**
+ * Finds every number that does not print back as it is written, and some others: minus zero, an exponent, a trailing
+ * zero after the point, a magnitude that prints with an exponent, more than the 15 digits a float surely keeps.
+ */
+const inexact = /-0|\d[eE]|\.\d*0(?!\d)|0\.000000|[\d.]{16}/;
+
+/** Longer texts could be nested deeper than those who read the value recursively can bear. */
+const surelyShallow = 4096;
+
+/**
  * Parses JSON; a number that does not print back as it came becomes a `RawJson`.
  * Throws SyntaxError, and JSON_TOO_DEEP for thousands of levels of nesting: V8 visits the values recursively.
  */
 export function parseExactJson(text: string): Json {
+  // Visiting every value costs several times the parsing itself, and most answers of a lookup do not need it.
+  if (text.length <= surelyShallow && !inexact.test(text)) return JSON.parse(text) as Json;
   try {
     return parse(text, (_key, value, { source }) =>
       typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,

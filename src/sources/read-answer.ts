@@ -56,18 +56,18 @@ function parseAnswer(
     .split(';', 1)[0]!
     .trim()
     .toLowerCase();
-  const shown = `"${excerpt(facts.redact(text))}"`;
+  const shown = (): string => `"${excerpt(facts.redact(text))}"`;
   if (text.trim() === '')
     throw fault('RESPONSE_EMPTY', `answered ${status} with an empty body where JSON was expected`);
   if (/^\s*</.test(text))
-    throw fault('RESPONSE_NOT_JSON', `answered ${status} with a page of markup, ${shown}, where JSON was expected`);
+    throw fault('RESPONSE_NOT_JSON', `answered ${status} with a page of markup, ${shown()}, where JSON was expected`);
   if (!couldBeJson(type))
-    throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown}, where JSON was expected`);
+    throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown()}, where JSON was expected`);
   try {
     return parseExactJson(text);
   } catch (error) {
     if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
-    throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown}`, error);
+    throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown()}`, error);
   }
 }
 

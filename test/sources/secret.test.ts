@@ -14,7 +14,6 @@ test('a secret shows itself nowhere but where it is revealed', () => {
     inspect(secret, { showHidden: true, depth: 9 }),
     format('%o %s %j', secret, secret, holder),
     Object.entries(secret).join(),
-    JSON.stringify(structuredClone({ ...secret })),
   ].join(' ');
   assert.doesNotMatch(shown, /geheim/);
   assert.match(shown, /\[redacted\]/);
