@@ -37,7 +37,7 @@ CREATE TABLE nightfill.run (
   version       text NOT NULL,
   config_sha256 text NOT NULL,
   job_file      text NOT NULL,               -- absolute path, for `rerun`
-  figures       jsonb                        -- what only the process knew: APIs, phases
+  figures       json                         -- what only the process knew: APIs, phases
 );
 CREATE INDEX run_instance ON nightfill.run (instance);
 

@@ -1,5 +1,5 @@
 import { findRun } from '../jobs/ledger.ts';
-import { rfc3339 } from '../report/figures.ts';
+import { rfc3339, workOfRun } from '../report/figures.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
@@ -30,12 +30,11 @@ interface RunLine {
 const runsSql = `
   SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", mode, run.status, exit_code AS "exitCode",
     ${rfc3339('started_at')} AS "startedAt", ${rfc3339('run.finished_at')} AS "finishedAt", reason,
-    coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS loaded,
-    coalesce(sum(failed), 0)::integer AS failed
+    work.contracts, work.loaded, work.contracts - work.loaded AS failed
   FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
-  LEFT JOIN nightfill.chunk_attempt ON chunk_attempt.run = run.id
+  CROSS JOIN LATERAL (${workOfRun}) AS work
   WHERE ($1::text IS NULL OR job = $1) AND ($2::uuid IS NULL OR run.id = $2)
-  GROUP BY run.id, instance.id ORDER BY started_at DESC, run.id DESC LIMIT $3`;
+  ORDER BY started_at DESC, run.id DESC LIMIT $3`;
 
 /** `nightfill runs`: the latest runs, newest first. */
 export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {

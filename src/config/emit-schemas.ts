@@ -1,11 +1,13 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { reportSchema } from '../report/schema.ts';
 import { jobFileSchema } from './job-schema.ts';
 
 /** The JSON Schemas that ship with the package. Another one is one line here. */
 const schemas: { file: string; title: string; schema: z.ZodType; holdsVariables: boolean }[] = [
   { file: 'job.schema.json', title: 'Nightfill job file', schema: jobFileSchema, holdsVariables: true },
+  { file: 'report.schema.json', title: 'Nightfill run report', schema: reportSchema, holdsVariables: false },
 ];
 
 const variable = String.raw`\$\{`;

@@ -190,7 +190,7 @@ function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: R
   const before = { enriched: 0, degraded: 0, failed: 0 };
   for (const contract of contracts) before[provisionalOutcome(contract)] += 1;
   for (const name of ['enriched', 'degraded', 'failed'] as const) tally[name] += outcome[name] - before[name];
-  tally.chunksLoaded += 1;
+  if (record.attempt === 1) tally.chunksLoaded += 1;
   return outcome;
 }
 

@@ -2,7 +2,7 @@ import { NightfillError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { readAmounts, readChanges, readStale } from './amounts.ts';
 import { evaluateControls } from './controls.ts';
-import { rfc3339, type RunFigures } from './figures.ts';
+import { rfc3339, workOfRun, type RunFigures } from './figures.ts';
 import type { Report, ReportBody } from './schema.ts';
 
 /** Failures shown in a report; the database has them all. */
@@ -149,10 +149,9 @@ async function readFailures(
 async function readAttempts(database: Queryable, instance: string): Promise<Report['attempts']> {
   const { rows } = await database.query<Report['attempts'][number]>(
     `SELECT run.id AS "runId", mode, status, exit_code AS "exitCode", ${rfc3339('started_at')} AS "startedAt",
-       ${rfc3339('run.finished_at')} AS "finishedAt", coalesce(sum(contracts), 0)::integer AS contracts,
-       coalesce(sum(enriched + degraded), 0)::integer AS loaded
-     FROM nightfill.run LEFT JOIN nightfill.chunk_attempt ON chunk_attempt.run = run.id
-     WHERE run.instance = $1 GROUP BY run.id ORDER BY started_at, run.id`,
+       ${rfc3339('run.finished_at')} AS "finishedAt", work.contracts, work.loaded
+     FROM nightfill.run CROSS JOIN LATERAL (${workOfRun}) AS work
+     WHERE run.instance = $1 ORDER BY started_at, run.id`,
     [instance],
   );
   return rows;

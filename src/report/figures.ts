@@ -34,3 +34,12 @@ export async function storeFigures(database: Queryable, run: string, figures: Ru
 /** A timestamptz as RFC 3339 in UTC with milliseconds. */
 export const rfc3339 = (column: string): string =>
   `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** The contracts a run worked on, those given a second chance counted once, and how many it loaded. */
+export const workOfRun = `
+  SELECT coalesce(sum(attempt.contracts) FILTER (WHERE attempt.first), 0)::integer AS contracts,
+    coalesce(sum(attempt.loaded), 0)::integer AS loaded
+  FROM (
+    SELECT contracts, enriched + degraded AS loaded, row_number() OVER (PARTITION BY chunk ORDER BY attempt) = 1 AS first
+    FROM nightfill.chunk_attempt WHERE chunk_attempt.run = run.id
+  ) AS attempt`;

@@ -86,110 +86,108 @@ const control = z.strictObject({
   result: z.enum(['pass', 'fail', 'not-evaluated']),
 });
 
-export const reportSchema = z
-  .strictObject({
-    schemaVersion: z.literal('1.0'),
-    generator: z.strictObject({ name: z.literal('nightfill'), version: z.string(), node: z.string() }),
-    run: z.strictObject({
-      id: z.uuid(),
-      job: z.string(),
-      businessDate: date,
-      timezone: z.string(),
-      mode: z.enum(['normal', 'continue', 'rerun', 'dry-run']),
-      trigger: z.enum(['manual', 'cron', 'schedule', 'worker']),
-      rerunOf: z.uuid().nullable(),
-      rootRun: z.uuid(),
-      status: runStatus,
-      exitCode: z.int(),
-      reason: z.string().nullable().describe('why it stopped or failed'),
-      startedAt: time,
-      finishedAt: time,
+export const reportSchema = z.strictObject({
+  schemaVersion: z.literal('1.0'),
+  generator: z.strictObject({ name: z.literal('nightfill'), version: z.string(), node: z.string() }),
+  run: z.strictObject({
+    id: z.uuid(),
+    job: z.string(),
+    businessDate: date,
+    timezone: z.string(),
+    mode: z.enum(['normal', 'continue', 'rerun', 'dry-run']),
+    trigger: z.enum(['manual', 'cron', 'schedule', 'worker']),
+    rerunOf: z.uuid().nullable(),
+    rootRun: z.uuid(),
+    status: runStatus,
+    exitCode: z.int(),
+    reason: z.string().nullable().describe('why it stopped or failed'),
+    startedAt: time,
+    finishedAt: time,
+    durationMs: milliseconds,
+    configSha256: digest,
+    database: z.string(),
+  }),
+  counts,
+  amounts: z.array(
+    z.strictObject({
+      column: z.string(),
+      currency,
+      listed: amount.describe('what the sources said of the contracts, as far as known'),
+      loaded: amount.describe('read back from the target in the transaction that loaded it'),
+      failed: amount,
+      notStarted: amount,
+      variance: amount.describe('listed - loaded - failed - notStarted'),
+    }),
+  ),
+  controls: z.array(control),
+  stale: z.array(
+    z.strictObject({ lookup: z.string(), contracts: count, oldestAsOf: time, amounts: z.array(currencyAmount) }),
+  ),
+  chunks: z.array(
+    z.strictObject({
+      number: count,
+      status: z.enum(['succeeded', 'partial', 'failed', 'not-started']),
+      contracts: count,
+      failed: count,
+      attempts: count,
+      inserted: count,
+      updated: count,
+      unchanged: count,
       durationMs: milliseconds,
-      configSha256: digest,
-      database: z.string(),
+      digest: digest
+        .nullable()
+        .describe("SHA-256 of the chunk's rows as they stood in the target; chained over attempts"),
+      advice: advice.nullable(),
     }),
-    counts,
-    amounts: z.array(
-      z.strictObject({
-        column: z.string(),
-        currency,
-        listed: amount.describe('what the sources said of the contracts, as far as known'),
-        loaded: amount.describe('read back from the target in the transaction that loaded it'),
-        failed: amount,
-        notStarted: amount,
-        variance: amount.describe('listed - loaded - failed - notStarted'),
-      }),
-    ),
-    controls: z.array(control),
-    stale: z.array(
-      z.strictObject({ lookup: z.string(), contracts: count, oldestAsOf: time, amounts: z.array(currencyAmount) }),
-    ),
-    chunks: z.array(
-      z.strictObject({
-        number: count,
-        status: z.enum(['succeeded', 'partial', 'failed', 'not-started']),
-        contracts: count,
-        failed: count,
-        attempts: count,
-        inserted: count,
-        updated: count,
-        unchanged: count,
-        durationMs: milliseconds,
-        digest: digest
-          .nullable()
-          .describe("SHA-256 of the chunk's rows as they stood in the target; chained over attempts"),
-        advice: advice.nullable(),
-      }),
-    ),
-    failures: z.array(failure).describe('complete up to 10,000'),
-    failuresOmitted: count.describe('failures beyond the 10,000 shown; the database has them all'),
-    apis: z.array(apiFigures).describe('of this run; those of earlier runs stand in their own reports'),
-    timing: z.strictObject({
-      finishBy: time.nullable(),
-      met: z.boolean().nullable(),
-      phases: z.strictObject({ listMs: milliseconds, enrichMs: milliseconds, loadMs: milliseconds }),
-      idealMs: milliseconds.describe("the earliest legal finish of this run's requests under the limits"),
-      efficiency: z.number().min(0).describe('idealMs / time from the first request to the last load'),
+  ),
+  failures: z.array(failure).describe('complete up to 10,000'),
+  failuresOmitted: count.describe('failures beyond the 10,000 shown; the database has them all'),
+  apis: z.array(apiFigures).describe('of this run; those of earlier runs stand in their own reports'),
+  timing: z.strictObject({
+    finishBy: time.nullable(),
+    met: z.boolean().nullable(),
+    phases: z.strictObject({ listMs: milliseconds, enrichMs: milliseconds, loadMs: milliseconds }),
+    idealMs: milliseconds.describe("the earliest legal finish of this run's requests under the limits"),
+    efficiency: z.number().min(0).describe('idealMs / time from the first request to the last load'),
+  }),
+  attempts: z.array(
+    z.strictObject({
+      runId: z.uuid(),
+      mode: z.enum(['normal', 'continue', 'rerun', 'dry-run']),
+      status: runStatus,
+      exitCode: z.int().nullable(),
+      startedAt: time,
+      finishedAt: time.nullable(),
+      contracts: count.describe('worked on by this run'),
+      loaded: count,
     }),
-    attempts: z.array(
-      z.strictObject({
-        runId: z.uuid(),
-        mode: z.enum(['normal', 'continue', 'rerun', 'dry-run']),
-        status: runStatus,
-        exitCode: z.int().nullable(),
-        startedAt: time,
-        finishedAt: time.nullable(),
-        contracts: count.describe('worked on by this run'),
-        loaded: count,
-      }),
-    ),
-    previous: z
-      .strictObject({
-        runId: z.uuid(),
-        businessDate: date,
-        counts,
-        amounts: z.array(currencyAmount),
-        changes: z.array(
-          z.strictObject({
-            column: z.string(),
-            currency,
-            added: amount.describe('of contracts that were not planned then'),
-            removed: amount.describe('of contracts that are not planned any more'),
-            changed: amount.describe('of contracts planned both times, now less then'),
-            before: amount,
-            after: amount.describe('before + added - removed + changed'),
-          }),
-        ),
-      })
-      .nullable()
-      .describe('the latest earlier business date that was completed'),
-    integrity: z.strictObject({
-      algorithm: z.literal('sha256 of RFC 8785 canonical JSON without integrity'),
-      sha256: digest,
-      previousSha256: digest.nullable().describe("the digest of the job's previous report"),
-    }),
-  })
-  .meta({ title: 'Nightfill run report', id: 'https://nightfill.dev/schema/report.schema.json' });
+  ),
+  previous: z
+    .strictObject({
+      runId: z.uuid(),
+      businessDate: date,
+      counts,
+      amounts: z.array(currencyAmount),
+      changes: z.array(
+        z.strictObject({
+          column: z.string(),
+          currency,
+          added: amount.describe('of contracts that were not planned then'),
+          removed: amount.describe('of contracts that are not planned any more'),
+          changed: amount.describe('of contracts planned both times, now less then'),
+          before: amount,
+          after: amount.describe('before + added - removed + changed'),
+        }),
+      ),
+    })
+    .nullable()
+    .describe('the latest earlier business date that was completed'),
+  integrity: z.strictObject({
+    algorithm: z.literal('sha256 of RFC 8785 canonical JSON without integrity'),
+    sha256: digest,
+    previousSha256: digest.nullable().describe("the digest of the job's previous report"),
+  }),
+});
 
 export type Report = z.infer<typeof reportSchema>;
 export type ReportBody = Omit<Report, 'integrity'>;
