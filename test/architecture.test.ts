@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+/** The rooms from the lowest up: a file may import its own room and those its room may look down on. */
+const mayImport: Record<string, readonly string[]> = {
+  resilience: [],
+  sources: ['resilience'],
+  sinks: ['resilience'],
+  observe: ['resilience'],
+  simulator: ['resilience'],
+  report: ['resilience', 'sinks'],
+  jobs: ['resilience', 'sources', 'sinks', 'observe', 'report'],
+  config: ['resilience', 'sources', 'jobs', 'report'],
+  commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'report', 'jobs', 'config'],
+};
+
+const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
+
+async function importsOf(path: string): Promise<string[]> {
+  const text = await readFile(new URL(`../src/${path}`, import.meta.url), 'utf8');
+  const specifiers = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map((match) => match[1]!);
+  return specifiers.map((specifier) => normalize(join(dirname(path), specifier)));
+}
+
+test('imports run one way between the rooms', async () => {
+  const files = (await readdir(new URL('../src', import.meta.url), { recursive: true })).filter((name) =>
+    name.endsWith('.ts'),
+  );
+  assert.ok(files.length > 50, 'the sources are where this test looks for them');
+  const against: string[] = [];
+  for (const file of files.filter((name) => roomOf(name) !== '')) {
+    const room = roomOf(file);
+    assert.ok(mayImport[room], `src/${room} is not a known room`);
+    for (const target of await importsOf(file)) {
+      // version.ts is a fact about the package, which every room may read.
+      if (target === 'version.ts' || roomOf(target) === room || mayImport[room].includes(roomOf(target))) continue;
+      against.push(`src/${file} imports src/${target}`);
+    }
+  }
+  assert.deepEqual(against, []);
+});
