@@ -46,7 +46,7 @@ export function createLog({ level, secrets, write = writeToStandardError() }: Lo
       errorKey: 'error',
       timestamp: stdTimeFunctions.isoTime,
       serializers: { error: asItIs, err: asItIs }, // pino's own would undo what `loggable` made of an error
-      formatters: { level: (label) => ({ level: label }), log: loggableFields },
+      formatters: { level: (label) => ({ level: label }), log: loggableFacts },
       hooks: { streamWrite: secretFilter(secrets) },
     },
     { write: (line: string) => (diverted ?? write)(line) },
@@ -66,6 +66,15 @@ function writeToStandardError(): (line: string) => void {
   // Whoever read the log has gone; the night goes on.
   destination.on('error', () => undefined);
   return (line) => destination.write(line);
+}
+
+/** The facts of a line, whatever they are: a log that throws would end the night for a getter's sake. */
+function loggableFacts(facts: object): Record<string, unknown> {
+  try {
+    return loggableFields(facts);
+  } catch (error) {
+    return { unloggable: String(error) };
+  }
 }
 
 function asItIs(value: unknown): unknown {

@@ -75,7 +75,7 @@ function titleLine({ job, businessDate, phase, elapsedMs }: ProgressSnapshot, wi
 function barLine({ listed, listingDone, enriched, degraded, failed, done }: ProgressSnapshot, width: number): Piece[] {
   const share = listed === 0 ? Number(listingDone) : Math.min(1, done / listed);
   // Rounded down: 100% is said when it is so.
-  const percent = ` ${(Math.floor(share * 1000) / 10).toFixed(1)}%`.padStart(8);
+  const percent = ` ${(Math.floor(share * 1000) / 10).toFixed(1)}%`.padStart(7);
   const parts: [number, Style][] = [
     [enriched, 'green'],
     [degraded, 'yellow'],
@@ -175,7 +175,7 @@ function attention(number: number, text: string): Piece {
   return styled(text, number > 0 ? 'yellow' : 'dim');
 }
 
-/** Parts of a total side by side; a part that exists takes at least half a cell as long as there is room. */
+/** Parts of a total side by side; a part that exists takes at least one cell, so that one failure in a million is seen. */
 function bar(parts: readonly [number, Style][], { total, width }: { total: number; width: number }): Piece[] {
   const pieces: Piece[] = [];
   let sum = 0;

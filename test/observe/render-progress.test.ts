@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import fc from 'fast-check';
+import { renderProgress, type ProgressSnapshot } from '../../src/observe/render-progress.ts';
+import { textWidth } from '../../src/observe/terminal-text.ts';
+import { snapshotOf } from './snapshot.ts';
+
+function rendered(changes: Partial<ProgressSnapshot>, width = 80): string[] {
+  return renderProgress(snapshotOf(changes), { width, colour: false });
+}
+
+test('a run in its middle, 100 columns wide', () => {
+  assert.deepEqual(rendered({}, 100), [
+    'contract-enrichment  2026-03-01  enriching                                                      0:13',
+    '━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━──────────────────────────────────  62.4%',
+    '1,248 of 2,000 contracts, 3 degraded, 12 failed, 2 of 4 chunks loaded',
+    'ETA 0:08, 3:11:22 before 06:00',
+    '',
+    'crm    ━━━━━━━━━━━─  97/100 per s  12/50 in flight  14 retries  0 × 429  breaker closed',
+    'usage                    41 per s    3/8 in flight   0 retries  2 × 429  breaker closed',
+  ]);
+});
+
+test('a narrow terminal keeps the rates, a breaker that is not closed, and loses the rest from the least important on', () => {
+  const [crm, usage] = snapshotOf().apis;
+  const apis = [crm!, { ...usage!, breaker: 'open' }];
+  assert.deepEqual(rendered({ apis }, 60).slice(5), [
+    'crm    97/100 per s  12/50 in flight  breaker closed',
+    'usage      41 per s    3/8 in flight  breaker open  ',
+  ]);
+  assert.deepEqual(rendered({ apis }, 40), [
+    'contract-enrichment  2026-03-01  enrich…',
+    '━━━━━━━━━━━━━━━━━━━━━━───────────  62.4%',
+    '1,248 of 2,000 contracts, 3 degraded, 1…',
+    'ETA 0:08, 3:11:22 before 06:00',
+    '',
+    'crm    97/100 per s  breaker closed',
+    'usage      41 per s  breaker open  ',
+  ]);
+});
+
+test('while the listing goes on its numbers are open-ended and there is no ETA', () => {
+  const { etaMs: _etaMs, ...listing } = snapshotOf({
+    phase: 'listing',
+    listed: 400,
+    listingDone: false,
+    done: 0,
+    failed: 0,
+  });
+  const lines = renderProgress({ ...listing, degraded: 0, enriched: 0 }, { width: 80, colour: false });
+  assert.match(lines[0]!, /listing and enriching +0:13$/);
+  assert.deepEqual(lines.slice(2, 4), [
+    '0 of 400+ contracts, 0 failed, 2 of 4+ chunks loaded',
+    'ETA not known yet, 3:11:30 until 06:00',
+  ]);
+});
+
+test('a run that will end too late says by how much', () => {
+  assert.equal(rendered({ etaMs: 3_600_000, finishByMs: 600_000 })[3], 'ETA 1:00:00, 50:00 after 06:00');
+  assert.equal(rendered({ etaMs: 0, finishByMs: -5_000 })[3], 'ETA 0:00, 0:05 after 06:00');
+});
+
+test('100% is said only when all is done, and an empty listing is all done', () => {
+  assert.match(rendered({ listed: 100_000, done: 99_999, enriched: 99_984 })[1]!, / 99\.9%$/);
+  assert.match(rendered({ listed: 2000, done: 2000, enriched: 1985 })[1]!, /^━+ 100\.0%$/);
+  assert.match(rendered({ listed: 0, done: 0, enriched: 0, degraded: 0, failed: 0 })[1]!, /^─+ 100\.0%$/);
+  assert.match(
+    rendered({ listed: 0, listingDone: false, done: 0, enriched: 0, degraded: 0, failed: 0 })[1]!,
+    / 0\.0%$/,
+  );
+});
+
+test('one failure among very many is seen in the bar', () => {
+  const changes = { listed: 1_000_000, done: 500_001, enriched: 500_000, degraded: 0, failed: 1 };
+  assert.ok(renderProgress(snapshotOf(changes), { width: 80, colour: true })[1]!.includes('\u001b[31m━\u001b[0m'));
+});
+
+test('what an API or a job is called cannot move the cursor or turn the text around', () => {
+  const [api] = snapshotOf().apis;
+  const lines = rendered({ job: 'a\u001b[2Jb\tc\nd', apis: [{ ...api!, name: '\u202Ecrm\u009B' }] });
+  assert.ok(lines[0]!.startsWith('a\uFFFD[2Jb\uFFFDc\uFFFDd  2026'));
+  assert.ok(lines[5]!.startsWith('\uFFFDcrm\uFFFD  ━'));
+});
+
+const amount = fc.oneof(fc.nat(), fc.double({ min: 0, max: 1e15 }));
+const name = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('crm', '日本語のAPI', '🚀👩‍👩‍👧', 'e\u0301\u0301'));
+const anySnapshot: fc.Arbitrary<ProgressSnapshot> = fc
+  .record({
+    job: name,
+    phase: fc.constantFrom('listing', 'enriching', 'second-chance', 'closing'),
+    listed: amount,
+    listingDone: fc.boolean(),
+    enriched: amount,
+    degraded: amount,
+    failed: amount,
+    done: amount,
+    elapsedMs: amount,
+    etaMs: amount,
+    finishByMs: fc.double({ min: -1e12, max: 1e12, noNaN: true }),
+    apis: fc.array(
+      fc.record({
+        name,
+        ratePerSecond: amount,
+        limitPerSecond: fc.double({ min: 0, max: 1e6, noNaN: true }),
+        inFlight: amount,
+        concurrency: amount,
+        requests: amount,
+        retries: amount,
+        rateLimited: amount,
+        breaker: fc.constantFrom('closed', 'open', 'half-open'),
+      }),
+      { maxLength: 4 },
+    ),
+  })
+  .map((changes) => snapshotOf(changes));
+
+test('no line is wider than the terminal, and colours change nothing but colours', () => {
+  fc.assert(
+    fc.property(anySnapshot, fc.integer({ min: 0, max: 200 }), (snapshot, width) => {
+      const plain = renderProgress(snapshot, { width, colour: false });
+      const coloured = renderProgress(snapshot, { width, colour: true });
+      for (const line of plain) {
+        assert.ok(textWidth(line) <= width, `${textWidth(line)} columns: ${line}`);
+        assert.doesNotMatch(line, /\p{Cc}/u);
+      }
+      assert.deepEqual(coloured.map(stripVTControlCharacters), plain);
+    }),
+  );
+});
+
+test('widths are those of a terminal', () => {
+  const widths: [string, number][] = [
+    ['abc', 3],
+    ['日本', 4],
+    ['e\u0301', 1],
+    ['🚀', 2],
+    ['👩‍👩‍👧', 2],
+    ['…━─×', 4],
+    ['Ł', 1],
+    ['한', 2],
+  ];
+  for (const [text, width] of widths) assert.equal(textWidth(text), width, text);
+});
