@@ -62,6 +62,8 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
         begun = true;
         const result = await enrichContract(contract, context);
         context.tally[provisionalOutcome(result)] += 1;
+        context.tally.fetchedBytes += bytesOf(result);
+        context.tally.bufferedBytes += bytesOf(result);
         return result;
       }),
     ),

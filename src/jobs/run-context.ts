@@ -51,7 +51,8 @@ export interface Tally {
   failed: number;
   chunks: number;
   chunksLoaded: number;
-  /** Bytes of rows fetched and not yet loaded. */
+  /** Bytes of the rows fetched, and of those not yet loaded. */
+  fetchedBytes: number;
   bufferedBytes: number;
   listMs: number;
   enrichMs: number;
@@ -68,6 +69,7 @@ export function newTally(): Tally {
     failed: 0,
     chunks: 0,
     chunksLoaded: 0,
+    fetchedBytes: 0,
     bufferedBytes: 0,
     listMs: 0,
     enrichMs: 0,

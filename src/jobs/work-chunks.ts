@@ -28,7 +28,6 @@ export async function workChunks(
   o: { selection: WorkSelection; abort: (error: unknown) => void; stop: (reason: StopReason) => void },
 ): Promise<void> {
   const open = new Set<Promise<void>>();
-  const limit = Math.max(4, Math.ceil(openContracts / context.job.chunk.size));
   const pace = new Pace(context);
   const work = async (number: number): Promise<void> => {
     const chunk = await readChunk(context, number, o.selection);
@@ -41,7 +40,7 @@ export async function workChunks(
   };
   try {
     for await (const number of numbers) {
-      while (open.size > 0 && (open.size >= limit || context.tally.bufferedBytes > openBytes)) await Promise.race(open);
+      while (open.size > 0 && !hasRoom(context, open.size)) await Promise.race(open);
       if (!pace.allowsAnother()) o.stop(pace.reason());
       if (context.stopping.aborted) break;
       const working: Promise<void> = work(number).finally(() => open.delete(working));
@@ -54,6 +53,16 @@ export async function workChunks(
   } finally {
     await Promise.allSettled(open);
   }
+}
+
+/** Whether memory holds another chunk, judged by the bytes of the rows seen so far; the workers' own needs come first. */
+function hasRoom({ job, tally, contracts }: RunContext, openChunks: number): boolean {
+  const open = openChunks * job.chunk.size;
+  if (open < 2 * contracts.concurrency) return true;
+  const done = tally.enriched + tally.degraded + tally.failed;
+  if (done === 0 || open >= openContracts) return false;
+  const bytesPerContract = Math.max(tally.bufferedBytes / open, tally.fetchedBytes / done);
+  return (open + job.chunk.size) * bytesPerContract < openBytes;
 }
 
 /** Fewest contracts that must have ended before their share of failures means anything. */

@@ -26,7 +26,7 @@ export class CommitInDoubtError extends NightfillError {
  * SQLSTATE classes and what they mean for the next attempt.
  * Source: PostgreSQL manual, appendix A.
  */
-const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1-5])/;
+const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1-5]|25P0[34])/;
 const configStates = /^(28|3D|3F|42|25006|0A)/;
 const dataStates = /^(21|22|23)/;
 

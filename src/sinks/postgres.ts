@@ -1,6 +1,7 @@
+import PQueue from 'p-queue';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
-import { CommitInDoubtError, databaseError, isConnectionFault } from './database-error.ts';
+import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } from './database-error.ts';
 
 export { CommitInDoubtError, DatabaseError } from './database-error.ts';
 
@@ -61,9 +62,12 @@ export class Database implements AsyncDisposable, Queryable {
   /** For example 180004. */
   readonly serverVersion: number;
   readonly #pool: pg.Pool;
+  // Waiting for a free client has no bound of its own, unlike pg-pool's, whose connect timeout covers that wait too.
+  readonly #lending: PQueue;
 
   private constructor(pool: pg.Pool, { description, serverVersion }: { description: string; serverVersion: number }) {
     this.#pool = pool;
+    this.#lending = new PQueue({ concurrency: pool.options.max });
     this.description = description;
     this.serverVersion = serverVersion;
   }
@@ -73,6 +77,7 @@ export class Database implements AsyncDisposable, Queryable {
     const pool = new pg.Pool({
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
       ...options.config,
       types,
       max: options.connections ?? 8,
@@ -102,6 +107,10 @@ export class Database implements AsyncDisposable, Queryable {
 
   /** Lends a client; it is closed rather than reused when it is left in a transaction or its connection failed. */
   async withClient<T>(task: (client: ClientForCopy) => Promise<T>): Promise<T> {
+    return this.#lending.add(async () => this.#lend(task));
+  }
+
+  async #lend<T>(task: (client: ClientForCopy) => Promise<T>): Promise<T> {
     let client: pg.PoolClient;
     try {
       client = await this.#pool.connect();
@@ -135,13 +144,22 @@ export class Database implements AsyncDisposable, Queryable {
         await client.query('ROLLBACK').catch(() => undefined);
         throw error;
       }
+      let committed: pg.QueryResult;
       try {
-        await client.query('COMMIT');
+        committed = await client.query('COMMIT');
       } catch (error) {
         throw isConnectionFault(error) || String((error as { code?: unknown }).code).startsWith('57P0')
           ? new CommitInDoubtError(error)
           : error;
       }
+      // A transaction in which a failed statement was overlooked answers COMMIT with ROLLBACK, and no error.
+      if (committed.command !== 'COMMIT')
+        throw new DatabaseError({
+          code: 'PG_NOT_COMMITTED',
+          class: 'system',
+          message: `Postgres answered COMMIT with ${committed.command}: a statement of the transaction had failed unnoticed`,
+          cause: undefined,
+        });
       return result;
     });
   }
