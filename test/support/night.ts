@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Ajv } from 'ajv';
+import addFormats from 'ajv-formats';
+import { reportSchema, type Report } from '../../src/report/schema.ts';
+import { createDatabase, type TestDatabase } from './database.ts';
+
+const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
+const reportJsonSchema = fileURLToPath(new URL('../../schema/report.schema.json', import.meta.url));
+
+/** A command that came to its end. */
+export interface Ended {
+  exitCode: number | null;
+  /** Null unless a signal ended it. */
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Running {
+  process: ChildProcess;
+  processId: number;
+  ended: Promise<Ended>;
+}
+
+export interface NightOptions {
+  /** Of the command line, beside PATH: credentials, addresses. */
+  environment?: Record<string, string>;
+  /** Must not be found in anything the command line writes. */
+  secrets?: readonly string[];
+  /** Another database than one of the night's own; null: none is named. */
+  databaseUrl?: string | null;
+}
+
+/** Starts with nothing: the schema comes with the first run, as for a user. */
+export async function startNight(t: TestContext, options: NightOptions = {}): Promise<Night> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'nightfill-night-'));
+  t.after(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
+  const database = options.databaseUrl === undefined ? await createDatabase(t, { template: 'empty' }) : undefined;
+  return new Night(t, { folder, ...options, ...(database && { database }) });
+}
+
+/** A user's working folder, with the command line as a process of its own and a database. */
+export class Night {
+  readonly folder: string;
+  readonly environment: Record<string, string>;
+  readonly secrets: readonly string[];
+  readonly #t: TestContext;
+  readonly #database: TestDatabase | undefined;
+
+  constructor(t: TestContext, o: NightOptions & { folder: string; database?: TestDatabase }) {
+    const url = o.databaseUrl ?? o.database?.url;
+    this.#t = t;
+    this.folder = o.folder;
+    this.secrets = o.secrets ?? [];
+    this.#database = o.database;
+    this.environment = {
+      PATH: process.env['PATH'] ?? '',
+      HOME: o.folder,
+      ...(url && { DATABASE_URL: url }),
+      ...o.environment,
+    };
+  }
+
+  get databaseUrl(): string {
+    return this.environment['DATABASE_URL']!;
+  }
+
+  /** Rows of a query, each an object by column name. */
+  async query<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[]> {
+    assert(this.#database, 'this night has no database of its own');
+    return (await this.#database.database.query<Row>(sql, values)).rows;
+  }
+
+  /** Writes a file into the folder; an object as JSON, which YAML is. */
+  async write(name: string, content: string | object): Promise<void> {
+    const file = path.join(this.folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content, undefined, 2));
+  }
+
+  async read(name: string): Promise<string> {
+    return readFile(path.join(this.folder, name), 'utf8');
+  }
+
+  /** Starts a command and lets it run; killed when the test ends before it does. */
+  start(...commandLine: string[]): Running {
+    const child = spawn(process.execPath, [program, ...commandLine], {
+      cwd: this.folder,
+      env: this.environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#t.after(() => child.kill('SIGKILL'));
+    return { process: child, processId: child.pid!, ended: this.#end(child) };
+  }
+
+  /** Runs a command to its end. */
+  async nightfill(...commandLine: string[]): Promise<Ended> {
+    return this.start(...commandLine).ended;
+  }
+
+  /** The latest report file, held against the schema in zod and the one that ships. */
+  async report(name = this.#onlyReport()): Promise<Report> {
+    const text = await this.read(name);
+    this.#holdsNoSecret(text, 'the report');
+    const report: unknown = JSON.parse(text);
+    await assertShippedSchema(report);
+    return reportSchema.parse(report);
+  }
+
+  #onlyReport(): string {
+    const files = readdirSync(path.join(this.folder, 'reports')).filter((file) => file.endsWith('.json'));
+    assert.equal(files.length, 1, `one report was expected, not ${files.join(', ')}`);
+    return path.join('reports', files[0]!);
+  }
+
+  async #end(child: ChildProcess): Promise<Ended> {
+    const texts = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]!.setEncoding('utf8').on('data', (text: string) => (texts[name] += text));
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+    child.once('error', reject);
+    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...texts }));
+    const ended = await promise;
+    // Whatever a test is about: nobody is shown a secret or a stack trace.
+    this.#holdsNoSecret(ended.stdout, 'standard output');
+    this.#holdsNoSecret(ended.stderr, 'standard error');
+    assert.doesNotMatch(ended.stderr, /^\s+at .*[(/]|\\n\s+at /m, 'a stack trace');
+    return ended;
+  }
+
+  #holdsNoSecret(text: string, where: string): void {
+    for (const secret of this.secrets) assert(!text.includes(secret), `${where} holds the secret ${secret}:\n${text}`);
+  }
+}
+
+const compiled = readFile(reportJsonSchema, 'utf8').then((text) => {
+  const ajv = new Ajv({ allErrors: true });
+  addFormats.default(ajv);
+  return ajv.compile(JSON.parse(text) as object);
+});
+
+export async function assertShippedSchema(report: unknown): Promise<void> {
+  const fits = await compiled;
+  assert(fits(report), JSON.stringify(fits.errors, undefined, 2));
+}
+
+/** Asks again and again until `found` gives something; the process that is waited for decides how long that takes. */
+export async function until<Value>(found: () => Promise<Value | undefined>, running: Running): Promise<Value> {
+  let over = false;
+  void running.ended.then(
+    () => (over = true),
+    () => (over = true),
+  );
+  for (;;) {
+    const value = await found();
+    if (value !== undefined) return value;
+    assert(!over, 'the command ended before what was waited for had happened');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+}
