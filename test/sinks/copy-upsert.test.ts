@@ -304,6 +304,26 @@ test('each value a column cannot hold is rejected with its column and SQLSTATE, 
   assert.equal(inserted, bad.length);
 });
 
+test('a text too long for its column is refused, not cut, though nothing else is wrong', async () => {
+  const database = await openDatabase();
+  const { load } = await openTarget(database, { id: 'varchar(5)', currency: 'char(3)', codes: 'varchar(2)[]' });
+  const { rejected, inserted } = await load([
+    ['a', 'EURO', '{}'],
+    ['b', 'EUR', '{abc}'],
+    ['abcdef', 'EUR', '{}'],
+    ['c', 'EUR', '{ab}'],
+  ]);
+  assert.equal(inserted, 1);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [
+      [0, 'PG_22001'],
+      [1, 'PG_22001'],
+      [2, 'PG_22001'],
+    ],
+  );
+});
+
 test('rows that constraints refuse are found one by one, and the rest is loaded', async () => {
   const database = await openDatabase();
   await database.query(`
@@ -363,7 +383,8 @@ test('what a trigger does to the money is visible: sourced and loaded differ', a
     ['refused', 'USD', '1'],
     ['skipped', 'USD', '5'],
   ];
-  const { rejected, totals } = await load(rows, { sums });
+  const { inserted, unchanged, rejected, totals } = await load(rows, { sums });
+  assert.deepEqual([inserted, unchanged], [3, 0]);
   assert.deepEqual(totals, [
     { column: 'amount', by: 'EUR', rows: 2, sourced: '10.20', loaded: '5.10' },
     { column: 'amount', by: 'USD', rows: 1, sourced: '8.00', loaded: '4.00' },
@@ -595,9 +616,13 @@ test('aborting during COPY throws the reason, and the client can roll back and g
     },
   });
   rows[10_000] = middle;
+  let lastReads = 0;
+  const last = ['19999', 'x'];
+  Object.defineProperty(last, 1, { get: () => String(++lastReads) });
+  rows[19_999] = last;
   const loading = load(rows, { signal: controller.signal });
   await assert.rejects(loading, (error) => error === reason);
-  assert.equal(reads, 2);
+  assert.deepEqual([reads, lastReads], [2, 1], 'the COPY was cut short');
   assert.equal((await load([['a', 'b']])).inserted, 1);
 });
 

@@ -198,6 +198,7 @@ test('only a unique key that ON CONFLICT can use will do', async () => {
     ['UNIQUE INDEX i ON target (id, month, note)', false],
     ['UNIQUE INDEX i ON target (id, month) WHERE note IS NULL', false],
     ['UNIQUE INDEX i ON target (lower(id), month)', false],
+    ['UNIQUE INDEX i ON target (id, month, (1))', false],
     ['INDEX i ON target (id, month)', false],
     ['UNIQUE INDEX i ON target (id, month)', true],
     ['UNIQUE INDEX i ON target (month DESC, id) INCLUDE (note)', true],
