@@ -16,7 +16,8 @@ async function readMigrations(directory: URL): Promise<Migration[]> {
   const names = (await readdir(directory)).filter((name) => /^\d{4}_.+\.sql$/.test(name)).toSorted();
   return Promise.all(
     names.map(async (name) => {
-      const sql = await readFile(new URL(name, directory), 'utf8');
+      // A checkout on Windows may have rewritten the line ends.
+      const sql = (await readFile(new URL(name, directory), 'utf8')).replaceAll('\r\n', '\n');
       return { name, sql, sha256: createHash('sha256').update(sql).digest('hex') };
     }),
   );
@@ -31,9 +32,9 @@ export async function migrate(
   { directory = migrationsDirectory, rehearse = false }: { directory?: URL; rehearse?: boolean } = {},
 ): Promise<{ applied: string[] }> {
   const migrations = await readMigrations(directory);
-  if ((await pending(database, migrations)).length === 0) return { applied: [] };
-  try {
-    return await database.withTransaction(async (client) => {
+  return orExplainDenial(database, async () => {
+    if ((await pending(database, migrations)).length === 0) return { applied: [] };
+    return database.withTransaction(async (client) => {
       await client.query(`SET LOCAL lock_timeout = '2min'`);
       await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('nightfill.migrate', 0))`);
       await client.query(`SAVEPOINT rehearsal`);
@@ -49,14 +50,7 @@ export async function migrate(
       if (rehearse) await client.query(`ROLLBACK TO SAVEPOINT rehearsal`);
       return { applied };
     });
-  } catch (error) {
-    if (error instanceof DatabaseError && error.sqlState === '42501')
-      throw new UsageError(
-        `the schema nightfill cannot be made or upgraded in ${database.description}: ${error.message}; grant CREATE on the database to this user, or let its owner run nightfill migrate once`,
-        { code: 'MIGRATION_DENIED', cause: error },
-      );
-    throw error;
-  }
+  });
 }
 
 /** The names of migrations not applied yet. Throws UsageError when the schema is not one this version knows. */
@@ -64,7 +58,21 @@ export async function pendingMigrations(
   database: Database,
   { directory = migrationsDirectory }: { directory?: URL } = {},
 ): Promise<string[]> {
-  return (await pending(database, await readMigrations(directory))).map(({ name }) => name);
+  const migrations = await readMigrations(directory);
+  return orExplainDenial(database, async () => (await pending(database, migrations)).map(({ name }) => name));
+}
+
+async function orExplainDenial<T>(database: Database, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    if (!(error instanceof DatabaseError && error.sqlState === '42501')) throw error;
+    throw new UsageError(
+      `the schema nightfill cannot be read, made or upgraded in ${database.description}: ${error.message}; ` +
+        'grant this user CREATE on the database, or let its owner run nightfill migrate once and grant this user the schema and its tables',
+      { code: 'MIGRATION_DENIED', cause: error },
+    );
+  }
 }
 
 async function pending(client: Queryable, migrations: Migration[]): Promise<Migration[]> {

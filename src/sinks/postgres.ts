@@ -73,32 +73,24 @@ export class Database implements AsyncDisposable, Queryable {
   }
 
   /** Connects once, so that a wrong address or password is known before anything is begun. Throws UsageError. */
-  static async open(options: DatabaseOptions): Promise<Database> {
-    const pool = new pg.Pool({
+  static async open({ description, connections = 8, ...options }: DatabaseOptions): Promise<Database> {
+    const config: pg.PoolConfig = {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       ...options.config,
       types,
-      max: options.connections ?? 8,
       application_name: options.applicationName ?? 'nightfill',
-    });
-    pool.on('error', (error) => options.onIdleError?.(error));
-    try {
-      const { rows } = await pool.query<{ version: number }>(
-        `SELECT current_setting('server_version_num')::integer AS version`,
+    };
+    const serverVersion = await versionOf(config, description);
+    if (serverVersion < 140_000)
+      throw new UsageError(
+        `${description} is version ${Math.floor(serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,
+        { code: 'DATABASE_TOO_OLD' },
       );
-      const serverVersion = rows[0]!.version;
-      if (serverVersion < 140_000)
-        throw new UsageError(
-          `${options.description} is version ${Math.floor(serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,
-          { code: 'DATABASE_TOO_OLD' },
-        );
-      return new Database(pool, { description: options.description, serverVersion });
-    } catch (error) {
-      await pool.end();
-      throw error instanceof UsageError ? error : cannotConnect(error, options.description);
-    }
+    const pool = new pg.Pool({ ...config, max: connections });
+    pool.on('error', (error) => options.onIdleError?.(error));
+    return new Database(pool, { description, serverVersion });
   }
 
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
@@ -176,21 +168,42 @@ export class Database implements AsyncDisposable, Queryable {
 const isInTransaction = (client: pg.PoolClient): boolean =>
   (client as { getTransactionStatus?: () => string | null }).getTransactionStatus?.() !== 'I';
 
+/** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
+async function versionOf(config: pg.ClientConfig, description: string): Promise<number> {
+  const client = new pg.Client(config);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ version: number }>(
+      `SELECT current_setting('server_version_num')::integer AS version`,
+    );
+    return rows[0]!.version;
+  } catch (error) {
+    throw cannotConnect(error, description);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
 /** Why a database cannot be used, as a sentence that holds no password. */
 function cannotConnect(error: unknown, description: string): UsageError {
   const { code, message } = error as { code?: string; message: string };
-  const reasons: Record<string, string> = {
-    ECONNREFUSED: 'nothing listens there; is the server up, and are host and port right',
-    ENOTFOUND: 'the host name is not known',
-    EAI_AGAIN: 'the host name cannot be looked up',
-    ETIMEDOUT: 'no answer came in time',
-    EHOSTUNREACH: 'the host cannot be reached',
-    '28P01': 'the user or the password is wrong',
-    '28000': `the server refuses this user (${message})`,
-    '3D000': 'the database does not exist',
-    '53300': 'the server has no connection left',
-    '57P03': 'the server is starting up or shutting down',
-  };
-  const reason = reasons[code ?? ''] ?? message;
+  const reasons: [RegExp, string][] = [
+    [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
+    [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
+    [/^ENOTFOUND/, 'the host name is not known'],
+    [/^EAI_AGAIN/, 'the host name cannot be looked up'],
+    [/^ETIMEDOUT|timeout expired/, 'no answer came in time'],
+    [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
+    [/^28P01/, 'the user or the password is wrong'],
+    [/^28000/, `the server refuses this user (${message})`],
+    [/^3D000/, 'the database does not exist'],
+    [/^53300/, 'the server has no connection left'],
+    [/^57P03/, 'the server is starting up or shutting down'],
+    [/client password must be a string/, 'the server asks for a password, and none was given'],
+    [/does not support SSL/, 'the server does not offer encryption, which sslmode asks for'],
+    [/^(CERT_|ERR_TLS_CERT|.*SIGNED_CERT|UNABLE_TO_)/, `the server's certificate is not trusted (${message})`],
+  ];
+  const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
   return new UsageError(`cannot connect to ${description}: ${reason}`, { code: 'DATABASE_UNREACHABLE', cause: error });
 }
