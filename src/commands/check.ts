@@ -1,10 +1,12 @@
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
+import { batchedLookups } from '../jobs/batched-lookup.ts';
 import { enrichContract } from '../jobs/enrich.ts';
 import { listedFieldKeeper } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
+import { startTransform } from '../jobs/transform.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
@@ -98,17 +100,11 @@ async function checkApis(
     say('      lookups are not tried while the database is not there to map their answers for');
     return;
   }
-  const context = {
-    job,
-    businessDate,
-    database,
-    target,
-    apis,
-    shared: new SharedLookups(),
-    signal,
-    bounds: { signal },
-  };
+  const shared = new SharedLookups();
+  const batched = batchedLookups(job, { apis, shared });
   try {
+    const transform = job.transform && stack.use(await startTransform(job.transform));
+    const context = { businessDate, database, target, apis, shared, batched, transform, signal, bounds: { signal } };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
     if (result.status === 'mapped') say(`ok    contract ${first.key} is enriched and fits ${job.load.table.name}`);
     else problems.push(`contract ${first.key}: ${result.failure.message}`);

@@ -76,6 +76,10 @@ const retry = z
       .prefault(defaults.retry.maxElapsed)
       .describe('No attempt starts later than this after the first. Default 2m.'),
   })
+  .refine(({ baseDelay, maxDelay }) => baseDelay <= maxDelay, {
+    path: ['baseDelay'],
+    error: 'a first delay of at most maxDelay (200ms when it is not given)',
+  })
   .describe('When a request failed for a cause that time mends.');
 
 const breaker = z

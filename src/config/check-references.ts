@@ -1,4 +1,5 @@
-import type { JobFileSource, Path } from './job-file-source.ts';
+import type { JobFileSource } from './job-file-source.ts';
+import type { Path } from './path.ts';
 import { parseJsonPath, type JsonPath } from '../sources/json-path.ts';
 import { parseTemplate, templatePaths } from '../sources/template.ts';
 import { findCycles, lookupNeeds } from './lookup-order.ts';
@@ -20,7 +21,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
     source.report(
       ['lookups', cycle[0]!],
       `these lookups wait for one another: ${[...cycle, cycle[0]].join(' → ')}; take one of the references out`,
-      { at: 'key' },
+      'key',
     );
   }
   for (const [name, { maxAge, onFailure }] of Object.entries(outline.lookups)) {
@@ -28,7 +29,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
       source.report(
         ['lookups', name, 'maxAge'],
         'maxAge has a meaning only with onFailure: last-known; add that, or remove maxAge',
-        { at: 'key' },
+        'key',
       );
     }
   }
@@ -37,6 +38,8 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
 }
 
 function checkApis({ apis, contracts, lookups }: Outline, source: JobFileSource): void {
+  // Without any API that is the problem, and it has been told.
+  if (Object.keys(apis).length === 0) return;
   const users: [Path, string | undefined][] = [
     [['contracts', 'api'], contracts.api],
     ...Object.entries(lookups).map(([name, { api }]): [Path, string | undefined] => [['lookups', name, 'api'], api]),
@@ -79,16 +82,13 @@ function checkTemplatePath(
 
 function checkColumns({ lookups, load, transform }: Outline, source: JobFileSource): void {
   const known = ['listed', ...Object.keys(lookups)];
-  for (const [name, { from, default: fallback }] of Object.entries(load.columns)) {
+  for (const [name, { from }] of Object.entries(load.columns)) {
     const path = ['load', 'columns', name];
     const first = from === undefined ? undefined : parseJsonPath(from)?.[0];
     if (first !== undefined) {
       checkName(source, { path: [...path, 'from'], name: String(first), known, what: 'a path that begins with' });
     } else if (from === undefined && transform === undefined) {
       source.report([...path, 'from'], `expected from: a path such as listed.${name}, and it is missing`);
-    }
-    if (typeof fallback === 'number' && !Number.isFinite(fallback)) {
-      source.report([...path, 'default'], 'expected a value that JSON has, and .inf or .nan came');
     }
   }
   for (const [index, key] of load.key.entries()) {

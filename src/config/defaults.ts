@@ -21,7 +21,6 @@ interface Defaults {
   schema: string;
   create: boolean;
   missing: 'keep' | 'mark';
-  completeness: PercentageText;
   chunkSize: number;
   commit: 'chunk' | 'run';
   stopAbove: PercentageText;
@@ -49,7 +48,6 @@ export const defaults = {
   schema: 'public',
   create: true,
   missing: 'keep',
-  completeness: '100%',
   chunkSize: 500,
   commit: 'chunk',
   stopAbove: '100%',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { JobFileSource, Path } from './job-file-source.ts';
+import type { JobFileSource } from './job-file-source.ts';
+import { valueAt, type Path } from './path.ts';
 import { didYouMean } from './suggest.ts';
 
 const kinds: Record<string, string> = {
@@ -30,13 +31,13 @@ export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: 
     for (const key of issue.keys) {
       const known = issue.message.split(', ');
       const message = `unknown key "${key}"${didYouMean(key, known)}; here go ${issue.message}`;
-      source.report([...path, key], message, { at: 'key' });
+      source.report([...path, key], message, 'key');
     }
     return;
   }
   if (issue.code === 'invalid_key') {
     const expected = issue.issues[0]?.message ?? 'another name';
-    source.report(path, `expected ${expected}, and "${String(path.at(-1))}" came`, { at: 'key' });
+    source.report(path, `expected ${expected}, and "${String(path.at(-1))}" came`, 'key');
     return;
   }
   const meant = issue.code === 'invalid_union' && meantBranch(issue.errors, valueAt(source.value, path));
@@ -86,13 +87,4 @@ function mayBeSecret(path: Path, written: string): boolean {
 
 function isCredential(path: Path): boolean {
   return path.some((step) => step === 'auth' || step === 'headers') && path.at(-1) !== 'type';
-}
-
-export function valueAt(value: unknown, path: Path): unknown {
-  let current = value;
-  for (const step of path) {
-    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, step)) return undefined;
-    current = Reflect.get(current, step);
-  }
-  return current;
 }

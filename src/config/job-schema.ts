@@ -87,6 +87,15 @@ const contracts = z.strictObject({
     .describe("The source's own count of contracts: a path in the answer, or { header: X-Total-Count }."),
 });
 
+const batch = z.strictObject({
+  size: wholeNumber(1, 10_000).describe('The most ids in one request.'),
+  param: parameter().describe(
+    "The query parameter that carries the ids. What query says for it is a contract's own id; by default {key}.",
+  ),
+  records: jsonPath().exactOptional().describe('Where the array stands in the answer; left out when it is the array.'),
+  key: jsonPath().describe('Where the id stands in a record of the answer.'),
+});
+
 const lookup = z.strictObject({
   api: apiName(),
   path: requestPath().describe(
@@ -104,6 +113,11 @@ const lookup = z.strictObject({
         'When it fails for good: fail the contract (default), take the last known value, or go on with null.',
     }),
   maxAge: age().exactOptional().describe('How old a last known value may be, for example 48h. Default: any age.'),
+  batch: batch
+    .exactOptional()
+    .describe(
+      'Ask for many contracts in one request: the ids of up to size of them, joined by commas, in one parameter.',
+    ),
 });
 
 const column = z.strictObject({
@@ -123,6 +137,7 @@ const column = z.strictObject({
     .describe('Taken when the path leads nowhere; a JSON null is not nowhere, and loads as NULL.'),
 });
 
+const systemColumns = ['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax'];
 const ownSchemas = /^(?:nightfill|information_schema|pg_.*)$/;
 
 const load = z.strictObject({
@@ -135,7 +150,12 @@ const load = z.strictObject({
     .min(1, { error: 'a list of at least one column' })
     .describe('The columns that identify a row; the upsert goes by them.'),
   columns: z
-    .record(identifier('column'), column)
+    .record(
+      identifier('column').refine((name) => !systemColumns.includes(name), {
+        error: 'another name: Postgres has a column of that name in every table',
+      }),
+      column,
+    )
     .refine((columns) => Object.keys(columns).length > 0, { error: 'at least one column' })
     .describe('The columns of a row, in the order of a created table.'),
   create: z.boolean().default(defaults.create).describe('Create the table when it is missing. Default true.'),
@@ -211,8 +231,10 @@ export const jobFileSchema = z.strictObject({
   load: load.describe('Where and how rows are written.'),
   controls: z
     .array(control)
-    .prefault([{ completeness: defaults.completeness }])
-    .describe('Checks that two independently obtained figures agree. Default: completeness 100%.'),
+    .default([])
+    .describe(
+      'Checks that two independently obtained figures agree, beside those that every run has (count and keys).',
+    ),
   chunk: z
     .strictObject({
       size: wholeNumber(1, 10_000)

@@ -5,10 +5,11 @@ import type { z } from 'zod';
 import type { Job } from '../jobs/job.ts';
 import { buildJob } from './build-job.ts';
 import { checkReferences } from './check-references.ts';
-import { expectation, explain, valueAt } from './explain.ts';
+import { expectation, explain } from './explain.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { formatProblem, JobFileError } from './job-file-error.ts';
 import { JobFileSource } from './job-file-source.ts';
+import { valueAt } from './path.ts';
 import { jobFileSchema, type JobFile } from './job-schema.ts';
 import { refuseNotAvailable } from './not-available.ts';
 import { outline } from './outline.ts';
@@ -38,7 +39,7 @@ export async function loadJob(
   checkReferences(sketch, source);
   const folder = dirname(resolve(path));
   const secrets = await resolveSecrets(sketch, source, { environment, folder });
-  if (!file || source.problems.length > 0) throw new JobFileError(path, source.inOrder());
+  if (!file || source.problems.length > 0) throw new JobFileError(path, source.problems);
   for (const warning of warnings(sketch, source)) onWarning?.(formatProblem(path, warning));
   return deepFreeze(buildJob(file, { path: resolve(path), folder, sha256: fingerprint(file), secrets }));
 }

@@ -1,5 +1,5 @@
-import { valueAt } from './explain.ts';
-import type { JobFileSource, Path } from './job-file-source.ts';
+import type { JobFileSource } from './job-file-source.ts';
+import { valueAt, type Path } from './path.ts';
 
 interface Refusal {
   /** `*` stands for any name. */
@@ -16,14 +16,10 @@ const refusals: readonly Refusal[] = [
   {
     at: ['apis', '*', 'type'],
     when: (type) => ['netsuite', 'salesforce', 'hubspot'].includes(String(type)),
-    message: 'this kind of API is not available yet in this version; use rest',
+    message: 'netsuite, salesforce and hubspot are not available yet in this version; use rest',
     hides: 1,
   },
   { at: ['apis', '*', 'limits', 'quota'], message: 'quota is not available yet in this version; use rates' },
-  {
-    at: ['lookups', '*', 'batch'],
-    message: 'batch is not available yet in this version; leave it out, each contract is looked up alone',
-  },
   {
     at: ['load', 'missing'],
     when: (missing) => missing === 'mark',
@@ -34,7 +30,6 @@ const refusals: readonly Refusal[] = [
     when: (commit) => commit === 'run',
     message: 'commit: run is not available yet in this version; use chunk',
   },
-  { at: ['transform'], message: 'transform is not available yet in this version; map columns with from' },
 ];
 
 /** Reports what is not available yet, and hides what belongs to it. */

@@ -29,26 +29,17 @@ const outlineSchema = z.object({
   load: z
     .object({
       key: names,
-      columns: z
-        .record(z.string(), z.object({ from: name, type: name, default: z.unknown() }).catch({ default: undefined }))
-        .catch({}),
+      columns: z.record(z.string(), z.object({ from: name, type: name }).catch({})).catch({}),
     })
     .catch({ key: [], columns: {} }),
   controls: z.array(z.object({ sum: name, by: name }).catch({})).catch([]),
-  transform: z.unknown(),
+  transform: z.unknown().optional(),
 });
 
 export type Outline = z.output<typeof outlineSchema>;
 
-const nothing = {
-  apis: {},
-  contracts: { query: {} },
-  lookups: {},
-  load: { key: [], columns: {} },
-  controls: [],
-  transform: undefined,
-};
-
+/** Cannot fail on a mapping: a failure would pass by the checks, so there is no default for one. */
 export function outline(value: unknown): Outline {
-  return outlineSchema.catch(nothing).parse(value);
+  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return outlineSchema.parse(isMapping ? value : {});
 }

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Secret } from '../sources/secret.ts';
-import type { JobFileSource, Path } from './job-file-source.ts';
+import type { JobFileSource } from './job-file-source.ts';
+import type { Path } from './path.ts';
 import type { Outline } from './outline.ts';
 import type { SecretReference } from './values.ts';
 

@@ -53,9 +53,10 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
   });
   if (failure) return { contract, status: 'failed', failure, amounts: amountsOf(contract, answers, context) };
 
-  const mapped = mapRow(contract, answers, context);
-  if (mapped.problem) {
-    const record = failureRecord(mapped.problem, { stage: 'map' });
+  const made = await transformed(contract, answers, context);
+  const mapped = made instanceof NightfillError ? undefined : mapRow(contract, answers, context, made);
+  if (!mapped || mapped.problem) {
+    const record = failureRecord(mapped?.problem ?? made, { stage: 'map' });
     return { contract, status: 'failed', failure: record, amounts: amountsOf(contract, answers, context) };
   }
   const stale = [...answers].flatMap(([lookup, { asOf }]) => (asOf === undefined ? [] : [{ lookup, asOf }]));
@@ -64,6 +65,23 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
     return onFailure === 'last-known' && answer.from === 'source' ? [{ lookup: name, value: answer.value }] : [];
   });
   return { contract, status: 'mapped', row: mapped.row, stale, remember };
+}
+
+/** The columns that the job's own module makes, or why it could not. */
+async function transformed(
+  contract: PlannedContract,
+  answers: Map<string, LookupAnswer>,
+  { transform, businessDate, signal }: EnrichContext,
+): Promise<Record<string, Json> | NightfillError | undefined> {
+  if (!transform) return undefined;
+  const parts: Record<string, Json> = { key: contract.key, businessDate, listed: contract.listed };
+  for (const [name, { value }] of answers) parts[name] = value;
+  try {
+    return await transform.row(parts, signal);
+  } catch (error) {
+    if (error instanceof NightfillError && !signal.aborted) return error;
+    throw error;
+  }
 }
 
 export const isRefusedCredentials = (error: unknown): boolean =>
@@ -77,19 +95,9 @@ async function askLookup(
   // A lookup that another needs and that failed is that contract's failure, not this lookup's.
   const needed = await Promise.all(lookup.needs.map(async (name) => [name, (await o.asked.get(name)!).value] as const));
   const answers = new Map(needed);
-  const api = context.apis.get(lookup.api)!;
   try {
     const resolve = scopeOf(contract, answers, context);
-    const query = Object.entries(lookup.query).map(([name, template]) => [
-      name,
-      renderTemplate(template, resolve, (text) => text),
-    ]);
-    const url = api.resolveUrl(
-      renderTemplate(lookup.path, resolve),
-      Object.fromEntries(query) as Record<string, string>,
-    );
-    const { body } = await context.shared.ask(api, url, context.bounds);
-    return { value: body, from: 'source' };
+    return { value: await request(lookup, { contract, resolve, context }), from: 'source' };
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof NightfillError)) throw error;
@@ -97,6 +105,25 @@ async function askLookup(
     if (fallback) return fallback;
     throw error;
   }
+}
+
+/** One request, or this contract's share of one. */
+async function request(
+  lookup: Lookup,
+  { contract, resolve, context }: { contract: PlannedContract; resolve: Resolve; context: EnrichContext },
+): Promise<Json> {
+  const { bounds, shared } = context;
+  const path = renderTemplate(lookup.path, resolve);
+  const query = Object.fromEntries(
+    Object.entries(lookup.query).map(([name, template]) => [name, renderTemplate(template, resolve, (text) => text)]),
+  );
+  const batched = context.batched.get(lookup.name);
+  if (!lookup.batch || !batched) {
+    const api = context.apis.get(lookup.api)!;
+    return shared.ask(api, api.resolveUrl(path, query), bounds);
+  }
+  const { [lookup.batch.param]: id = contract.key, ...others } = query;
+  return batched.ask({ path, query: others, id, bounds });
 }
 
 // A definite word about the record (404, 422, a value that is not there) is not an outage: no old value replaces it.

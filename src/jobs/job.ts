@@ -27,6 +27,19 @@ export interface Lookup extends RequestTemplate {
   onFailure: 'fail' | 'last-known' | 'null';
   /** Milliseconds a last known value may be old; Infinity without a bound. */
   maxAge: number;
+  /** Asked for many contracts in one request. */
+  batch?: Batch;
+}
+
+export interface Batch {
+  /** Most ids in one request. */
+  size: number;
+  /** The query parameter that carries the ids, joined by commas; what stands under it in `query` is a contract's own id. */
+  param: string;
+  /** Where the array stands in the answer; absent when the answer is the array itself. */
+  records?: JsonPath;
+  /** What a record is matched by. */
+  key: JsonPath;
 }
 
 export interface Column {

@@ -15,16 +15,17 @@ export interface MappedRow {
   problem?: NightfillError;
 }
 
-/** Makes a contract's row from its answers: the text form of each column, or the first problem. */
+/** Makes a contract's row from its answers, and from what a transform made before them: the text form of each column, or the first problem. */
 export function mapRow(
   contract: PlannedContract,
   answers: Map<string, LookupAnswer>,
   context: EnrichContext,
+  made: Record<string, Json> = {},
 ): MappedRow {
   const texts = new Map<string, string | null>();
   let problem: NightfillError | undefined;
   const row = context.job.load.columns.map((column, index) => {
-    const value = valueOf(column, contract, answers);
+    const value = Object.hasOwn(made, column.name) ? made[column.name] : valueOf(column, contract, answers);
     const found = value === undefined ? absent(column) : columnText(value, context.target.columns[index]!);
     if ('problem' in found) {
       problem ??= new NightfillError({ class: 'data', ...found.problem });

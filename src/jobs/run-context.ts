@@ -4,8 +4,10 @@ import type { Database } from '../sinks/postgres.ts';
 import type { TargetTable } from '../sinks/target-table.ts';
 import type { Api } from '../sources/api.ts';
 import type { Log } from '../observe/log.ts';
+import type { BatchedLookup } from './batched-lookup.ts';
 import type { Job } from './job.ts';
 import type { SharedLookups } from './shared-lookups.ts';
+import type { RowTransform } from './transform.ts';
 
 /** Everything a run's parts share. */
 export interface RunContext {
@@ -20,6 +22,10 @@ export interface RunContext {
   target: TargetTable;
   apis: ReadonlyMap<string, Api>;
   shared: SharedLookups;
+  /** By lookup, those that are asked in batches. */
+  batched: ReadonlyMap<string, BatchedLookup>;
+  /** The job's own module, when it has one. */
+  transform: RowTransform | undefined;
   /** How many contracts are worked on at once, across chunks, the earliest first. */
   contracts: PQueue;
   /** How many chunks load at once. */
@@ -38,7 +44,7 @@ export interface RunContext {
 /** What enriching one contract needs. */
 export type EnrichContext = Pick<
   RunContext,
-  'job' | 'businessDate' | 'database' | 'target' | 'apis' | 'shared' | 'signal' | 'bounds'
+  'job' | 'businessDate' | 'database' | 'target' | 'apis' | 'shared' | 'batched' | 'transform' | 'signal' | 'bounds'
 >;
 
 /** Running figures for the progress display and for the bounds; the report is computed from the ledger. */

@@ -8,6 +8,7 @@ import type { Report } from '../report/schema.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { Api } from '../sources/api.ts';
+import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
@@ -15,6 +16,7 @@ import * as ledger from './ledger.ts';
 import { takeLease, type Lease } from './lease.ts';
 import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
 import { newTally, type RunContext } from './run-context.ts';
+import { startTransform, type RowTransform } from './transform.ts';
 import { SharedLookups } from './shared-lookups.ts';
 import type { StopReason } from './work-chunks.ts';
 import { workChunks } from './work-chunks.ts';
@@ -53,11 +55,13 @@ export async function runJob(
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
     };
   if (!anew) ledger.requireSameTarget(found, job);
+  await using stack = new AsyncDisposableStack();
+  const transform = await transformFor(job, stack);
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew ? await ledger.createInstance(database, { job, businessDate, purpose }) : found;
   const mode = o.dryRun ? 'dry-run' : anew ? 'normal' : 'continue';
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
-  const run = { id, job, instance, mode, continues, lease, target, selection: {} } as const;
+  const run = { id, job, instance, mode, continues, lease, target, transform, selection: {} } as const;
   return { report: await execute(run, o) };
 }
 
@@ -81,8 +85,10 @@ export async function rerunJob(
     return {
       nothingToDo: `nothing failed and nothing is left of ${job.name} for ${instance.businessDate}; nothing to do`,
     };
+  await using stack = new AsyncDisposableStack();
+  const transform = await transformFor(job, stack);
   const target = await targetFor(job, { database, dryRun: false });
-  const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, selection } as const;
+  const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, transform, selection } as const;
   return { report: await execute(run, o) };
 }
 
@@ -97,6 +103,7 @@ interface RunPlan {
   continues: ledger.RunRow | undefined;
   lease: Lease;
   target: TargetTable;
+  transform: RowTransform | undefined;
   selection: WorkSelection;
 }
 
@@ -129,6 +136,7 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
       stack.use(new Api(options, { clock, onRetry: (info) => log.debug(info, 'request is repeated') })),
     ]),
   );
+  const shared = new SharedLookups();
   const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);
   const context: RunContext = {
     job,
@@ -146,7 +154,9 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     bounds: { signal, ...deadline },
     tally: newTally(),
     target: run.target,
-    shared: new SharedLookups(),
+    shared,
+    batched: batchedLookups(job, { apis, shared }),
+    transform: run.transform,
     // Twice the requests in flight, so that contracts that wait to repeat a request do not leave the slots empty.
     contracts: new PQueue({ concurrency: Math.max(8, 2 * slots) }),
     loads: new PQueue({ concurrency: 2 }),
@@ -164,6 +174,9 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     stopReason: o.stopping.aborted ? o.stopping.reason : stop.signal.aborted ? stop.signal.reason : undefined,
   });
 }
+
+const transformFor = async (job: Job, stack: AsyncDisposableStack): Promise<RowTransform | undefined> =>
+  job.transform && stack.use(await startTransform(job.transform));
 
 /** The target, created when missing; a dry run creates it only to look at it. */
 async function targetFor(
