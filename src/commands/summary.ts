@@ -34,7 +34,8 @@ export function summaryLines(report: Report): string[] {
     ),
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
-  if (run.exitCode === 3) lines.push('  nightfill rerun latest fetches again what failed or never started');
+  if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
+    lines.push('  nightfill rerun latest fetches again what failed or never started');
   return lines;
 }
 
