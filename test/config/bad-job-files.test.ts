@@ -492,7 +492,7 @@ const badFiles: Record<string, BadFile> = {
   'a batch without the field its records are matched by': {
     write: lookup('{ api: crm, path: /x, ▸batch: { size: 50, param: ids } }'),
     path: 'lookups.one.batch.key',
-    says: /expected .*key/,
+    says: /expected a path .* and it is missing/,
   },
   'marking what is missing': {
     instead: '  key: [id]\n',
