@@ -179,6 +179,20 @@ test('an open breaker makes requests wait for its trial instead of spending atte
   assert.deepEqual(crm.api.statistics().breaker, { opened: 1, finalState: 'closed' });
 });
 
+test('a breaker that opens while a request waits for its slot sends it back to wait, without an attempt spent', async () => {
+  await using crm = await startApi(() => (crm.server.requests.length === 1 ? { status: 500, body: '' } : { json: 1 }), {
+    retry: { attempts: 1 },
+    limits: { concurrency: 1 },
+    breaker: { failures: 1, openFor: 100 },
+  });
+  const down = failure(crm.api.request({ url: '/down' }));
+  const waiting = crm.api.request({ url: '/waiting' });
+  assert.equal((await down).code, 'HTTP_500');
+  assert.equal((await waiting).attempts, 1);
+  const [first, second] = crm.server.requests;
+  assert.ok(second!.at - first!.at >= 100);
+});
+
 test('an open breaker beyond the deadline fails at once with the time to come back', async () => {
   await using crm = await startApi(() => ({ status: 500, body: '' }), {
     retry: { attempts: 1 },

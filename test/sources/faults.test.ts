@@ -293,6 +293,20 @@ test('a connection that dies again is a failure, and a fresh one that dies is on
   assert.deepEqual(crm.server.log.slice(2), ['GET /dies', 'GET /dies']);
 });
 
+test('a POST on a kept-alive connection that dies is not repeated either', async () => {
+  await using crm = await startApi(
+    ({ method }, { socket }) => {
+      if (method === 'GET') return { json: 1 };
+      socket.destroy();
+      return undefined;
+    },
+    { connections: 1 },
+  );
+  await crm.api.request({ url: '/warm' });
+  assert.equal((await failure(crm.api.request({ method: 'POST', url: '/a', body: '{}' }))).code, 'CONNECTION_RESET');
+  assert.deepEqual(crm.server.log, ['GET /warm', 'POST /a']);
+});
+
 test('a POST whose answer was lost is not repeated, unless it says that it only reads', async () => {
   await using crm = await startApi((_request, { socket }) => {
     socket.destroy();

@@ -81,6 +81,19 @@ test('many requests refused at once with 401 renew the token once and are repeat
   assert.equal(crm.api.statistics().rates[0]?.peak, 11);
 });
 
+test('a refusal that arrives after the token was renewed does not renew it again', async () => {
+  await using crm = await startWithTokens();
+  await crm.api.request({ url: '/first' });
+  crm.valid.token = 'revoked';
+  crm.server.answerWith(async ({ url, headers }) => {
+    const good = headers.authorization === `Bearer ${crm.valid.token}`;
+    if (url === '/late' && !good) await delay(80);
+    return good ? { json: 'in' } : { status: 401, body: '' };
+  });
+  await Promise.all(['/late', '/early'].map(async (url) => crm.api.request({ url })));
+  assert.equal(crm.tokens.requests.length, 2);
+});
+
 test('a fresh token that is refused too is a matter of configuration', async () => {
   await using crm = await startWithTokens({ tokens: () => ({ json: { access_token: 'wrong' } }) });
   await assert.rejects(crm.api.request({ url: '/a' }), { code: 'CREDENTIALS_REJECTED', class: 'config', attempts: 1 });

@@ -161,20 +161,21 @@ test('a server that ignores the page number is an error, not a loop', async () =
 });
 
 test('a link header is followed, relative or absolute, among others and around quoted commas', async () => {
+  let page = 0;
   const { ids, log, error } = await list(
     ({ url, headers }) => {
       const links: Record<string, string | string[]> = {
-        '/contracts': `</first>; rel=first; title="a, <b>; rel=next", </contracts?p=2>; title="x"; rel="prev NEXT"`,
+        '/contracts': `</first>; rel=first; title="a, <b>; rel=next", </other>; rel=last; rel=next, </contracts?p=2>; title="x"; rel="prev NEXT"`,
         '/contracts?p=2': ['<?p=1>; rel="prev"', `<http://${headers.host}/contracts?p=3>; rel=next`],
         '/contracts?p=3': '</contracts?p=1>; rel="first"',
       };
-      return { json: { data: data(url.length) }, headers: { link: links[url] ?? '' } };
+      return { json: { data: data((page += 1)) }, headers: { link: links[url] ?? '' } };
     },
     listing({ type: 'link-header' }),
   );
   assert.equal(error, undefined);
   assert.deepEqual(log, ['GET /contracts', 'GET /contracts?p=2', 'GET /contracts?p=3']);
-  assert.equal(ids.length, 3);
+  assert.deepEqual(ids, [1, 2, 3]);
 });
 
 test('a next address is followed until it is null', async () => {
