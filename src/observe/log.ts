@@ -63,7 +63,7 @@ export function createLog({ level, secrets, write = writeToStandardError() }: Lo
 function writeToStandardError(): (line: string) => void {
   // A worker thread of pino's own would lose lines on an early exit.
   const destination = openDestination({ dest: 2, sync: true });
-  // Whoever read the log has gone; the night goes on.
+  // A full disk under the log must not end the night; pino itself forgives only a closed pipe.
   destination.on('error', () => undefined);
   return (line) => destination.write(line);
 }

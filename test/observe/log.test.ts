@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { createLog, type Log } from '../../src/observe/log.ts';
 import { NightfillError, UsageError } from '../../src/resilience/failure.ts';
@@ -119,6 +120,9 @@ test('whatever is logged, logging does not throw', () => {
     log.info(facts, 'said');
   }
   assert.deepEqual(new Set(lines().map(({ msg }) => msg)), new Set(['said']));
+  // What goes round is shown for some turns, not given up.
+  assert.match(JSON.stringify(lines()[0]!['circle']), /^(\{"self":)+"\[deeper\]"\}+$/);
+  assert.equal((lines()[3]!['error'] as Line)['message'], 'loop');
 });
 
 /** Every text in a line but the level and the time, joined. */
@@ -153,10 +157,17 @@ test('no known secret leaves, however it got into the line', () => {
 });
 
 test('a secret such as 2 or e does not break the line', () => {
-  const { log, lines } = recording(['2', 'e', '', '"', '4711']);
+  const { log, lines } = recording(['2', 'e', '', '"', '4711', 'info', 'T']);
   log.info({ pin: 4711, count: 12, time2: 'twenty-2' }, 'done "well"');
   const [line] = lines();
   assert.deepEqual([line!['level'], line!['pin'], line!['count']], ['info', '[redacted]', 12]);
+  assert.match(String(line!['time']), /^20\d\d-.*T.*Z$/);
+});
+
+test('a secret that is the name of a level does not hide the level', () => {
+  const { log, lines } = recording(['info']);
+  log.info('for your info');
+  assert.deepEqual([lines()[0]!['level'], lines()[0]!['msg']], ['info', 'for your [redacted]']);
 });
 
 test('the credentials in a URL are removed though nobody named them', () => {
@@ -186,13 +197,16 @@ function script(body: string): string[] {
   ];
 }
 
-test('lines go to standard error, and the last is there although the process exits at once', async () => {
-  const { stdout, stderr } = await promisify(execFile)(
+test('lines go to standard error at once, so even a process that is killed has said them all', async () => {
+  const child = execFile(
     process.execPath,
-    script(`for (let i = 0; i < 2000; i += 1) log.info({ i }, 'line'); process.exit(0)`),
+    script(`for (let i = 0; i < 200; i += 1) log.info({ i }, 'line'); process.kill(process.pid, 'SIGKILL')`),
   );
-  assert.equal(stdout, '');
-  assert.equal(stderr.trimEnd().split('\n').length, 2000);
+  const written = { stdout: '', stderr: '' };
+  child.stdout!.on('data', (text: string) => (written.stdout += text));
+  child.stderr!.on('data', (text: string) => (written.stderr += text));
+  const [, signal] = (await once(child, 'close')) as [null, string];
+  assert.deepEqual([signal, written.stdout, written.stderr.trimEnd().split('\n').length], ['SIGKILL', '', 200]);
 });
 
 test('a reader of the log that goes away does not end the process', async () => {
@@ -203,6 +217,17 @@ test('a reader of the log that goes away does not end the process', async () => 
   let output = '';
   child.stdout!.on('data', (text: string) => (output += text));
   child.stderr!.once('data', () => child.stderr!.destroy());
+  const [exitCode] = (await once(child, 'close')) as [number];
+  assert.deepEqual([exitCode, output], [0, 'alive\n']);
+});
+
+test('a full disk under the log does not end the process', { skip: !existsSync('/dev/full') }, async () => {
+  await using full = await open('/dev/full', 'w');
+  const child = spawn(process.execPath, script(`log.info('one'); log.info('two'); console.log('alive')`), {
+    stdio: ['ignore', 'pipe', full.fd],
+  });
+  let output = '';
+  child.stdout!.on('data', (bytes: Buffer) => (output += bytes.toString()));
   const [exitCode] = (await once(child, 'close')) as [number];
   assert.deepEqual([exitCode, output], [0, 'alive\n']);
 });

@@ -19,7 +19,7 @@ function judge(moments: readonly number[], requests: number, per: number) {
 test('refusals, peak and violations are those of the definition, whatever the arrivals', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 700 }),
+      fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 700, size: 'max' }),
       fc.integer({ min: 1, max: 20 }),
       fc.integer({ min: 1, max: 5000 }),
       (gaps, requests, per) => {
@@ -32,6 +32,15 @@ test('refusals, peak and violations are those of the definition, whatever the ar
       },
     ),
   );
+});
+
+test('a rush after a quiet time, which makes the memory of moments grow when it has gone round, loses none of them', () => {
+  const quiet = Array.from({ length: 100 }, (_, index) => index * 50);
+  const rush = Array.from({ length: 1500 }, (_, index) => 5000 + index);
+  const arrivals = new Arrivals({ requests: 350, per: 400 });
+  const refused = [...quiet, ...rush].map((moment) => arrivals.arrive(moment) > 0);
+  const { peak, violations } = arrivals;
+  assert.deepEqual({ refused, peak, violations }, judge([...quiet, ...rush], 350, 400));
 });
 
 test('a caller that waits as long as it is told is accepted, and a moment earlier it is not', () => {
