@@ -1,3 +1,4 @@
+import { NightfillError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { isExactNumber, numberText, parseExactJson, type Json } from '../sources/exact-json.ts';
 import { formatJsonPath, getPath } from '../sources/json-path.ts';
@@ -53,14 +54,20 @@ export async function planContracts(
   };
 
   const resolve = dateScope(context.businessDate);
-  listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds })) {
-    sourceTotal ??= page.total;
-    for (const record of page.records) {
-      if (records >= limit) break listing;
-      records += 1;
-      pending.push(plannedContract(record, { job, keep, ordinal: records }));
-      if (pending.length >= job.chunk.size) await store();
+  try {
+    listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds })) {
+      sourceTotal ??= page.total;
+      for (const record of page.records) {
+        if (records >= limit) break listing;
+        records += 1;
+        pending.push(plannedContract(record, { job, keep, ordinal: records }));
+        if (pending.length >= job.chunk.size) await store();
+      }
     }
+  } catch (error) {
+    // What was listed before a page failed is worked on, whatever the size of a chunk.
+    if (error instanceof NightfillError && !context.signal.aborted && pending.length > 0) await store();
+    throw error;
   }
   if (pending.length > 0) await store();
   await closePlan(context, { records, sourceTotal: o.limit === undefined ? sourceTotal : undefined });

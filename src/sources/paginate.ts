@@ -22,6 +22,9 @@ export interface ListPagesOptions {
   maxPages?: number;
 }
 
+/** Some APIs filter after paging and send empty pages before the end, but not this many in a row. */
+const mostEmptyPages = 1_000;
+
 /**
  * The listing's pages in order, each asked for only when the one before was taken.
  * Throws RequestError, LISTING_SHAPE, PAGINATION_LOOP, PAGE_LIMIT and NEXT_PAGE_FOREIGN_ORIGIN.
@@ -35,6 +38,7 @@ export async function* listPages(
   const seen = new Set<string>();
   let listed = 0;
   let before = '';
+  let emptyPages = 0;
   let next: string | undefined = firstUrl(api, listing, resolve);
   for (let pages = 1; next !== undefined; pages += 1) {
     if (pages > maxPages) throw shapeless('PAGE_LIMIT', api, `did not end within ${maxPages} pages`);
@@ -47,23 +51,21 @@ export async function* listPages(
       ...(deadline === undefined ? {} : { deadline }),
     });
     const records = recordsOf(api, listing, answer);
-    if (isCounted(listing.paginate)) {
-      // An offset or a page number always differs from the one before; a server that ignores it shows in the records only.
-      const keys = JSON.stringify(records.map((record) => getPath(record, listing.key) ?? record));
-      if (records.length > 0 && keys === before) {
-        throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
-      }
-      before = keys;
+    // Addresses may differ for ever; a server that does not go on shows in the records.
+    const keys = JSON.stringify(records.map((record) => getPath(record, listing.key) ?? record));
+    if (records.length > 0 && keys === before) {
+      throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
+    }
+    before = keys;
+    emptyPages = records.length === 0 ? emptyPages + 1 : 0;
+    if (emptyPages > mostEmptyPages) {
+      throw shapeless('PAGINATION_LOOP', api, `gave ${emptyPages} empty pages in a row, each with a next one`);
     }
     listed += records.length;
     const total = totalOf(api, listing, answer);
     yield { records, ...(total === undefined ? {} : { total }) };
     next = nextUrl({ api, paginate: listing.paginate, answer, asked: next, got: records.length, listed, total });
   }
-}
-
-function isCounted({ type }: Pagination): boolean {
-  return type === 'offset' || type === 'page';
 }
 
 function firstUrl(api: Api, listing: ContractListing, resolve: Resolve): string {
