@@ -91,8 +91,9 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        progress = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode });
+        progress = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
       },
+      onContract: () => progress?.advance(),
     });
   } catch (error) {
     if (!(error instanceof JobRunningError) || options.ifRunning !== 'skip') throw error;

@@ -34,22 +34,13 @@ export async function workChunk(
   const enriched = clock.now();
   tally.enrichMs += enriched - begun;
 
-  const bytes = contracts.reduce((sum, contract) => sum + bytesOf(contract), 0);
-  tally.bufferedBytes += bytes;
-  try {
-    return await context.loads.add(async () => {
-      const loading = clock.now();
-      const record = await load(chunk, contracts, {
-        context,
-        enrichMs: enriched - begun,
-        whole: o.wholeChunk ?? false,
-      });
-      tally.loadMs += clock.now() - loading;
-      return settle(record, contracts, context);
-    });
-  } finally {
-    tally.bufferedBytes -= bytes;
-  }
+  return context.loads.add(async () => {
+    const loading = clock.now();
+    const record = await load(chunk, contracts, { context, enrichMs: enriched - begun, whole: o.wholeChunk ?? false });
+    tally.loadMs += clock.now() - loading;
+    tally.bufferedBytes -= contracts.reduce((sum, contract) => sum + bytesOf(contract), 0);
+    return settle(record, contracts, context);
+  });
 }
 
 async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<EnrichedContract[] | undefined> {
@@ -64,6 +55,7 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
         context.tally[provisionalOutcome(result)] += 1;
         context.tally.fetchedBytes += bytesOf(result);
         context.tally.bufferedBytes += bytesOf(result);
+        context.onContract();
         return result;
       }),
     ),

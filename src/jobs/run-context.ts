@@ -39,6 +39,8 @@ export interface RunContext {
   /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock. */
   bounds: { signal: AbortSignal; deadline?: number };
   tally: Tally;
+  /** Called as each contract's fetching ends. */
+  onContract: () => void;
 }
 
 /** What enriching one contract needs. */

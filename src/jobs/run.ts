@@ -34,6 +34,8 @@ export interface RunOptions {
   signal: AbortSignal;
   /** Called once the run is under way, for the progress display. */
   onStart?: (context: RunContext) => void;
+  /** Called as each contract's fetching ends. */
+  onContract?: () => void;
 }
 
 /** A report, or the news that there was nothing to do. */
@@ -153,6 +155,7 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     stopping,
     bounds: { signal, ...deadline },
     tally: newTally(),
+    onContract: o.onContract ?? (() => undefined),
     target: run.target,
     shared,
     batched: batchedLookups(job, { apis, shared }),
