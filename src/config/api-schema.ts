@@ -22,14 +22,20 @@ const auth = z
       name: text(headerName, headerNamePattern).describe('The header that carries the secret, for example x-api-key.'),
       value: secret(),
     }),
-    z.strictObject({ type: z.literal('basic'), username: text('a user name', /^[^:]+$/), password: secret() }),
+    z.strictObject({
+      type: z.literal('basic'),
+      username: text('a user name', /^[^:]+$/).describe('The user, no secret.'),
+      password: secret(),
+    }),
     z.strictObject({
       type: z.literal('oauth2'),
       tokenUrl: httpUrl().describe('Where tokens are issued (client credentials grant).'),
-      clientId: text('a client id'),
+      clientId: text('a client id').describe('The client, no secret.'),
       clientSecret: secret(),
-      scope: text('scopes, separated by spaces').exactOptional(),
-      audience: text('an audience').exactOptional(),
+      scope: text('scopes, separated by spaces')
+        .exactOptional()
+        .describe('What the token is for, separated by spaces.'),
+      audience: text('an audience').exactOptional().describe('The audience some servers want named.'),
     }),
   ])
   .describe('How requests prove who sends them: none, bearer, header, basic or oauth2 (client credentials).');
@@ -117,7 +123,7 @@ export const apiSchema = z.strictObject({
     )
     .default({})
     .describe('Headers sent with every request. Credentials go under auth.'),
-  limits: limits.prefault({}),
+  limits: limits.prefault({}).describe('What is never exceeded: requests in flight, and requests per time.'),
   connections: wholeNumber(1, 1000)
     .exactOptional()
     .describe('The pool: at most this many open sockets. Default: as many as limits.concurrency.'),

@@ -2,11 +2,11 @@ const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', '
 const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 
 const fields: { name: string; first: number; last: number; words?: string[] }[] = [
-  { name: 'minute', first: 0, last: 59 },
-  { name: 'hour', first: 0, last: 23 },
-  { name: 'day of the month', first: 1, last: 31 },
-  { name: 'month', first: 1, last: 12, words: months },
-  { name: 'day of the week', first: 0, last: 7, words: weekdays },
+  { name: 'a minute', first: 0, last: 59 },
+  { name: 'an hour', first: 0, last: 23 },
+  { name: 'a day of the month', first: 1, last: 31 },
+  { name: 'a month', first: 1, last: 12, words: months },
+  { name: 'a day of the week', first: 0, last: 7, words: weekdays },
 ];
 
 /** What is wrong with a cron expression of five fields (POSIX, with names and steps); undefined when nothing is. */
@@ -18,7 +18,7 @@ export function cronProblem(text: string): string | undefined {
   for (const [index, field] of fields.entries()) {
     for (const item of parts[index]!.split(',')) {
       if (!fits(item, field)) {
-        return `"${item}" is not a ${field.name} from ${field.first} to ${field.last}, a range such as ${field.first}-${field.last}, or a step such as */5`;
+        return `"${item}" is not ${field.name} from ${field.first} to ${field.last}, a range such as ${field.first}-${field.last}, or a step such as */5`;
       }
     }
   }

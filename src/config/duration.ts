@@ -4,7 +4,7 @@ type Unit = keyof typeof units;
 /** A duration as a job file writes it. */
 export type DurationText = `${number}${Unit}`;
 
-export const durationPattern = /^(\d{1,15})(ms|s|m|h|d)$/;
+export const durationPattern = /^(\d{1,16})(ms|s|m|h|d)$/;
 
 /** Milliseconds of `250ms`, `30s`, `5m`, `6h` or `2d`; undefined for any other text and beyond exact integers. */
 export function parseDuration(text: string): number | undefined {

@@ -86,7 +86,8 @@ export class JobFileSource {
       stringKeys: true,
       resolveKnownTags: false,
       version: '1.2',
-      logLevel: 'silent',
+      // Nothing is printed; 'silent' would also take a second document without a word.
+      logLevel: 'error',
     });
     const faults = [...document.errors, ...document.warnings];
     const tell = (fault: (typeof faults)[number]) =>

@@ -77,7 +77,7 @@ const contracts = z.strictObject({
     .union(
       [
         jsonPath().transform((path) => ({ path })),
-        z.strictObject({ header: text("a header's name", /^[A-Za-z0-9-]+$/) }),
+        z.strictObject({ header: text("a header's name", /^[A-Za-z0-9-]+$/).describe('The header that carries it.') }),
       ],
       {
         error: 'a path such as meta.total, or { header: X-Total-Count }',
@@ -193,7 +193,7 @@ const transform = z.union(
   [
     text('the path of a module', /^[^\0]+$/).transform((module) => ({ module, threads: defaults.transformThreads })),
     z.strictObject({
-      module: text('the path of a module', /^[^\0]+$/),
+      module: text('the path of a module', /^[^\0]+$/).describe('The module, relative to the job file.'),
       threads: wholeNumber(1, 64).prefault(defaults.transformThreads).describe('Worker threads. Default 2.'),
     }),
   ],

@@ -14,7 +14,7 @@ export function warnings({ apis }: Outline, source: JobFileSource): Problem[] {
       found.push(source.locate(['apis', name, 'connections'], message));
     }
     const sendsSecret = auth['type'] !== undefined && auth['type'] !== 'none';
-    if (sendsSecret && baseUrl.startsWith('http:') && !isLoopback(baseUrl)) {
+    if (sendsSecret && /^http:/i.test(baseUrl) && !isLoopback(baseUrl)) {
       found.push(source.locate(['apis', name, 'baseUrl'], 'credentials travel unencrypted over http; use https'));
     }
     return found;

@@ -3,8 +3,7 @@ import type { YAMLError } from 'yaml';
 /** Sentences of our own: the parser's may quote the file, and a file that does not parse may hold a literal secret. */
 const sentences: Partial<Record<YAMLError['code'], string>> = {
   ALIAS_PROPS: 'an alias (*name) takes no anchor or tag of its own; remove it',
-  BAD_ALIAS:
-    'an anchor or alias without a usable name, or an alias whose anchor does not come before it; text that begins with & or * needs quotes',
+  BAD_ALIAS: 'an anchor or alias without a usable name; text that begins with & or * needs quotes',
   BAD_DIRECTIVE: 'a line that begins with % is a YAML directive, and this is none; remove it or quote the text',
   BAD_DQ_ESCAPE: 'an unknown escape after \\ in double quotes; write \\\\ for a backslash, or use single quotes',
   BAD_INDENT: 'the indentation does not fit the lines around it; use the same number of spaces for keys of one level',

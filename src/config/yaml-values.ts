@@ -53,6 +53,10 @@ class Reader {
     const place = { offset, ...(keyOffset === undefined ? {} : { keyOffset }) };
     places.set(pathKey(path), place);
     const target = isAlias(node) ? node.resolve(document) : node;
+    if (isAlias(node) && !target) {
+      this.#reading.report(path, 'no anchor of this name comes before; text that begins with * needs quotes', offset);
+      return undefined;
+    }
     if (isScalar(target)) return this.#readScalar(target, path, place);
     if (!isMap(target) && !isSeq(target)) return null;
     const refused = this.#refuse(target, path);

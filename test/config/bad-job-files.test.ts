@@ -82,7 +82,7 @@ const badFiles: Record<string, BadFile> = {
   'a schedule past the hour': {
     write: 'schedule: ▸0 24 * * *\n',
     path: 'schedule',
-    says: /"24" is not a hour from 0 to 23/,
+    says: /"24" is not an hour from 0 to 23/,
   },
   'a time that is none': {
     write: 'finishBy: ▸24:00\n',
