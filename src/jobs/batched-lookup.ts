@@ -24,7 +24,7 @@ export interface BatchedAsk {
   query: Record<string, string>;
   /** What this contract's record is found by. */
   id: string;
-  bounds: { signal: AbortSignal; deadline?: number };
+  bounds: { signal: AbortSignal; deadline?: number; waitForBreaker?: boolean };
 }
 
 /** Asks for many contracts' records in one request: `?ids=a,b,c`, at most `size` ids each, every id once. */

@@ -97,7 +97,18 @@ async function askLookup(
   const answers = new Map(needed);
   try {
     const resolve = scopeOf(contract, answers, context);
-    return { value: await request(lookup, { contract, resolve, context }), from: 'source' };
+    const ask = async (waitForBreaker: boolean): Promise<LookupAnswer> => ({
+      value: await request(lookup, { contract, resolve, context, waitForBreaker }),
+      from: 'source',
+    });
+    if (lookup.onFailure !== 'last-known') return await ask(true);
+    // Where a last known value stands in, nobody waits for an API that is down; where there is none, it is waited for.
+    try {
+      return await ask(false);
+    } catch (error) {
+      if (!isBreakerOpen(error)) throw error;
+      return (await lastKnownAnswer(lookup, contract, context)) ?? (await ask(true));
+    }
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof NightfillError)) throw error;
@@ -107,12 +118,16 @@ async function askLookup(
   }
 }
 
+const isBreakerOpen = (error: unknown): boolean => error instanceof NightfillError && error.code === 'BREAKER_OPEN';
+
 /** One request, or this contract's share of one. */
 async function request(
   lookup: Lookup,
-  { contract, resolve, context }: { contract: PlannedContract; resolve: Resolve; context: EnrichContext },
+  o: { contract: PlannedContract; resolve: Resolve; context: EnrichContext; waitForBreaker: boolean },
 ): Promise<Json> {
-  const { bounds, shared } = context;
+  const { contract, resolve, context } = o;
+  const { shared } = context;
+  const bounds = { ...context.bounds, waitForBreaker: o.waitForBreaker };
   const path = renderTemplate(lookup.path, resolve);
   const query = Object.fromEntries(
     Object.entries(lookup.query).map(([name, template]) => [name, renderTemplate(template, resolve, (text) => text)]),
@@ -134,7 +149,14 @@ async function fallbackAnswer(
 ): Promise<LookupAnswer | undefined> {
   if (lookup.onFailure === 'null') return { value: null, from: 'null' };
   if (lookup.onFailure === 'fail' || error.class === 'data') return undefined;
-  const { name, maxAge } = lookup;
+  return lastKnownAnswer(lookup, contract, context);
+}
+
+async function lastKnownAnswer(
+  { name, maxAge }: Lookup,
+  contract: PlannedContract,
+  context: EnrichContext,
+): Promise<LookupAnswer | undefined> {
   const known = await readLastKnown(context.database, {
     job: context.job.name,
     lookup: name,

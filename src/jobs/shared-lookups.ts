@@ -16,7 +16,11 @@ const entryBytes = 256;
 export class SharedLookups {
   readonly #answers = new LRUCache<string, Promise<Json>>({ maxSize: keptBytes });
 
-  async ask(api: Api, url: string, o: { signal: AbortSignal; deadline?: number }): Promise<Json> {
+  async ask(
+    api: Api,
+    url: string,
+    o: { signal: AbortSignal; deadline?: number; waitForBreaker?: boolean },
+  ): Promise<Json> {
     const key = `${api.name} ${url}`;
     return this.once(key, async () => {
       const { body, bytes } = await api.request({ url, ...o });

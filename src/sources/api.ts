@@ -37,6 +37,8 @@ export interface ApiRequest {
   signal?: AbortSignal;
   /** Monotonic milliseconds; bounds every wait and attempt. */
   deadline?: number;
+  /** False for a caller with something else to go by: an open breaker then fails it at once. True by default. */
+  waitForBreaker?: boolean;
 }
 
 export interface ApiAnswer {
@@ -66,6 +68,8 @@ interface Call {
   url: URL;
   repeatable: boolean;
   signal: AbortSignal | undefined;
+  /** Monotonic: how long an open breaker is waited for. Without a deadline not for ever, or a dead API would hold the run up. */
+  patience: number;
   /** The token was renewed after a 401; a second one is final. */
   renewed: boolean;
   /** A dead keep-alive connection was already made good for. */
@@ -159,8 +163,19 @@ export class Api implements AsyncDisposable {
     const { deadline, signal, method = 'GET' } = request;
     const url = this.#ownUrl(request.url);
     const repeatable = request.repeatable ?? method === 'GET';
+    const now = this.#clock.now();
+    const patience = request.waitForBreaker === false ? now : (deadline ?? now + this.#options.retry.maxElapsed);
     const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> =>
-      this.#withRetries({ request, method, url, repeatable, signal: bounded, renewed: false, repeated: false });
+      this.#withRetries({
+        request,
+        method,
+        url,
+        repeatable,
+        patience,
+        signal: bounded,
+        renewed: false,
+        repeated: false,
+      });
     if (deadline === undefined || deadline === Infinity) return run(signal);
     try {
       return await withDeadline(deadline, run, { clock: this.#clock, ...(signal ? { signal } : {}) });
@@ -205,7 +220,7 @@ export class Api implements AsyncDisposable {
     const { signal } = call;
     for (;;) {
       try {
-        await this.#breaker.whenReady(waitOptions(call));
+        await this.#breaker.whenReady({ deadline: call.patience, signal });
       } catch (error) {
         throw describeFailure(error, facts);
       }
@@ -419,10 +434,6 @@ class RepeatAtOnce extends Error {}
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {
   return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
-}
-
-function waitOptions({ request: { deadline }, signal }: Call): { deadline?: number; signal?: AbortSignal } {
-  return { ...(deadline === undefined ? {} : { deadline }), ...(signal ? { signal } : {}) };
 }
 
 function lowerCased(headers: Record<string, string>): Record<string, string> {

@@ -65,10 +65,10 @@ describe('a listing that misbehaves ends the run with a clear message', { concur
   test('a redirect of one lookup to another origin fails that contract alone', async (t) => {
     const foreign = await foreignServer(t);
     const { night } = await scriptedNight(t, {
-      script: ({ url }) =>
-        url.startsWith('/contracts/b')
-          ? { status: 302, json: {}, headers: { location: `${foreign.origin}/b` } }
-          : listAndLookUp([{ id: 'a' }, { id: 'b' }, { id: 'c' }])({ url } as never, undefined as never),
+      script(request, raw) {
+        if (request.url !== '/contracts/b') return listAndLookUp([{ id: 'a' }, { id: 'b' }, { id: 'c' }])(request, raw);
+        return { status: 302, json: {}, headers: { location: `${foreign.origin}/b` } };
+      },
     });
     const { exitCode } = await night.nightfill('run', 'job.yaml');
     assert.equal(exitCode, 3);

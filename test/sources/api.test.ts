@@ -206,6 +206,17 @@ test('an open breaker beyond the deadline fails at once with the time to come ba
   assert.equal(crm.server.requests.length, 1);
 });
 
+test('an open breaker fails a request at once that does not wait for it, and any other when its patience ends', async () => {
+  await using crm = await startApi(() => ({ status: 500, json: {} }), {
+    retry: { attempts: 1, maxElapsed: 50 },
+    breaker: { failures: 1, openFor: 60_000 },
+  });
+  assert.equal((await failure(crm.api.request({ url: '/' }))).code, 'HTTP_500');
+  assert.equal((await failure(crm.api.request({ url: '/', waitForBreaker: false }))).code, 'BREAKER_OPEN');
+  assert.equal((await failure(crm.api.request({ url: '/' }))).code, 'BREAKER_OPEN');
+  assert.equal(crm.server.requests.length, 1);
+});
+
 test('404 and 429 never open the breaker', async () => {
   await using crm = await startApi(
     ({ url }) => ({ status: Number(url.slice(1)), headers: { 'retry-after': '0.001' }, body: '' }),

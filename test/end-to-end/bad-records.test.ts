@@ -1,0 +1,108 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
+
+const records = [
+  { id: 'good-1' },
+  { id: 'nul' },
+  { id: 'surrogate' },
+  { id: 'not-a-number' },
+  { id: 'too-many-digits' },
+  { id: 'too-precise' },
+  { id: 'too-long' },
+  { id: 'not-a-date' },
+  { id: 'an-object' },
+  { id: 'absent' },
+  { id: 'key-null' },
+  { id: 'good-1' },
+  { name: 'nobody knows its key' },
+  { id: null },
+  { id: 'lone-\ud800-key' },
+  { id: 'good-2' },
+];
+
+const contracts: Record<string, object> = {
+  'good-1': {},
+  'good-2': { name: 'also good', amount: '2.50' },
+  nul: { name: 'a\0b' },
+  surrogate: { name: 'half of 🚀: \ud83d' },
+  'not-a-number': { amount: 'twelve' },
+  'too-many-digits': { amount: '12345678901.00' },
+  'too-precise': { amount: '0.001' },
+  'too-long': { currency: 'EURO' },
+  'not-a-date': { since: '2026-02-30' },
+  'an-object': { amount: { of: 'money' } },
+  absent: { must: undefined },
+  'key-null': { id: null },
+};
+
+test('a record that cannot be loaded fails alone, under a code of its own, and the rest of its chunk is loaded', async (t) => {
+  const { night } = await scriptedNight(t, {
+    script: listAndLookUp(
+      records,
+      (key) => contracts[key] && { id: key, must: 1, since: '2026-01-31', ...contracts[key] },
+    ),
+    job: {
+      load: {
+        table: 'contracts',
+        key: ['id'],
+        columns: {
+          id: { from: 'contract.id', type: 'text' },
+          name: { from: 'contract.name', type: 'text', default: null },
+          currency: { from: 'contract.currency', type: 'char(3)', default: 'EUR' },
+          amount: { from: 'contract.amount', type: 'numeric(12,2)', default: '1.00' },
+          since: { from: 'contract.since', type: 'date' },
+          must: { from: 'contract.must', type: 'integer' },
+        },
+      },
+    },
+  });
+  const run = await night.nightfill('run', 'job.yaml');
+  assert.equal(run.exitCode, 3, run.stdout + run.stderr);
+  const { counts, failures, chunks, amounts } = await night.report();
+  assert.deepEqual(Object.fromEntries(failures.map(({ key, code, stage }) => [key, `${stage} ${code}`])), {
+    nul: 'map VALUE_HAS_NUL',
+    surrogate: 'map VALUE_NOT_UNICODE',
+    'not-a-number': 'load PG_22P02',
+    'too-many-digits': 'map VALUE_OUT_OF_RANGE',
+    'too-precise': 'map VALUE_LOSES_DIGITS',
+    'too-long': 'map VALUE_TOO_LONG',
+    'not-a-date': 'load PG_22008',
+    'an-object': 'map VALUE_WRONG_TYPE',
+    absent: 'map VALUE_ABSENT',
+    'key-null': 'load KEY_MISSING',
+    '(record 13 of the listing)': 'list CONTRACT_KEY_MISSING',
+    '(record 14 of the listing)': 'list CONTRACT_KEY_MISSING',
+    '(record 15 of the listing)': 'list CONTRACT_KEY_MISSING',
+  });
+  assert(failures.every((failure) => failure.class === 'data' && failure.advice.action === 'fix-record'));
+  assert.equal(chunks.length, 1);
+  assert.deepEqual(
+    [counts.listed, counts.duplicates, counts.enriched, counts.failed, counts.notStarted],
+    [15, 1, 2, 13, 0],
+  );
+  assert.deepEqual(await night.query('SELECT id, name, amount::text FROM contracts ORDER BY id'), [
+    { id: 'good-1', name: null, amount: '1.00' },
+    { id: 'good-2', name: 'also good', amount: '2.50' },
+  ]);
+  assert.equal(amounts.find(({ currency }) => currency === 'EUR')?.loaded, '3.50');
+  for (const { variance } of amounts) assert.equal(Number(variance), 0);
+});
+
+test('a contract that fails leaves its earlier row untouched', async (t) => {
+  let spoilt = false;
+  const { night } = await scriptedNight(t, {
+    script: listAndLookUp([{ id: 'a' }, { id: 'b' }], (id) => ({
+      id,
+      name: spoilt && id === 'a' ? '\0' : `name of ${id}`,
+      amount: spoilt ? 2 : 1,
+    })),
+  });
+  assert.equal((await night.nightfill('run', 'job.yaml')).exitCode, 0);
+  spoilt = true;
+  assert.equal((await night.nightfill('run', 'job.yaml', '--again')).exitCode, 3);
+  assert.deepEqual(await night.query('SELECT id, name, amount::text FROM contracts ORDER BY id'), [
+    { id: 'a', name: 'name of a', amount: '1.00' },
+    { id: 'b', name: 'name of b', amount: '2.00' },
+  ]);
+});
