@@ -7,6 +7,7 @@ import type { Job } from '../jobs/job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
+import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
@@ -104,7 +105,19 @@ async function checkApis(
   const batched = batchedLookups(job, { apis, shared });
   try {
     const transform = job.transform && stack.use(await startTransform(job.transform));
-    const context = { businessDate, database, target, apis, shared, batched, transform, signal, bounds: { signal } };
+    const metrics = new TaskMetrics();
+    const context = {
+      metrics,
+      businessDate,
+      database,
+      target,
+      apis,
+      shared,
+      batched,
+      transform,
+      signal,
+      bounds: { signal },
+    };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
     if (result.status === 'mapped') say(`ok    contract ${first.key} is enriched and fits ${job.load.table.name}`);
     else problems.push(`contract ${first.key}: ${result.failure.message}`);

@@ -36,7 +36,9 @@ export async function workChunk(
 
   return context.loads.add(async () => {
     const loading = clock.now();
-    const record = await load(chunk, contracts, { context, enrichMs: enriched - begun, whole: o.wholeChunk ?? false });
+    const record = await context.metrics.measure('load', async () =>
+      load(chunk, contracts, { context, enrichMs: enriched - begun, whole: o.wholeChunk ?? false }),
+    );
     tally.loadMs += clock.now() - loading;
     tally.bufferedBytes -= contracts.reduce((sum, contract) => sum + bytesOf(contract), 0);
     return settle(record, contracts, context);
@@ -51,7 +53,7 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
         context.signal.throwIfAborted();
         if (!begun && context.stopping.aborted) return undefined;
         begun = true;
-        const result = await enrichContract(contract, context);
+        const result = await context.metrics.measure('contract', async () => enrichContract(contract, context));
         context.tally[provisionalOutcome(result)] += 1;
         context.tally.fetchedBytes += bytesOf(result);
         context.tally.bufferedBytes += bytesOf(result);

@@ -1,4 +1,6 @@
 import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { blockedAbove } from '../resilience/event-loop-delay.ts';
+import type { TaskFigures } from '../resilience/task-metrics.ts';
 import { buildReport } from '../report/build.ts';
 import { storeFigures } from '../report/figures.ts';
 import type { Report, ReportBody } from '../report/schema.ts';
@@ -37,6 +39,8 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     generator: { name: 'nightfill', version: end.version, node: process.version },
     database: database.description,
     apis: [...context.apis.values()].map((api) => apiFigures(api.statistics())),
+    tasks: context.metrics.figures().map(taskFigures),
+    process: processFigures(context),
     phases: {
       listMs: Math.round(tally.listMs),
       enrichMs: Math.round(tally.enrichMs),
@@ -102,8 +106,31 @@ function listFailureFigures(
   };
 }
 
+const rounded = (value: number): number => Math.round(value * 100) / 100;
+
+function taskFigures({ inFlight: _, ...figures }: TaskFigures): Report['tasks'][number] {
+  const { totalMs, averageMs, p50, p95, p99, max } = figures;
+  return {
+    ...figures,
+    totalMs: Math.round(totalMs),
+    averageMs: rounded(averageMs),
+    p50: rounded(p50),
+    p95: rounded(p95),
+    p99: rounded(p99),
+    max: rounded(max),
+  };
+}
+
+function processFigures({ eventLoop, log }: RunContext): Report['process'] {
+  const { p99, max } = eventLoop.figures();
+  if (max > blockedAbove)
+    log.warn({ maxMs: Math.round(max) }, `something blocked the event loop for longer than ${blockedAbove} ms`);
+  // Kilobytes, on every system.
+  const peakMemoryBytes = process.resourceUsage().maxRSS * 1_024;
+  return { eventLoopDelayMs: { p99: rounded(p99), max: rounded(max) }, peakMemoryBytes };
+}
+
 function apiFigures({ inFlight: _, currentRate: __, ...figures }: ApiStatistics): Report['apis'][number] {
-  const rounded = (value: number): number => Math.round(value * 100) / 100;
   const { p50, p95, p99, max } = figures.latencyMs;
   return {
     ...figures,

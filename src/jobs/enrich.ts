@@ -98,7 +98,9 @@ async function askLookup(
   try {
     const resolve = scopeOf(contract, answers, context);
     const ask = async (waitForBreaker: boolean): Promise<LookupAnswer> => ({
-      value: await request(lookup, { contract, resolve, context, waitForBreaker }),
+      value: await context.metrics.measure(`lookup ${lookup.name}`, async () =>
+        request(lookup, { contract, resolve, context, waitForBreaker }),
+      ),
       from: 'source',
     });
     if (lookup.onFailure !== 'last-known') return await ask(true);

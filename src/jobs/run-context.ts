@@ -1,5 +1,7 @@
 import type PQueue from 'p-queue';
 import type { Clock } from '../resilience/clock.ts';
+import type { EventLoopDelay } from '../resilience/event-loop-delay.ts';
+import type { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Database } from '../sinks/postgres.ts';
 import type { TargetTable } from '../sinks/target-table.ts';
 import type { Api } from '../sources/api.ts';
@@ -39,6 +41,8 @@ export interface RunContext {
   /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock. */
   bounds: { signal: AbortSignal; deadline?: number };
   tally: Tally;
+  metrics: TaskMetrics;
+  eventLoop: EventLoopDelay;
   /** Called as each contract's fetching ends. */
   onContract: () => void;
 }
@@ -46,7 +50,17 @@ export interface RunContext {
 /** What enriching one contract needs. */
 export type EnrichContext = Pick<
   RunContext,
-  'job' | 'businessDate' | 'database' | 'target' | 'apis' | 'shared' | 'batched' | 'transform' | 'signal' | 'bounds'
+  | 'job'
+  | 'businessDate'
+  | 'database'
+  | 'target'
+  | 'apis'
+  | 'shared'
+  | 'batched'
+  | 'transform'
+  | 'metrics'
+  | 'signal'
+  | 'bounds'
 >;
 
 /** Running figures for the progress display and for the bounds; the report is computed from the ledger. */

@@ -3,6 +3,8 @@ import { v7 as uuid } from 'uuid';
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { EventLoopDelay } from '../resilience/event-loop-delay.ts';
+import { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
 import type { Database } from '../sinks/postgres.ts';
@@ -155,6 +157,8 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     stopping,
     bounds: { signal, ...deadline },
     tally: newTally(),
+    metrics: new TaskMetrics({ clock }),
+    eventLoop: stack.use(new EventLoopDelay()),
     onContract: o.onContract ?? (() => undefined),
     target: run.target,
     shared,

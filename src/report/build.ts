@@ -32,6 +32,8 @@ export async function buildReport(database: Queryable, runId: string): Promise<R
     failuresOmitted,
     apis: figures.apis,
     timing: timing(run, figures),
+    tasks: figures.tasks,
+    process: figures.process,
     attempts: await readAttempts(database, instance),
     previous: await readPrevious(database, { instance, run }),
   };

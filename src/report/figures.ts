@@ -6,6 +6,8 @@ export interface RunFigures {
   generator: Report['generator'];
   database: string;
   apis: ApiFigures[];
+  tasks: Report['tasks'];
+  process: Report['process'];
   phases: Report['timing']['phases'];
   /** From the first request to the last load. */
   workMs: number;

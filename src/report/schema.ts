@@ -150,6 +150,28 @@ export const reportSchema = z.strictObject({
     idealMs: milliseconds.describe("the earliest legal finish of this run's requests under the limits"),
     efficiency: z.number().min(0).describe('idealMs / time from the first request to the last load'),
   }),
+  tasks: z
+    .array(
+      z.strictObject({
+        kind: z.string().describe('contract, load, or lookup and its name'),
+        count,
+        succeeded: count,
+        failed: count,
+        totalMs: milliseconds,
+        averageMs: milliseconds,
+        p50: milliseconds,
+        p95: milliseconds,
+        p99: milliseconds,
+        max: milliseconds,
+      }),
+    )
+    .describe('how the pieces of work of this run fared, waits for limits and retries included'),
+  process: z.strictObject({
+    eventLoopDelayMs: z
+      .strictObject({ p99: milliseconds, max: milliseconds })
+      .describe('how late the event loop came to its work; above 200 something blocked it'),
+    peakMemoryBytes: count.describe('the most memory the process held'),
+  }),
   attempts: z.array(
     z.strictObject({
       runId: z.uuid(),

@@ -12,6 +12,7 @@ export {
 export { type Clock, systemClock } from './clock.ts';
 export { asCompleted, type CollectOptions, gather, gatherWithLimit, type Settled } from './collect.ts';
 export { DeadlineError, withDeadline } from './deadline.ts';
+export { blockedAbove, EventLoopDelay, type EventLoopDelayFigures } from './event-loop-delay.ts';
 export { type FailureClass, failureClasses, type FailureFacts, NightfillError, UsageError } from './failure.ts';
 export { type FallbackOptions, type LastKnown, type Sourced, withLastKnown } from './fallback.ts';
 export { breaking, limiting, type Policy, retrying, stack, type Task, timing } from './policy.ts';
@@ -19,6 +20,7 @@ export { retry, RetryAbandonedError, type RetryOptions } from './retry.ts';
 export { type Permit, RollingWindow, type RollingWindowOptions } from './rolling-window.ts';
 export { Scope, type ScopeMode, scopeModes, type ScopeOptions, type Spawned } from './scope.ts';
 export { shield } from './shield.ts';
+export { measuring, type TaskFigures, TaskMetrics } from './task-metrics.ts';
 export { TimeoutError, type TimeoutOptions, withTimeout } from './timeout.ts';
 export { TokenBucket, type TokenBucketOptions, type Tokens } from './token-bucket.ts';
 export type { AcquireOptions } from './waiting-line.ts';
