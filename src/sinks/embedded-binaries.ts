@@ -67,7 +67,7 @@ function resolvePackage(name: string): string {
  * npm packages cannot hold symbolic links, so an install script makes those of the shared libraries. npm 12 skips
  * install scripts unless allowed: then we make them, as the script would have.
  */
-async function restoreLinks(packageFolder: string): Promise<void> {
+export async function restoreLinks(packageFolder: string): Promise<void> {
   const list = await readFile(path.join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links = JSON.parse(list) as { source: string; target: string }[];
   for (const { source, target } of links) {

@@ -18,15 +18,16 @@ import { runProgram, type ServerAccount } from './embedded-account.ts';
 import { binariesIn, findPostgresBinaries, type PostgresBinaries } from './embedded-binaries.ts';
 import type { Cluster } from './embedded-cluster.ts';
 
-/** Where root keeps what another user of this machine must reach. */
-const sharedPlace = '/var/lib/nightfill';
-
 /**
  * The cluster that belongs to `folder`, where `account` can reach it: in the folder itself, except that another user
- * often cannot pass the folders above it or node_modules. Then data and programs stand in /var/lib/nightfill, and
- * `folder/data` is a link there.
+ * often cannot pass the folders above it or node_modules. Then data and programs stand `elsewhere`, and `folder/data`
+ * is a link there.
  */
-export async function placeCluster(folder: string, account: ServerAccount): Promise<Cluster> {
+export async function placeCluster(
+  folder: string,
+  account: ServerAccount,
+  { elsewhere = '/var/lib/nightfill' }: { elsewhere?: string } = {},
+): Promise<Cluster> {
   const binaries = await findPostgresBinaries();
   const data = path.join(folder, 'data');
   if (account.kind !== 'other') {
@@ -38,13 +39,13 @@ export async function placeCluster(folder: string, account: ServerAccount): Prom
   await chmod(folder, 0o711);
   const linked = await readlink(data).catch(() => undefined);
   const here = linked === undefined && (await canRun(account, 'test', ['-x', folder]));
-  const place = here ? folder : await placeElsewhere(folder);
+  const place = here ? folder : await linkTo(elsewhere, folder);
   const logFile = path.join(place, 'server.log');
   await writeFile(logFile, '', { flag: 'a', mode: 0o600 });
   await chown(logFile, account.uid, account.gid);
   const reachable = await canRun(account, binaries.postgres, ['--version']);
   return {
-    binaries: reachable ? binaries : binariesIn(await copyPrograms(binaries), binaries.version),
+    binaries: reachable ? binaries : binariesIn(await copyPrograms(binaries, elsewhere), binaries.version),
     account,
     dataDirectory: path.join(place, 'data'),
     logFile,
@@ -72,8 +73,8 @@ async function canRun(account: ServerAccount, program: string, args: readonly st
   );
 }
 
-async function placeElsewhere(folder: string): Promise<string> {
-  const place = path.join(sharedPlace, createHash('sha256').update(folder).digest('hex').slice(0, 16));
+async function linkTo(elsewhere: string, folder: string): Promise<string> {
+  const place = path.join(elsewhere, createHash('sha256').update(folder).digest('hex').slice(0, 16));
   await mkdir(place, { recursive: true, mode: 0o755 });
   await rm(path.join(folder, 'data'), { force: true });
   await symlink(path.join(place, 'data'), path.join(folder, 'data'));
@@ -81,8 +82,8 @@ async function placeElsewhere(folder: string): Promise<string> {
 }
 
 /** Copies the programs once per version, whole or not at all; resolves with the copy's folder. */
-async function copyPrograms(binaries: PostgresBinaries): Promise<string> {
-  const copy = path.join(sharedPlace, `postgres-${binaries.version}`);
+async function copyPrograms(binaries: PostgresBinaries, elsewhere: string): Promise<string> {
+  const copy = path.join(elsewhere, `postgres-${binaries.version}`);
   if (
     await access(copy).then(
       () => true,
@@ -90,8 +91,8 @@ async function copyPrograms(binaries: PostgresBinaries): Promise<string> {
     )
   )
     return copy;
-  await mkdir(sharedPlace, { recursive: true, mode: 0o755 });
-  const draft = await mkdtemp(path.join(sharedPlace, 'unfinished-'));
+  await mkdir(elsewhere, { recursive: true, mode: 0o755 });
+  const draft = await mkdtemp(path.join(elsewhere, 'unfinished-'));
   await chmod(draft, 0o755);
   await cp(binaries.root, path.join(draft, 'native'), { recursive: true, verbatimSymlinks: true });
   await rename(path.join(draft, 'native'), copy);

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
+import { isConnectionFault } from './database-error.ts';
 import { chooseAccount } from './embedded-account.ts';
 import { EmbeddedPostgresError } from './embedded-binaries.ts';
 import {
@@ -142,7 +143,9 @@ async function runServer(
 }
 
 function clientConfig(port: number, password: string): pg.PoolConfig {
-  return { host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false };
+  // Without options of its own pg takes PGOPTIONS, meant for another server.
+  const options = '-c TimeZone=UTC';
+  return { host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false, options };
 }
 
 async function letsIn(port: number, password: string): Promise<boolean> {
@@ -152,16 +155,16 @@ async function letsIn(port: number, password: string): Promise<boolean> {
     await client.connect();
     return true;
   } catch (error) {
-    const { code } = error as { code?: string };
+    const { code = '', message } = error as { code?: string; message: string };
+    // Starting or stopping; or the port is no longer, or not yet, its own.
+    if (code === '57P03' || isConnectionFault(error)) return false;
     // Every connection is taken: whoever comes next will wait or be told so.
     if (code === '53300') return true;
-    if (code !== '28P01') return false;
     throw new UsageError(
-      'the embedded PostgreSQL refuses its own password: the file "password" beside its data was changed',
-      {
-        code: 'EMBEDDED_POSTGRES_PASSWORD',
-        cause: error,
-      },
+      code === '28P01'
+        ? 'the embedded PostgreSQL refuses its own password: the file "password" beside its data was changed'
+        : `the embedded PostgreSQL cannot be used: ${message}`,
+      { code: code === '28P01' ? 'EMBEDDED_POSTGRES_PASSWORD' : 'EMBEDDED_POSTGRES_UNUSABLE', cause: error },
     );
   } finally {
     await client.end().catch(() => undefined);

@@ -31,7 +31,7 @@ void test('a connection that is terminated while it is lent is a transient error
 void test('a statement that is cut short by the server tells which SQLSTATE', async (t) => {
   const { database } = await createDatabase(t, { template: 'empty' });
   const terminated = database.withTransaction(async (client) => client.query('SELECT pg_sleep(60)'));
-  const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'`;
+  const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT pg_sleep(60)' AND state = 'active'`;
   const terminating = (async () => {
     while ((await database.query(terminate)).rowCount === 0) await delay(5);
   })();
