@@ -64,11 +64,10 @@ describe('a listing that misbehaves ends the run with a clear message', { concur
 
   test('a redirect of one lookup to another origin fails that contract alone', async (t) => {
     const foreign = await foreignServer(t);
+    const ordinary = listAndLookUp([{ id: 'a' }, { id: 'b' }, { id: 'c' }]);
+    const redirect = { status: 302, json: {}, headers: { location: `${foreign.origin}/b` } };
     const { night } = await scriptedNight(t, {
-      script(request, raw) {
-        if (request.url !== '/contracts/b') return listAndLookUp([{ id: 'a' }, { id: 'b' }, { id: 'c' }])(request, raw);
-        return { status: 302, json: {}, headers: { location: `${foreign.origin}/b` } };
-      },
+      script: (request) => (request.url === '/contracts/b' ? redirect : ordinary(request)),
     });
     const { exitCode } = await night.nightfill('run', 'job.yaml');
     assert.equal(exitCode, 3);

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
 import { startNight, type Night } from './night.ts';
-import { ScriptedServer, type Script } from './scripted-server.ts';
+import { ScriptedServer, type RecordedRequest, type Script, type ScriptedAnswer } from './scripted-server.ts';
 
 export const scriptedToken = 'scripted-hush-hush';
 
@@ -55,7 +55,7 @@ export async function scriptedNight(
 export function listAndLookUp<Listed>(
   records: readonly Listed[],
   contract: (key: string) => object | undefined = (key) => ({ id: key }),
-): Script {
+): (request: Pick<RecordedRequest, 'url'>) => ScriptedAnswer {
   return ({ url }) => {
     const key = /^\/contracts\/([^?]+)/.exec(url)?.[1];
     if (key === undefined) return { json: { data: records } };
