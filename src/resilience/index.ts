@@ -17,6 +17,7 @@ export { type FailureClass, failureClasses, type FailureFacts, NightfillError, U
 export { type FallbackOptions, type LastKnown, type Sourced, withLastKnown } from './fallback.ts';
 export { breaking, limiting, type Policy, retrying, stack, type Task, timing } from './policy.ts';
 export { retry, RetryAbandonedError, type RetryOptions } from './retry.ts';
+export { type AnswerHeaders, retryAfter, type RetryAfterOptions } from './retry-after.ts';
 export { type Permit, RollingWindow, type RollingWindowOptions } from './rolling-window.ts';
 export { Scope, type ScopeMode, scopeModes, type ScopeOptions, type Spawned } from './scope.ts';
 export { shield } from './shield.ts';

@@ -63,9 +63,10 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
     least: 1,
     whole: options.attempts !== Infinity,
   });
-  const end = Math.min(clock.now() + options.maxElapsed, deadline);
   signal?.throwIfAborted();
-  if (clock.now() > deadline) throw new DeadlineError({ deadline });
+  const begun = clock.now();
+  const end = Math.min(begun + options.maxElapsed, deadline);
+  if (begun > deadline) throw new DeadlineError({ deadline });
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await task(attempt);

@@ -2,6 +2,7 @@ import { BreakerOpenError } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DeadlineError } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
+import { retryAfter } from '../resilience/retry-after.ts';
 import { TimeoutError } from '../resilience/timeout.ts';
 import { BodyError } from './decode-body.ts';
 import { AnswerTooLargeError, ExchangeError, type WireAnswer } from './exchange.ts';
@@ -10,7 +11,6 @@ import { faultCode } from './fault-code.ts';
 import { originOf } from './origin.ts';
 import { RequestError } from './request-error.ts';
 import { type FaultCode, faultTable, type Meaning } from './responses.ts';
-import { retryAfter } from './retry-after.ts';
 
 /** Who asked what, as far as a message may say it. */
 export interface RequestFacts {

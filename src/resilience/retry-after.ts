@@ -1,4 +1,12 @@
-import type { AnswerHeaders } from './exchange.ts';
+/** An answer's headers, by lower-case name; of a `fetch` answer: `Object.fromEntries(response.headers)`. */
+export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface RetryAfterOptions {
+  /** Epoch milliseconds, for answers without a `Date`; by default `Date.now()`. */
+  wallNow?: number;
+  /** Whether resets count too: say so for an answer that is about a limit. They stand on many healthy answers as well. */
+  resets?: boolean;
+}
 
 /** A reset further away than this is taken for a misunderstanding, for example of a unit. */
 const furthestReset = 24 * 3_600_000;
@@ -8,12 +16,11 @@ const resetHeaders = ['ratelimit-reset', 'x-ratelimit-reset', 'x-rate-limit-rese
 /**
  * Milliseconds the server asks to wait from now on, undefined when it does not say.
  * `Retry-After` (RFC 9110, 10.2.3) wins over `RateLimit-Reset` and its older spellings. Dates are read against the
- * answer's own `Date`, so the two machines' clocks may differ. Resets stand on many healthy answers too, so they are
- * read only when `resets` says that the answer is about a limit.
+ * answer's own `Date`, so the two machines' clocks may differ.
  */
 export function retryAfter(
   headers: AnswerHeaders,
-  { wallNow, resets }: { wallNow: number; resets: boolean },
+  { wallNow = Date.now(), resets = false }: RetryAfterOptions = {},
 ): number | undefined {
   const serverNow = dateOf(headers['date']) ?? wallNow;
   const asked = text(headers['retry-after']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { retryAfter } from '../../src/sources/retry-after.ts';
+import { retryAfter } from '../../src/resilience/retry-after.ts';
 
 const wallNow = Date.UTC(2026, 0, 31, 2, 0, 0);
 const wait = (headers: Record<string, string>, resets = true) => retryAfter(headers, { wallNow, resets });
@@ -58,4 +58,12 @@ test('no header makes a wait that is negative or no number', () => {
       },
     ),
   );
+});
+
+test("a fetch answer's headers are read too, and a reset only where it is asked for", () => {
+  const headers = Object.fromEntries(new Headers({ 'Retry-After': '3', 'RateLimit-Reset': '60' }));
+  assert.equal(retryAfter(headers), 3000);
+  const healthy = Object.fromEntries(new Headers({ 'RateLimit-Reset': '60' }));
+  assert.equal(retryAfter(healthy), undefined);
+  assert.equal(retryAfter(healthy, { resets: true }), 60_000);
 });
