@@ -26,6 +26,8 @@ export interface Ended {
 export interface Running {
   process: ChildProcess;
   processId: number;
+  /** So far. */
+  output(): Pick<Ended, 'stdout' | 'stderr'>;
   ended: Promise<Ended>;
 }
 
@@ -97,7 +99,16 @@ export class Night {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#t.after(() => child.kill('SIGKILL'));
-    return { process: child, processId: child.pid!, ended: this.#end(child) };
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
+    }
+    return {
+      process: child,
+      processId: child.pid!,
+      output: () => ({ ...output }),
+      ended: this.#end(child, output),
+    };
   }
 
   /** Runs a command to its end. */
@@ -120,14 +131,10 @@ export class Night {
     return path.join('reports', files[0]!);
   }
 
-  async #end(child: ChildProcess): Promise<Ended> {
-    const texts = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name]!.setEncoding('utf8').on('data', (text: string) => (texts[name] += text));
-    }
+  async #end(child: ChildProcess, output: { stdout: string; stderr: string }): Promise<Ended> {
     const { promise, resolve, reject } = Promise.withResolvers<Ended>();
     child.once('error', reject);
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...texts }));
+    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...output }));
     const ended = await promise;
     // Whatever a test is about: nobody is shown a secret or a stack trace.
     this.#holdsNoSecret(ended.stdout, 'standard output');
@@ -153,7 +160,10 @@ export async function assertShippedSchema(report: unknown): Promise<void> {
 }
 
 /** Asks again and again until `found` gives something; the process that is waited for decides how long that takes. */
-export async function until<Value>(found: () => Promise<Value | undefined>, running: Running): Promise<Value> {
+export async function until<Value>(
+  found: () => Promise<Value | undefined>,
+  running: Pick<Running, 'ended'>,
+): Promise<Value> {
   let over = false;
   void running.ended.then(
     () => (over = true),
