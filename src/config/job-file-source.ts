@@ -91,7 +91,7 @@ export class JobFileSource {
     });
     const faults = [...document.errors, ...document.warnings];
     const tell = (fault: (typeof faults)[number]) =>
-      this.#problems.push(this.#problemAt([], syntaxSentence(fault, text), fault.pos[0]));
+      this.#problems.push(this.#problemAt([], syntaxSentence(fault), fault.pos[0]));
     // After another syntax error than a double key what follows is guesswork: the first one alone is worth reading.
     const first = faults.find(({ code }) => code !== 'DUPLICATE_KEY');
     if (first) {

@@ -12,7 +12,7 @@ const grammar = new RegExp(`^(?:${withTimeZone}|(?:${severalWords}|(?:${name}\\.
 
 /** Whether `text` is the name of a Postgres type such as `numeric(18,2)` or `timestamp with time zone`, and nothing else. */
 export function isPostgresType(text: string): boolean {
-  return text.length <= 200 && grammar.test(text);
+  return grammar.test(text);
 }
 
 const summable = /^(?:smallint|integer|int|bigint|int2|int4|int8|numeric|decimal)(?: ?\([^)]*\))?$/i;

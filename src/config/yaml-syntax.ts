@@ -22,9 +22,7 @@ const sentences: Partial<Record<YAMLError['code'], string>> = {
 };
 
 /** What is wrong with the YAML, without quoting it. */
-export function syntaxSentence({ code, pos }: YAMLError, text: string): string {
-  const lineStart = text.lastIndexOf('\n', pos[0] - 1) + 1;
-  const tabIndented = /^[ ]*\t/.test(text.slice(lineStart, pos[1] + 1));
-  const sentence = tabIndented ? sentences.TAB_AS_INDENT : sentences[code];
-  return `not valid YAML: ${sentence ?? 'this does not belong here; look for a missing quote, bracket or space before it'}`;
+export function syntaxSentence({ code }: YAMLError): string {
+  const sentence = sentences[code] ?? 'this does not belong here; look for a missing quote, bracket or space before it';
+  return `not valid YAML: ${sentence}`;
 }

@@ -74,6 +74,11 @@ const badFiles: Record<string, BadFile> = {
     path: 'timezone',
     says: /expected a time zone such as Europe\/Berlin or UTC, and "Europe\/Berln" came/,
   },
+  'a time zone that is only an offset': {
+    write: 'timezone: ▸"+01:00"\n',
+    path: 'timezone',
+    says: /expected a time zone such as Europe\/Berlin or UTC, and "\+01:00" came/,
+  },
   'a schedule of four fields': {
     write: 'schedule: ▸"0 2 * *"\n',
     path: 'schedule',
@@ -257,6 +262,12 @@ const badFiles: Record<string, BadFile> = {
     path: 'contracts.path',
     says: /no \. or \.\. segments/,
   },
+  'a path that climbs in disguise': {
+    instead: listing,
+    write: '  path: ▸/a/%2E%2e/b\n',
+    path: 'contracts.path',
+    says: /no \. or \.\. segments/,
+  },
   'a query inside a path': {
     instead: listing,
     write: '  path: ▸/contracts?x=1\n',
@@ -344,6 +355,12 @@ const badFiles: Record<string, BadFile> = {
       'lookups:\n  ▸a: { api: crm, path: "/x/{c.id}" }\n  b: { api: crm, path: "/x/{a.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
     path: 'lookups.a',
     says: /wait for one another: a → c → b → a/,
+  },
+  'a lookup on the way to a ring': {
+    write:
+      'lookups:\n  a: { api: crm, path: "/x/{b.id}" }\n  ▸b: { api: crm, path: "/x/{c.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
+    path: 'lookups.b',
+    says: /wait for one another: b → c → b;/,
   },
   'an unknown way to fail': {
     write: lookup('{ api: crm, path: /x, onFailure: ▸ignore }'),

@@ -106,6 +106,7 @@ test('a secret written in the file is refused and not repeated', async () => {
     `{ type: bearer, token: [${hush}] }`,
     `{ type: bearer, token: { value: ${hush} } }`,
     `{ type: bearer, token: { env: ${hush} } }`,
+    `{ type: bearer, token: { ${hush}: } }`,
     `{ type: bearer, tokn: ${hush} }`,
     `{ type: header, name: "a ${hush}", value: ${hush} }`,
     `{ type: basic, username: me, password: ${hush} }`,
@@ -127,6 +128,7 @@ test('a password in an address, a header or a parameter is not repeated', async 
   const texts = [
     smallJob.replace('https://crm.example', `https://me:${hush}@crm.example`),
     smallJob.replace('https://crm.example', `https://crm.example?token=${hush}`),
+    smallJob.replace('https://crm.example', `ftp://me:${hush}@crm.example`),
     smallJob.replace('https://crm.example', '${URL_OF_CRM}'),
     smallJob.replace('type: rest', `type: rest\n    headers: { authorization: Bearer ${hush} }`),
     smallJob.replace('type: rest', `type: rest\n    headers: { x-key: "${hush}\\n" }`),
@@ -157,7 +159,11 @@ test('a file that does not parse is not quoted', async () => {
 
 test('a loaded job does not print its secrets', async () => {
   const job = await loadJob('jobs/contract-enrichment.yaml', { environment });
-  for (const printed of [inspect(job, { depth: 20, showHidden: true }), JSON.stringify(job), `${job.apis['crm']}`]) {
+  for (const printed of [
+    inspect(job, { depth: 20, showHidden: true }),
+    JSON.stringify(job),
+    String(Object.values(job.apis['crm']!.auth)),
+  ]) {
     assert.ok(!printed.includes(environment.CRM_TOKEN) && !printed.includes(environment.USAGE_KEY), printed);
   }
   assert.equal(tokenOf(job.apis['crm']!.auth), environment.CRM_TOKEN);

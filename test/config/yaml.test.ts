@@ -84,11 +84,17 @@ test('a key that is there twice is pointed at, and the rest is looked at too', a
 
 test('a second document, a tag and an unknown alias are refused', async () => {
   assert.match(await only(`${smallJob}---\nname: other\n`), /^17:1 not valid YAML: expected one document/);
+  assert.match(await only(smallJob.replace('name: small', 'name: !!binary c21hbGw=')), /^1:7 not valid YAML: tags/);
   assert.match(await only(smallJob.replace('name: small', 'name: !env NAME')), /^1:7 not valid YAML: tags/);
   assert.match(
     await only(smallJob.replace('name: small', 'name: *other')),
     /^1:7 no anchor of this name comes before; text that begins with \* needs quotes/,
   );
+});
+
+test('keys are text, whatever they look like', async () => {
+  assert.match(await only(`${smallJob}1.0: x\n`), /^17:1 unknown key "1\.0"/);
+  assert.match(await only(`${smallJob}[a]: x\n`), /^17:1 not valid YAML: a key must be plain text/);
 });
 
 test('anchors and aliases serve to say a thing once', async () => {
