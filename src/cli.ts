@@ -4,6 +4,7 @@ import { demoCommand } from './commands/demo.ts';
 import { runsCommand, showCommand } from './commands/history.ts';
 import { initCommand } from './commands/init.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { planCommand } from './commands/plan.ts';
 import { reportCommand } from './commands/report.ts';
 import { rerunCommand } from './commands/rerun.ts';
 import { runCommand } from './commands/run.ts';
@@ -184,6 +185,16 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .addHelpText('after', example('nightfill check jobs/contract-enrichment.yaml'))
     .action(async (job: string, options: Parameters<typeof checkCommand>[1]) =>
       finish(await checkCommand(job, options, terminal)),
+    );
+  nightfill
+    .command('plan')
+    .argument('<job>', 'the job file')
+    .description('list, and say what tonight would take: contracts, requests, the shortest time; writes nothing')
+    .addOption(option('--date <date>', 'business date, YYYY-MM-DD').argParser(isoDate))
+    .addOption(option('--json', 'as JSON'))
+    .addHelpText('after', example('nightfill plan jobs/contract-enrichment.yaml'))
+    .action(async (job: string, options: Parameters<typeof planCommand>[1]) =>
+      finish(await planCommand(job, options, terminal)),
     );
   nightfill
     .command('init')

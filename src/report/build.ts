@@ -1,3 +1,4 @@
+import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { readAmounts, readChanges, readStale } from './amounts.ts';
@@ -171,11 +172,11 @@ function timing({ finishedAt }: Pick<RunRow, 'finishedAt'>, figures: RunFigures)
   };
 }
 
-/** The earliest legal finish of an API's requests: N go at once, the next N a window later; the last takes its latency. */
+/** The earliest legal finish of what an API was asked. */
 function idealOf({ requests, rates, concurrency, latencyMs }: Report['apis'][number]): number {
-  if (requests === 0) return 0;
-  const windows = rates.map((rate) => (Math.ceil(requests / rate.requests) - 1) * rate.perMs + latencyMs.p50);
-  return Math.round(Math.max(Math.ceil(requests / concurrency.limit) * latencyMs.p50, ...windows));
+  const windows = rates.map((rate) => ({ requests: rate.requests, per: rate.perMs }));
+  const { ms } = earliestFinish({ requests, rates: windows, concurrency: concurrency.limit, latencyMs: latencyMs.p50 });
+  return Math.round(ms);
 }
 
 async function readPrevious(

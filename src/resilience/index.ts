@@ -12,6 +12,7 @@ export {
 export { type Clock, systemClock } from './clock.ts';
 export { asCompleted, type CollectOptions, gather, gatherWithLimit, type Settled } from './collect.ts';
 export { DeadlineError, withDeadline } from './deadline.ts';
+export { earliestFinish, type Workload } from './earliest-finish.ts';
 export { blockedAbove, EventLoopDelay, type EventLoopDelayFigures } from './event-loop-delay.ts';
 export { type FailureClass, failureClasses, type FailureFacts, NightfillError, UsageError } from './failure.ts';
 export { type FallbackOptions, type LastKnown, type Sourced, withLastKnown } from './fallback.ts';
