@@ -1,15 +1,19 @@
-import { copyFile, constants, mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { starterJob } from '../config/starter-job.ts';
 import { UsageError } from '../resilience/failure.ts';
-import { shippedJob } from './demo.ts';
 import type { Terminal } from './terminal.ts';
+
+/** Where editors find the schema that completes job files. */
+const jobSchema = fileURLToPath(new URL('../../schema/job.schema.json', import.meta.url));
 
 /** `nightfill init`: writes the commented job file that ships with the package; never over an existing one. */
 export async function initCommand(directory: string, { stdout }: Terminal): Promise<number> {
   const file = join(directory, 'contract-enrichment.yaml');
   try {
     await mkdir(directory, { recursive: true });
-    await copyFile(shippedJob, file, constants.COPYFILE_EXCL);
+    await writeFile(file, await starterJob(jobSchema), { flag: 'wx' });
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw new UsageError(
