@@ -18,8 +18,13 @@ export interface TcpProxy extends AsyncDisposable {
 
 type Trap = Parameters<TcpProxy['cutWhen']>[0];
 
+export interface TcpProxyOptions {
+  /** Milliseconds until bytes that came now are passed on; bytes of one connection never overtake each other. */
+  delay?: () => number;
+}
+
 /** Stands between a client and the server at `target`, a URL, and can be made to fail. */
-export async function startTcpProxy(target: string): Promise<TcpProxy> {
+export async function startTcpProxy(target: string, { delay }: TcpProxyOptions = {}): Promise<TcpProxy> {
   const address = new URL(target);
   const sockets = new Set<Socket>();
   let trap: Trap | undefined;
@@ -34,10 +39,11 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       socket.on('error', () => {}).on('close', () => sockets.delete(socket));
     }
     const forward = (direction: Trap['direction'], from: Socket, to: Socket): void => {
+      const later = delay ? inOrder(delay) : (act: () => void): void => act();
       from.on('data', (bytes) => {
         if (held) return;
         if (trap?.direction !== direction || !trap.matches(bytes)) {
-          to.write(bytes);
+          later(() => to.write(bytes));
           return;
         }
         const { pass } = trap;
@@ -46,7 +52,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
         // The nearer side is gone first, so that no answer gets through.
         else to.write(bytes, () => (from === near ? near : far).destroy());
       });
-      from.on('close', () => to.end());
+      from.on('close', () => later(() => to.end()));
     };
     forward('toServer', near, far);
     forward('toClient', far, near);
@@ -72,5 +78,18 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       server.close();
       await once(server, 'close');
     },
+  };
+}
+
+/** Does each act after its own delay, yet never before those that came earlier. */
+function inOrder(delay: () => number): (act: () => void) => void {
+  const acts: (() => void)[] = [];
+  let due = 0;
+  return (act) => {
+    acts.push(act);
+    const now = performance.now();
+    due = Math.max(due, now + delay());
+    // Whichever timer rings first does the first act: timers that are due together ring in any order.
+    setTimeout(() => acts.shift()?.(), due - now);
   };
 }
