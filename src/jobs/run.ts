@@ -236,17 +236,21 @@ async function work(
   };
   try {
     await countPlanned(context, run.selection);
-    await Promise.all([
+    // Both come to their end, also when one fails: what closes the run must find nobody at work.
+    const ended = await Promise.allSettled([
       list().catch((error: unknown) => {
         broken.abort(error);
         throw error;
       }),
       workChunks(context, numbers, { selection: run.selection, ...handlers }),
     ]);
+    for (const part of ended) if (part.status === 'rejected') throw part.reason;
     if (!context.stopping.aborted) await secondChance(context, handlers);
     return { listFailure };
   } catch (error) {
     return { listFailure, error: context.signal.aborted ? context.signal.reason : error };
+  } finally {
+    await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
   }
 }
 

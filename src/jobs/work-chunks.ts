@@ -29,14 +29,21 @@ export async function workChunks(
 ): Promise<void> {
   const open = new Set<Promise<void>>();
   const pace = new Pace(context);
+  let broken: { error: unknown } | undefined;
   const work = async (number: number): Promise<void> => {
-    const chunk = await readChunk(context, number, o.selection);
-    if (chunk.contracts.length === 0) return;
-    const begun = context.clock.now();
-    const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
-    if (!outcome) return;
-    pace.note(context.clock.now() - begun);
-    stopWhenMostlyFailing(context, outcome, o.stop);
+    try {
+      const chunk = await readChunk(context, number, o.selection);
+      if (chunk.contracts.length === 0) return;
+      const begun = context.clock.now();
+      const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
+      if (!outcome) return;
+      pace.note(context.clock.now() - begun);
+      stopWhenMostlyFailing(context, outcome, o.stop);
+    } catch (error) {
+      // Told now and not at the end: the next number may be long in coming, and nobody would listen till then.
+      broken ??= { error };
+      o.abort(error);
+    }
   };
   try {
     for await (const number of numbers) {
@@ -46,13 +53,10 @@ export async function workChunks(
       const working: Promise<void> = work(number).finally(() => open.delete(working));
       open.add(working);
     }
-    await Promise.all(open);
-  } catch (error) {
-    o.abort(error);
-    throw error;
   } finally {
-    await Promise.allSettled(open);
+    await Promise.all(open);
   }
+  if (broken) throw broken.error;
 }
 
 /** Whether memory holds another chunk, judged by the bytes of the rows seen so far; the workers' own needs come first. */

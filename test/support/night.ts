@@ -159,20 +159,13 @@ export async function assertShippedSchema(report: unknown): Promise<void> {
   assert(fits(report), JSON.stringify(fits.errors, undefined, 2));
 }
 
-/** Asks again and again until `found` gives something; the process that is waited for decides how long that takes. */
-export async function until<Value>(
-  found: () => Promise<Value | undefined>,
-  running: Pick<Running, 'ended'>,
-): Promise<Value> {
-  let over = false;
-  void running.ended.then(
-    () => (over = true),
-    () => (over = true),
-  );
-  for (;;) {
-    const value = await found();
-    if (value !== undefined) return value;
-    assert(!over, 'the command ended before what was waited for had happened');
+/** Asks again and again until it is so; fails when `over` comes first. */
+export async function until(isSo: () => boolean | Promise<boolean>, over: Promise<unknown>): Promise<void> {
+  let tooLate = false;
+  const end = (): void => void (tooLate = true);
+  over.then(end, end);
+  while (!(await isSo())) {
+    assert(!tooLate, 'the command ended before what was waited for had happened');
     await new Promise((resolve) => {
       setTimeout(resolve, 10);
     });
