@@ -1,4 +1,4 @@
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
@@ -45,7 +45,6 @@ export async function runCommand(file: string, options: RunCommandOptions, termi
 
 export async function runLoadedJob(job: Job, options: RunCommandOptions, terminal: Terminal): Promise<number> {
   const businessDate = options.date ?? businessDateIn(job.timezone, new Date());
-  await requireWritableFolder(reportFileOf(job, businessDate, options));
   const log = commandLog(terminal, secretsOf(job));
   await using opened = await openDatabase(options, { environment: terminal.environment, log });
   return await executeJob(job, { options, terminal, businessDate, database: opened.database, log }, async (o) =>
@@ -70,6 +69,7 @@ export async function executeJob(
   const { options, terminal, businessDate, database, log } = o;
   const { stdout, stderr, environment } = terminal;
   const reportFile = reportFileOf(job, businessDate, options);
+  await requireWritable(reportFile);
   const mode = progressMode(stderr, environment);
   const say = (line: string): void => (mode === 'display' ? note(terminal, line) : log.info(line));
   say(`database: ${database.description}`);
@@ -121,10 +121,12 @@ const reportFileOf = (job: Job, businessDate: string, { report }: ExecuteOptions
   report ?? join('reports', `${job.name}-${businessDate}.json`);
 
 /** Throws UsageError, before anything is begun, when a report could not be written. */
-export async function requireWritableFolder(file: string): Promise<void> {
+async function requireWritable(file: string): Promise<void> {
   try {
     await mkdir(dirname(file), { recursive: true });
     await access(dirname(file), constants.W_OK);
+    const found = await stat(file).catch(() => undefined);
+    if (found?.isDirectory()) throw new Error('it is a folder');
   } catch (error) {
     throw new UsageError(
       `the report cannot be written to ${file}: ${(error as Error).message}; name another place with --report FILE`,
