@@ -2,6 +2,9 @@
 import { once } from 'node:events';
 import { openEmbedded } from '../../src/sinks/embedded.ts';
 
+// As nightfill does, which drains first.
+process.on('SIGINT', () => {});
+process.stderr.write('here\n');
 const [directory = ''] = process.argv.slice(2);
 const embedded = await openEmbedded({ directory, log: (line) => process.stderr.write(`${line}\n`) });
 process.stdout.write(`${embedded.config.port}\n`);

@@ -93,7 +93,10 @@ function spawnUser(
 
 /** Another process that uses the server in `folder`. */
 async function startUser(folder: string, options: Parameters<typeof spawnUser>[1] = {}): Promise<User> {
-  const child = spawnUser(folder, options);
+  return attend(spawnUser(folder, options));
+}
+
+async function attend(child: ReturnType<typeof spawnUser>): Promise<User> {
   const log = text(child.stderr);
   const [port] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [unknown];
   if (!Buffer.isBuffer(port)) throw new Error(`the process ended with ${String(port)}: ${await log}`);
@@ -118,6 +121,7 @@ void test('a server is made, keeps its data from one time to the next, and is st
   assert.equal(await accepts(first.config.port!), false);
   await using again = await openEmbedded({ directory: folder, log: (line) => lines.push(line) });
   assert.equal(await ask(again, 'SELECT count(*)::int FROM kept'), 0);
+  assert.equal(again.config.port, first.config.port, 'an address that somebody wrote down stays right');
   assert.deepEqual(
     lines.map((line) => /made and started|started|stopped|joined/.exec(line)?.[0]),
     ['made and started', 'stopped', 'started'],
@@ -228,18 +232,25 @@ void test('whenever the first process is killed, the next one has a good server'
   );
 });
 
-void test('Ctrl-C in the terminal of one process does not stop the server', async (t) => {
-  const folder = madeFolder(t);
-  const user = await startUser(folder, { detached: true });
-  process.kill(-user.child.pid!, 'SIGINT');
-  await once(user.child, 'exit');
-  await delay(100);
-  assert.equal(await accepts(user.port), true);
+void test('Ctrl-C in the terminal reaches neither the making of the server nor the server', async (t) => {
+  const folder = await newFolder(t);
+  const child = spawnUser(folder, { detached: true });
+  // It is left alone until it listens for the signal.
+  await once(child.stderr, 'data');
+  const interrupt = setInterval(() => process.kill(-child.pid!, 'SIGINT'), 50);
+  const user = await attend(child).finally(() => clearInterval(interrupt));
+  process.kill(-child.pid!, 'SIGINT');
+  await execute(await urlOf(folder), 'SELECT 1');
+  assert.match(await user.leave(), /made and started/);
 });
 
 void test("a dead server's file that names another living process does not keep it from starting", async (t) => {
   const folder = madeFolder(t);
-  const lines = [String(process.pid), path.join(folder, 'data'), '1', '1', '', '127.0.0.1', '1 1', 'ready   '];
+  // No relative of the server's: PostgreSQL knows that those are not a server.
+  const other = await runProgram({ kind: 'self' }, 'sh', ['-c', 'sleep 60 >/dev/null 2>&1 & echo $!']);
+  const processId = Number(other.output);
+  t.after(() => process.kill(processId));
+  const lines = [String(processId), path.join(folder, 'data'), '1', '1', '', '127.0.0.1', '1 1', 'ready   '];
   await writeFile(path.join(folder, 'data', 'postmaster.pid'), `${lines.join('\n')}\n`, { mode: 0o600 });
   await using embedded = await openEmbedded({ directory: folder });
   assert.equal(await ask(embedded, 'SELECT 1'), 1);
