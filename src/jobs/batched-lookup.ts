@@ -1,5 +1,5 @@
 import { NightfillError } from '../resilience/failure.ts';
-import type { Api } from '../sources/api.ts';
+import type { Api, ApiRequest } from '../sources/api.ts';
 import { isExactNumber, numberText, type Json } from '../sources/exact-json.ts';
 import { formatJsonPath, getPath } from '../sources/json-path.ts';
 import type { Batch, Job } from './job.ts';
@@ -24,7 +24,7 @@ export interface BatchedAsk {
   query: Record<string, string>;
   /** What this contract's record is found by. */
   id: string;
-  bounds: { signal: AbortSignal; deadline?: number; waitForBreaker?: boolean };
+  bounds: Omit<ApiRequest, 'url'>;
 }
 
 /** Asks for many contracts' records in one request: `?ids=a,b,c`, at most `size` ids each, every id once. */

@@ -129,7 +129,7 @@ async function request(
 ): Promise<Json> {
   const { contract, resolve, context } = o;
   const { shared } = context;
-  const bounds = { ...context.bounds, waitForBreaker: o.waitForBreaker };
+  const bounds = { ...context.bounds, key: lookup.name, waitForBreaker: o.waitForBreaker };
   const path = renderTemplate(lookup.path, resolve);
   const query = Object.fromEntries(
     Object.entries(lookup.query).map(([name, template]) => [name, renderTemplate(template, resolve, (text) => text)]),

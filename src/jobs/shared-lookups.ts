@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Json } from '../sources/exact-json.ts';
-import type { Api } from '../sources/api.ts';
+import type { Api, ApiRequest } from '../sources/api.ts';
 import { NightfillError } from '../resilience/failure.ts';
 
 /** Answers kept for contracts that ask the same again; beyond it the longest unused are asked anew. */
@@ -16,11 +16,7 @@ const entryBytes = 256;
 export class SharedLookups {
   readonly #answers = new LRUCache<string, Promise<Json>>({ maxSize: keptBytes });
 
-  async ask(
-    api: Api,
-    url: string,
-    o: { signal: AbortSignal; deadline?: number; waitForBreaker?: boolean },
-  ): Promise<Json> {
+  async ask(api: Api, url: string, o: Omit<ApiRequest, 'url'>): Promise<Json> {
     const key = `${api.name} ${url}`;
     return this.once(key, async () => {
       const { body, bytes } = await api.request({ url, ...o });

@@ -34,6 +34,8 @@ export interface ApiRequest {
   body?: string;
   /** Asking twice does no harm: by default true for GET. A POST that only reads (a search, a query) should say so. */
   repeatable?: boolean;
+  /** Who asks: a lookup's name, or `listing`. Keys that share this API's limits take turns. */
+  key?: string;
   signal?: AbortSignal;
   /** Monotonic milliseconds; bounds every wait and attempt. */
   deadline?: number;
@@ -122,7 +124,7 @@ export class Api implements AsyncDisposable {
       connections: options.connections,
       connectTimeout: Math.min(10_000, options.timeout),
     });
-    this.#slots = new Slots(options.limits.concurrency);
+    this.#slots = new Slots(options.limits.concurrency, { clock });
     if (options.limits.rates.length > 0) this.#window = new RollingWindow({ rates: options.limits.rates, clock });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
@@ -225,7 +227,7 @@ export class Api implements AsyncDisposable {
         throw describeFailure(error, facts);
       }
       try {
-        return await this.#slots.run(async () => this.#send(call, facts), signal);
+        return await this.#slots.run(async () => this.#send(call, facts), { key: call.request.key, signal });
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
         throw describeFailure(error, facts);
@@ -238,18 +240,22 @@ export class Api implements AsyncDisposable {
     const authorization = await this.#credentials.headers(call.signal);
     const permit = await this.#permit(call, facts);
     try {
-      return await this.#breaker.execute(async () => {
-        try {
-          const wire = await withTimeout(
-            this.#options.timeout,
-            async (signal) => this.#exchange(call, { authorization, permit, signal }),
-            { clock: this.#clock, ...(call.signal ? { signal: call.signal } : {}) },
-          );
-          return await this.#read(wire, { call, facts, authorization });
-        } catch (error) {
-          throw this.#noteFailure(error, { call, facts });
-        }
-      });
+      return await this.#breaker.execute(
+        async () => {
+          try {
+            const wire = await withTimeout(
+              this.#options.timeout,
+              async (signal) => this.#exchange(call, { authorization, permit, signal }),
+              { clock: this.#clock, ...(call.signal ? { signal: call.signal } : {}) },
+            );
+            return await this.#read(wire, { call, facts, authorization });
+          } catch (error) {
+            throw this.#noteFailure(error, { call, facts });
+          }
+        },
+        // An exchange that we broke off says nothing about the server.
+        { signal: call.signal },
+      );
     } finally {
       permit?.release();
     }
@@ -259,7 +265,12 @@ export class Api implements AsyncDisposable {
     const now = this.#clock.now();
     const patience = Math.min(now + this.#options.retry.maxElapsed, call.request.deadline ?? Infinity);
     if (this.#pausedUntil > patience) throw this.#pausedTooLong(facts, this.#pausedUntil - now);
-    if (this.#window) return this.#window.acquire(call.signal ? { signal: call.signal } : {});
+    const { key } = call.request;
+    if (this.#window)
+      return this.#window.acquire({
+        ...(key === undefined ? {} : { key }),
+        ...(call.signal ? { signal: call.signal } : {}),
+      });
     await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal: call.signal });
     return undefined;
   }

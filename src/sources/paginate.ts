@@ -47,6 +47,7 @@ export async function* listPages(
     seen.add(next);
     const answer: ApiAnswer = await api.request({
       url: next,
+      key: 'listing',
       ...(signal ? { signal } : {}),
       ...(deadline === undefined ? {} : { deadline }),
     });

@@ -193,6 +193,21 @@ test('a breaker that opens while a request waits for its slot sends it back to w
   assert.ok(second!.at - first!.at >= 100);
 });
 
+test('a request that its caller breaks off neither closes the breaker by its trial nor opens it', async () => {
+  await using crm = await startApi(async ({ url }) => (url === '/bad' ? { status: 500, body: '' } : delay(5_000)), {
+    retry: { attempts: 1 },
+    breaker: { failures: 1, openFor: 20, successes: 1 },
+  });
+  await failure(crm.api.request({ url: '/bad' }));
+  const controller = new AbortController();
+  const trial = crm.api.request({ url: '/slow', signal: controller.signal });
+  while (crm.server.requests.length < 2) await delay(1);
+  assert.equal(crm.api.statistics().breaker.finalState, 'half-open');
+  controller.abort(new Error('enough'));
+  await assert.rejects(trial, { message: 'enough' });
+  assert.deepEqual(crm.api.statistics().breaker, { opened: 1, finalState: 'half-open' });
+});
+
 test('an open breaker beyond the deadline fails at once with the time to come back', async () => {
   await using crm = await startApi(() => ({ status: 500, body: '' }), {
     retry: { attempts: 1 },
