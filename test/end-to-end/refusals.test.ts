@@ -2,20 +2,15 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { main } from '../../src/cli.ts';
 import type { Ended } from '../support/night.ts';
 import { startNight } from '../support/night.ts';
 import { listAndLookUp, scriptedNight, scriptedToken } from '../support/scripted-job.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 
 /** Exit code 2, nothing on standard output, and one sentence for a human beside the log. */
-function assertRefused(
-  { exitCode, stdout, stderr }: Pick<Ended, 'exitCode' | 'stdout' | 'stderr'>,
-  says: RegExp,
-): void {
+function assertRefused({ exitCode, stdout, stderr }: Omit<Ended, 'signal'>, says: RegExp): void {
   assert.equal(exitCode, 2, stdout + stderr);
   assert.equal(stdout, '');
   assert.match(stderr, says);
@@ -114,15 +109,9 @@ describe('a bad job file exits with 2 and one message, and nothing is asked', ()
     test(name, async (t) => {
       const night = await startNight(t, { databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
       await night.write('bad.yaml', change(good(server.origin)));
-      const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
-      const exitCode = await main(['run', path.join(night.folder, 'bad.yaml')], {
-        stdout: streams.stdout,
-        stderr: streams.stderr as unknown as NodeJS.WriteStream,
-        environment: night.environment,
-      });
-      const [stdout, stderr] = [streams.stdout, streams.stderr].map((stream) => String(stream.read() ?? ''));
-      assertRefused({ exitCode, stdout: stdout!, stderr: stderr! }, says);
-      assert(!stderr!.includes('hush-hush'));
+      const run = await night.nightfillHere('run', path.join(night.folder, 'bad.yaml'));
+      assertRefused(run, says);
+      assert(!run.stderr.includes('hush-hush'));
     });
   }
 });

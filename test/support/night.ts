@@ -4,10 +4,12 @@ import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
+import { main } from '../../src/cli.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
 import { createDatabase, type TestDatabase } from './database.ts';
 
@@ -114,6 +116,18 @@ export class Night {
   /** Runs a command to its end. */
   async nightfill(...commandLine: string[]): Promise<Ended> {
     return this.start(...commandLine).ended;
+  }
+
+  /** The same in this process, for what is quick and many; in the test's working folder, so paths must be absolute. */
+  async nightfillHere(...commandLine: string[]): Promise<Omit<Ended, 'signal'>> {
+    const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
+    const exitCode = await main(commandLine, {
+      stdout: streams.stdout,
+      stderr: streams.stderr as unknown as NodeJS.WriteStream,
+      environment: this.environment,
+    });
+    const textOf = (stream: PassThrough): string => ((stream.read() as Buffer | null) ?? '').toString();
+    return { exitCode, stdout: textOf(streams.stdout), stderr: textOf(streams.stderr) };
   }
 
   /** The latest report file, held against the schema in zod and the one that ships. */
