@@ -4,7 +4,13 @@ import { NightfillError, type FailureClass } from '../resilience/failure.ts';
 export class DatabaseError extends NightfillError {
   readonly sqlState: string | undefined;
 
-  constructor(o: { code: string; class: FailureClass; message: string; sqlState?: string | undefined; cause: unknown }) {
+  constructor(o: {
+    code: string;
+    class: FailureClass;
+    message: string;
+    sqlState?: string | undefined;
+    cause: unknown;
+  }) {
     super(o);
     this.sqlState = o.sqlState;
   }
@@ -30,8 +36,18 @@ const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1-5]|25P0[34])/;
 const configStates = /^(28|3D|3F|42|25006|0A)/;
 const dataStates = /^(21|22|23)/;
 
-const connectionFaults = /Connection terminated|Client has encountered a connection error|timeout expired|Connection ended/i;
-const networkCodes = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+const connectionFaults =
+  /Connection terminated|Client has encountered a connection error|timeout expired|Connection ended/i;
+const networkCodes = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
 
 /** Translates what pg throws, once, at this border; everything else passes through. */
 export function databaseError(error: unknown): unknown {
@@ -71,4 +87,7 @@ const classOf = (state: string): FailureClass =>
         : 'system';
 
 const detailOf = (error: Error & { detail?: string; hint?: string }): string =>
-  [error.detail, error.hint].filter(Boolean).map((text) => `; ${text}`).join('');
+  [error.detail, error.hint]
+    .filter(Boolean)
+    .map((text) => `; ${text}`)
+    .join('');
