@@ -247,10 +247,10 @@ test('404 and 429 never open the breaker', async () => {
 test('at most the given number of requests are in flight, also when attempts time out', async () => {
   await using crm = await startApi(
     async ({ url }) => {
-      await delay(url === '/slow' ? 400 : 10);
+      await delay(url === '/slow' ? 1_200 : 10);
       return { json: 1 };
     },
-    { limits: { concurrency: 3 }, connections: 3, timeout: 100, retry: { attempts: 1 } },
+    { limits: { concurrency: 3 }, connections: 3, timeout: 300, retry: { attempts: 1 } },
   );
   const urls = ['/slow', ...Array.from({ length: 30 }, (_, n) => `/${n}`), '/slow'];
   await Promise.allSettled(urls.map(async (url) => crm.api.request({ url })));
