@@ -8,6 +8,7 @@ import { planCommand } from './commands/plan.ts';
 import { reportCommand } from './commands/report.ts';
 import { rerunCommand } from './commands/rerun.ts';
 import { runCommand } from './commands/run.ts';
+import { scheduleCommand } from './commands/schedule.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import type { Terminal } from './commands/terminal.ts';
 import { durationOption, integerList, isoDate, latencyOption, positiveInteger, rateOption } from './cli-values.ts';
@@ -48,6 +49,7 @@ function program(terminal: Terminal, finish: Finish): Command {
     .addHelpText('after', exitCodes);
   addRun(nightfill, terminal, finish);
   addRerun(nightfill, terminal, finish);
+  addSchedule(nightfill, terminal, finish);
   addHistory(nightfill, terminal, finish);
   addSetup(nightfill, terminal, finish);
   addSimulation(nightfill, terminal, finish);
@@ -131,6 +133,26 @@ function addRun(nightfill: Command, terminal: Terminal, finish: Finish): void {
     )
     .action(async (job: string, options: Parameters<typeof runCommand>[1]) =>
       finish(await runCommand(job, options, terminal)),
+    );
+}
+
+function addSchedule(nightfill: Command, terminal: Terminal, finish: Finish): void {
+  nightfill
+    .command('schedule')
+    .argument('<job...>', 'job files')
+    .description('stay up and run jobs at their schedule')
+    .addOption(option('--print <kind>', 'print entries for another scheduler instead').choices(['crontab', 'systemd']))
+    .addOption(option('--next <n>', 'print the next N starts of each job instead').argParser(positiveInteger))
+    .addHelpText(
+      'after',
+      example(
+        'nightfill schedule jobs/contract-enrichment.yaml',
+        'nightfill schedule jobs/contract-enrichment.yaml --next 5',
+        'nightfill schedule jobs/*.yaml --print systemd',
+      ),
+    )
+    .action(async (jobs: string[], options: Parameters<typeof scheduleCommand>[1]) =>
+      finish(await scheduleCommand(jobs, options, terminal)),
     );
 }
 

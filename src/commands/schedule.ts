@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { loadJob } from '../config/load-job.ts';
+import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
+import { systemClock } from '../resilience/clock.ts';
+import { UsageError } from '../resilience/failure.ts';
+import { commandLog } from './command-log.ts';
+import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
+import { table } from './summary.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface ScheduleOptions {
+  print?: 'crontab' | 'systemd';
+  next?: number;
+}
+
+const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
+
+/** `nightfill schedule`: runs jobs at their `schedule`, or says when, or prints entries for another scheduler. */
+export async function scheduleCommand(
+  files: readonly string[],
+  options: ScheduleOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const { stdout } = terminal;
+  const jobs = await Promise.all(files.map(async (file) => scheduledJob(file, terminal)));
+  const place = { program: `${process.execPath} ${program}`, folder: process.cwd() };
+  if (options.print) {
+    stdout.write(options.print === 'crontab' ? crontabEntries(jobs, place) : systemdEntries(jobs, place));
+    return 0;
+  }
+  if (options.next !== undefined) {
+    const from = new Date();
+    const starts = jobs.flatMap((job) =>
+      comingStarts(job, { from, count: options.next! }).map((at) => [
+        at.toISOString(),
+        localTime(at, job.timezone),
+        job.name,
+      ]),
+    );
+    stdout.write(`${table(starts.toSorted(([one = ''], [other = '']) => one.localeCompare(other))).join('\n')}\n`);
+    return 0;
+  }
+  return runSchedules(jobs, terminal);
+}
+
+async function scheduledJob(file: string, { environment, stderr }: Terminal): Promise<ScheduledJob> {
+  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  if (job.schedule === undefined)
+    throw new UsageError(`${file} has no schedule; add one such as schedule: "0 2 * * *"`, { code: 'NO_SCHEDULE' });
+  return { name: job.name, file: job.file.path, schedule: job.schedule, timezone: job.timezone };
+}
+
+const localTime = (at: Date, timezone: string): string =>
+  new Intl.DateTimeFormat('sv-SE', {
+    timeZone: timezone,
+    dateStyle: 'short',
+    timeStyle: 'short',
+    timeZoneName: undefined,
+  }).format(at);
+
+/** Stays up. Each run is a process of its own, so that one that dies takes nothing else with it. */
+async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): Promise<number> {
+  const log = commandLog(terminal);
+  const stop = new AbortController();
+  const running = new Set<ReturnType<typeof spawn>>();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    stop.abort();
+    for (const child of running) child.kill(signal);
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  for (const job of jobs) {
+    const [next] = comingStarts(job, { from: new Date(), count: 1 });
+    log.info({ job: job.name, next: next?.toISOString() }, 'scheduled');
+  }
+  const startOf =
+    ({ name, file }: ScheduledJob) =>
+    async ({ due, businessDate, skipped }: Start): Promise<void> => {
+      if (skipped > 0) log.warn({ job: name, skipped }, 'earlier starts were missed and are not made up for');
+      log.info({ job: name, due: due.toISOString(), businessDate }, 'starting');
+      const child = spawn(
+        process.execPath,
+        [program, 'run', file, '--date', businessDate, '--trigger', 'schedule', '--if-running', 'skip'],
+        // Its own process group: a Ctrl-C at the terminal reaches it once, from here.
+        { stdio: ['ignore', 'inherit', 'inherit'], env: terminal.environment, detached: true },
+      );
+      running.add(child);
+      const exitCode = await new Promise<number | null>((resolve) => {
+        child.once('error', () => resolve(null));
+        child.once('close', resolve);
+      });
+      running.delete(child);
+      log.info({ job: name, exitCode }, 'ended');
+    };
+  try {
+    await Promise.all(
+      jobs.map(async (job) => keepSchedule(job, { start: startOf(job), clock: systemClock, signal: stop.signal })),
+    );
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+  return 0;
+}
