@@ -16,6 +16,9 @@ import { createDatabase, type TestDatabase } from './database.ts';
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
 const reportJsonSchema = fileURLToPath(new URL('../../schema/report.schema.json', import.meta.url));
 
+/** Milliseconds that any command ends within, also on a busy machine. */
+const patience = 90_000;
+
 /** A command that came to its end. */
 export interface Ended {
   exitCode: number | null;
@@ -147,9 +150,11 @@ export class Night {
 
   async #end(child: ChildProcess, output: { stdout: string; stderr: string }): Promise<Ended> {
     const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+    // A command that does not end by itself fails its test instead of holding up all others.
+    const tooLong = setTimeout(() => child.kill('SIGKILL'), patience);
     child.once('error', reject);
     child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...output }));
-    const ended = await promise;
+    const ended = await promise.finally(() => clearTimeout(tooLong));
     // Whatever a test is about: nobody is shown a secret or a stack trace.
     this.#holdsNoSecret(ended.stdout, 'standard output');
     this.#holdsNoSecret(ended.stderr, 'standard error');
