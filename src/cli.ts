@@ -69,15 +69,12 @@ Exit codes:
 
 Every option can come from an environment variable: --if-running from NIGHTFILL_IF_RUNNING.`;
 
-/** An option that NIGHTFILL_… can set as well. */
+/** An option that NIGHTFILL_… can set as well; a switch is left off by an empty value, 0 or false. */
 function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  return made.env(
-    `NIGHTFILL_${made
-      .long!.replace(/^--(no-)?/, '$1')
-      .replaceAll('-', '_')
-      .toUpperCase()}`,
-  );
+  const name = made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
+  const isOff = made.isBoolean() && /^(|0|false)$/i.test(process.env[`NIGHTFILL_${name}`] ?? '');
+  return isOff ? made : made.env(`NIGHTFILL_${name}`);
 }
 
 const databaseUrl = (): Option =>

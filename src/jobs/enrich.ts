@@ -104,7 +104,7 @@ async function askLookup(
       from: 'source',
     });
     if (lookup.onFailure !== 'last-known') return await ask(true);
-    // Where a last known value stands in, nobody waits for an API that is down; where there is none, it is waited for.
+    // Where a last known value stands in, an API that seems dead is not waited for; where there is none, it is.
     try {
       return await ask(false);
     } catch (error) {

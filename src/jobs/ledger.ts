@@ -189,6 +189,15 @@ export async function discardInstance(database: Queryable, instance: string): Pr
   await database.query(`DELETE FROM nightfill.instance WHERE id = $1`, [instance]);
 }
 
+/** Closes a run that ended without a report, unless it is closed or forgotten already. */
+export async function abandonRun(database: Queryable, o: { run: string; reason: string }): Promise<void> {
+  await database.query(
+    `UPDATE nightfill.run SET status = 'failed', exit_code = 1, reason = $2, finished_at = now()
+     WHERE id = $1 AND status = 'running'`,
+    [o.run, o.reason],
+  );
+}
+
 /** Forgets a run that did nothing. */
 export async function discardRun(database: Queryable, run: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.run WHERE id = $1`, [run]);

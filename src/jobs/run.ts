@@ -9,7 +9,7 @@ import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
-import { Api } from '../sources/api.ts';
+import { Api, type ApiHooks } from '../sources/api.ts';
 import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { closeRun } from './close-run.ts';
@@ -112,10 +112,22 @@ interface RunPlan {
 }
 
 async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promise<Report> {
+  const { database, trigger, version } = o;
+  await ledger.startRun(database, { ...run, instance: run.instance.id, trigger, version });
+  try {
+    return await conduct(run, o);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    // Where the ledger cannot be reached, the next run finds this one crashed.
+    await ledger.abandonRun(database, { run: run.id, reason }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promise<Report> {
   const { job, instance, lease } = run;
   const { database, clock, log } = o;
   const dryRun = run.mode === 'dry-run';
-  await ledger.startRun(database, { ...run, instance: instance.id, trigger: o.trigger, version: o.version });
   const { crashed } = await ledger.takeOver(database, {
     job: job.name,
     instance: instance.id,
@@ -134,11 +146,12 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const deadline = finishBy ? { deadline: clock.now() + finishBy.getTime() - clock.wallNow() } : {};
 
   await using stack = new AsyncDisposableStack();
+  const hooks: ApiHooks = {
+    onRetry: (info) => log.debug(info, 'request is repeated'),
+    onLowered: (info) => log.warn(info, 'the API announces a lower limit than the job file, and is asked no faster'),
+  };
   const apis = new Map(
-    Object.values(job.apis).map((options) => [
-      options.name,
-      stack.use(new Api(options, { clock, onRetry: (info) => log.debug(info, 'request is repeated') })),
-    ]),
+    Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { clock, ...hooks }))]),
   );
   const shared = new SharedLookups();
   const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);

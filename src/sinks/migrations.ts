@@ -38,7 +38,7 @@ export async function migrate(
       await client.query(`SET LOCAL lock_timeout = '2min'`);
       await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('nightfill.migrate', 0))`);
       await client.query(`SAVEPOINT rehearsal`);
-      await client.query(`CREATE SCHEMA IF NOT EXISTS nightfill`);
+      await createSchema(client);
       await client.query(`CREATE TABLE IF NOT EXISTS nightfill.migration (
         name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
       const applied: string[] = [];
@@ -51,6 +51,12 @@ export async function migrate(
       return { applied };
     });
   });
+}
+
+/** IF NOT EXISTS alone would ask for the privilege to create even where an administrator has made the schema. */
+async function createSchema(client: Queryable): Promise<void> {
+  const { rowCount } = await client.query(`SELECT FROM pg_namespace WHERE nspname = 'nightfill'`);
+  if (rowCount === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS nightfill`);
 }
 
 /** The names of migrations not applied yet. Throws UsageError when the schema is not one this version knows. */

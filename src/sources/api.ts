@@ -1,4 +1,5 @@
 import type { Pool } from 'undici';
+import { announcedLimits } from '../resilience/announced-limits.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
@@ -16,6 +17,7 @@ import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import type { Json } from './exact-json.ts';
 import { type AnswerHeaders, exchange, ExchangeError, openPool, type WireAnswer } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
+import { leaveHeadroom } from './headroom.ts';
 import { assertPlainPath, isOwnOrigin } from './origin.ts';
 import { readAnswer } from './read-answer.ts';
 import { RequestError } from './request-error.ts';
@@ -39,7 +41,10 @@ export interface ApiRequest {
   signal?: AbortSignal;
   /** Monotonic milliseconds; bounds every wait and attempt. */
   deadline?: number;
-  /** False for a caller with something else to go by: an open breaker then fails it at once. True by default. */
+  /**
+   * False for a caller with something else to go by: it waits for an open breaker's first trial, for outages mostly
+   * pass, and once a trial has failed an open breaker fails it at once. True by default.
+   */
   waitForBreaker?: boolean;
 }
 
@@ -63,6 +68,12 @@ export interface RetryInfo {
   delay: number;
 }
 
+export interface ApiHooks {
+  onRetry?: (info: RetryInfo) => void;
+  /** The API announced a limit, less headroom, below one it was set up with, which is lowered from now on. `per` in milliseconds. */
+  onLowered?: (info: { api: string; requests: number; per: number }) => void;
+}
+
 /** What belongs to one request, however often it is sent. */
 interface Call {
   request: ApiRequest;
@@ -83,13 +94,16 @@ export class Api implements AsyncDisposable {
   readonly name: string;
   readonly #options: ApiOptions;
   readonly #clock: Clock;
-  readonly #onRetry: ((info: RetryInfo) => void) | undefined;
+  readonly #onRetry: ApiHooks['onRetry'];
+  readonly #onLowered: ApiHooks['onLowered'];
   readonly #base: URL;
   readonly #headers: Record<string, string>;
   readonly #pool: Pool;
   readonly #slots: Slots;
   readonly #window: RollingWindow | undefined;
   readonly #breaker: CircuitBreaker;
+  /** The breaker's trial after an outage failed, and none has succeeded since. */
+  #seemsDead = false;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #tally = new Tally();
@@ -99,14 +113,12 @@ export class Api implements AsyncDisposable {
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    options: ApiOptions,
-    { clock = systemClock, onRetry }: { clock?: Clock; onRetry?: (info: RetryInfo) => void } = {},
-  ) {
+  constructor(options: ApiOptions, { clock = systemClock, onRetry, onLowered }: ApiHooks & { clock?: Clock } = {}) {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
     this.#onRetry = onRetry;
+    this.#onLowered = onLowered;
     this.#base = baseOf(options);
     this.#headers = {
       accept: 'application/json',
@@ -128,6 +140,10 @@ export class Api implements AsyncDisposable {
     if (options.limits.rates.length > 0) this.#window = new RollingWindow({ rates: options.limits.rates, clock });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
+      onStateChange: (from, to) => {
+        if (to === 'closed') this.#seemsDead = false;
+        else if (from === 'half-open' && to === 'open') this.#seemsDead = true;
+      },
       clock,
       countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
     });
@@ -166,7 +182,10 @@ export class Api implements AsyncDisposable {
     const url = this.#ownUrl(request.url);
     const repeatable = request.repeatable ?? method === 'GET';
     const now = this.#clock.now();
-    const patience = request.waitForBreaker === false ? now : (deadline ?? now + this.#options.retry.maxElapsed);
+    const patience =
+      request.waitForBreaker === false
+        ? now + (this.#seemsDead ? 0 : this.#options.breaker.openFor)
+        : (deadline ?? now + this.#options.retry.maxElapsed);
     const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> =>
       this.#withRetries({
         request,
@@ -262,17 +281,21 @@ export class Api implements AsyncDisposable {
   }
 
   async #permit(call: Call, facts: RequestFacts): Promise<Permit | undefined> {
-    const now = this.#clock.now();
-    const patience = Math.min(now + this.#options.retry.maxElapsed, call.request.deadline ?? Infinity);
-    if (this.#pausedUntil > patience) throw this.#pausedTooLong(facts, this.#pausedUntil - now);
-    const { key } = call.request;
-    if (this.#window)
-      return this.#window.acquire({
-        ...(key === undefined ? {} : { key }),
-        ...(call.signal ? { signal: call.signal } : {}),
-      });
-    await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal: call.signal });
-    return undefined;
+    const { key, deadline = Infinity } = call.request;
+    const { signal } = call;
+    const patience = Math.min(this.#clock.now() + this.#options.retry.maxElapsed, deadline);
+    try {
+      for (;;) {
+        if (this.#pausedUntil > patience) throw pausedTooLong;
+        if (this.#window)
+          return await this.#window.acquire({ ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) });
+        if (this.#pausedUntil <= this.#clock.now()) return undefined;
+        // The pause may be a longer one by the time it ends.
+        await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal });
+      }
+    } catch (error) {
+      throw error === pausedTooLong ? this.#pausedTooLong(facts) : error;
+    }
   }
 
   async #exchange(
@@ -309,7 +332,26 @@ export class Api implements AsyncDisposable {
       },
     );
     this.#tally.answered(wire.status, this.#clock.now() - writtenAt);
+    this.#heed(wire.headers);
     return wire;
+  }
+
+  /** What the answer says about limits may only slow us down. */
+  #heed(headers: AnswerHeaders): void {
+    const announced = announcedLimits(headers, { wallNow: this.#clock.wallNow() });
+    if (!announced) return;
+    for (const { requests, per } of announced.limits) {
+      const limit = leaveHeadroom(requests, this.#options.limits.headroom ?? 0);
+      if (this.#window?.lowerTo({ requests: limit, per })) this.#onLowered?.({ api: this.name, requests: limit, per });
+    }
+    if (announced.wait > 0) this.#pauseFor(announced.wait);
+  }
+
+  #pauseFor(wait: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + wait);
+    this.#window?.pauseUntil(this.#pausedUntil);
+    // Longer than anyone's patience, so nobody waits for it in a slot; without a window they look when they wake.
+    if (wait > this.#options.retry.maxElapsed) this.#window?.dismiss(pausedTooLong);
   }
 
   async #read(
@@ -350,16 +392,12 @@ export class Api implements AsyncDisposable {
 
   #slowDown(wait: number | undefined): void {
     this.#tally.rateLimited += 1;
-    if (wait) {
-      this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + wait);
-      this.#window?.pauseUntil(this.#pausedUntil);
-    } else {
-      this.#window?.slowDown();
-    }
+    if (wait) this.#pauseFor(wait);
+    else this.#window?.slowDown();
   }
 
-  #pausedTooLong(facts: RequestFacts, wait: number): RequestError {
-    const retryAt = this.#clock.wallNow() + wait;
+  #pausedTooLong(facts: RequestFacts): RequestError {
+    const retryAt = this.#clock.wallNow() + this.#pausedUntil - this.#clock.now();
     return new RequestError({
       api: this.name,
       attempts: facts.attempt - 1,
@@ -441,6 +479,8 @@ export class Api implements AsyncDisposable {
 
 /** Not an attempt: the same request once more, through all the limits. */
 class RepeatAtOnce extends Error {}
+
+const pausedTooLong = new Error('Everybody is asked to wait for longer than a request may.');
 
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {
