@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { asCompleted } from '../../src/resilience/index.ts';
+
+test('a slow task delays no other: the outcomes come in the order of their ends, on the real clock', async () => {
+  const finished: string[] = [];
+  const yielded: string[] = [];
+  const release = Promise.withResolvers<void>();
+  const tasks: Record<string, () => Promise<void>> = {
+    // Ends only when everyone else has been taken: an iterator that waited for it would never end.
+    slow: async () => release.promise,
+    third: async () => pause(60),
+    first: async () => pause(5),
+    second: async () => pause(30),
+    // Starts in the place that `first` leaves, and so behind `slow` in every queue.
+    late: async () => pause(1),
+  };
+  const work = async (name: string): Promise<string> => {
+    await tasks[name]?.();
+    finished.push(name);
+    return name;
+  };
+  for await (const outcome of asCompleted(Object.keys(tasks), work, { concurrency: 4 })) {
+    yielded.push(outcome.item);
+    if (yielded.length === 4) release.resolve();
+  }
+  assert.deepEqual(yielded, finished);
+  assert.equal(yielded.at(-1), 'slow');
+  assert.deepEqual(yielded.toSorted(), Object.keys(tasks).toSorted());
+});
+
+const mebibyte = 1024 * 1024;
+
+test('a million tasks stay within 150 MB', async () => {
+  const path = fileURLToPath(new URL('../support/million-tasks.ts', import.meta.url));
+  // A heap of this size could not hold a million outcomes.
+  const child = spawn(process.execPath, ['--max-old-space-size=64', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  assert.equal(exitCode, 0);
+  const { outcomes, sum, peakBytes } = JSON.parse(output) as { outcomes: number; sum: number; peakBytes: number };
+  assert.equal(outcomes, 1_000_000);
+  assert.equal(sum, (1_000_000 * 999_999) / 2);
+  assert.ok(peakBytes <= 150 * mebibyte, `${Math.round(peakBytes / mebibyte)} MB at the most`);
+});
+
+async function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
