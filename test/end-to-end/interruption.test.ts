@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { until, type Ended, type Night, type Running } from '../support/night.ts';
 import { simulatedNight } from '../support/simulated-job.ts';
@@ -30,91 +30,93 @@ async function assertWholeNight(night: Night): Promise<void> {
   assert.deepEqual(failures, []);
 }
 
-test('of two runs of one job at one instant one works; the other says so, or skips', async (t) => {
-  const { simulator, night } = await simulatedNight(t, slow);
-  const both = Promise.all(
-    ['one.json', 'other.json'].map(async (file) => night.nightfill('run', 'job.yaml', '--report', file)),
-  );
-  await until(async () => (await night.query('SELECT FROM nightfill.lease').catch(() => [])).length > 0, both);
-  const skipped = await night.nightfill('run', 'job.yaml', '--if-running', 'skip');
-  assert.equal(skipped.exitCode, 0);
-  assert.match(skipped.stderr, /another run of simulated is at work.*skipped/);
-  const [one, other] = (await both) as [Ended, Ended];
-  assert.deepEqual(new Set([one.exitCode, other.exitCode]), new Set([0, 5]), one.stderr + other.stderr);
-  const refused = one.exitCode === 5 ? one : other;
-  assert.match(refused.stderr, /another run of simulated is at work \(run [0-9a-f-]{36}, process \d+ on \S+\)/);
-  const { crm } = await simulator.statistics();
-  assert.deepEqual([crm.records.paths, crm.records.most], [contracts, 1], 'nothing is asked for twice');
-  assert.equal((await loadedKeys(night)).length, contracts);
-});
+describe('a run that is not let alone', { concurrency: 3 }, () => {
+  test('of two runs of one job at one instant one works; the other says so, or skips', async (t) => {
+    const { simulator, night } = await simulatedNight(t, slow);
+    const both = Promise.all(
+      ['one.json', 'other.json'].map(async (file) => night.nightfill('run', 'job.yaml', '--report', file)),
+    );
+    await until(async () => (await night.query('SELECT FROM nightfill.lease').catch(() => [])).length > 0, both);
+    const skipped = await night.nightfill('run', 'job.yaml', '--if-running', 'skip');
+    assert.equal(skipped.exitCode, 0);
+    assert.match(skipped.stderr, /another run of simulated is at work.*skipped/);
+    const [one, other] = (await both) as [Ended, Ended];
+    assert.deepEqual(new Set([one.exitCode, other.exitCode]), new Set([0, 5]), one.stderr + other.stderr);
+    const refused = one.exitCode === 5 ? one : other;
+    assert.match(refused.stderr, /another run of simulated is at work \(run [0-9a-f-]{36}, process \d+ on \S+\)/);
+    const { crm } = await simulator.statistics();
+    assert.deepEqual([crm.records.paths, crm.records.most], [contracts, 1], 'nothing is asked for twice');
+    assert.equal((await loadedKeys(night)).length, contracts);
+  });
 
-for (const [signal, exitCode] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  test(`${signal} lets what is in flight end, keeps what is committed, and run goes on from there`, async (t) => {
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    test(`${signal} lets what is in flight end, keeps what is committed, and run goes on from there`, async (t) => {
+      const { simulator, night } = await simulatedNight(t, slow);
+      const running = night.start('run', 'job.yaml');
+      await someChunks(night, running);
+      running.process.kill(signal);
+      const stopped = await running.ended;
+      assert.deepEqual([stopped.exitCode, stopped.signal], [exitCode, null], stopped.stderr);
+      const { run, counts } = await night.report();
+      assert.deepEqual([run.status, run.exitCode], ['stopped', exitCode]);
+      const loaded = await loadedKeys(night);
+      assert.equal(loaded.length, counts.enriched);
+      assert(counts.notStarted > 0 && loaded.length > 0);
+      assert.equal(counts.enriched + counts.notStarted + counts.failed, counts.listed);
+
+      await simulator.reset();
+      const again = await night.nightfill('run', 'job.yaml');
+      assert.equal(again.exitCode, 0, again.stderr);
+      const { crm } = await simulator.statistics();
+      assert.equal(crm.records.requests, contracts - loaded.length, 'a committed contract is not asked for again');
+      await assertWholeNight(night);
+    });
+  }
+
+  test('after SIGKILL the same command takes over at once and finishes the night', async (t) => {
     const { simulator, night } = await simulatedNight(t, slow);
     const running = night.start('run', 'job.yaml');
     await someChunks(night, running);
-    running.process.kill(signal);
-    const stopped = await running.ended;
-    assert.deepEqual([stopped.exitCode, stopped.signal], [exitCode, null], stopped.stderr);
-    const { run, counts } = await night.report();
-    assert.deepEqual([run.status, run.exitCode], ['stopped', exitCode]);
+    running.process.kill('SIGKILL');
+    assert.equal((await running.ended).signal, 'SIGKILL');
     const loaded = await loadedKeys(night);
-    assert.equal(loaded.length, counts.enriched);
-    assert(counts.notStarted > 0 && loaded.length > 0);
-    assert.equal(counts.enriched + counts.notStarted + counts.failed, counts.listed);
+    assert(loaded.length > 0 && loaded.length < contracts);
+    const [lease] = await night.query<{ valid: boolean }>('SELECT expires_at > now() AS valid FROM nightfill.lease');
+    assert.equal(lease?.valid, true, 'the dead run still holds its lease');
 
     await simulator.reset();
     const again = await night.nightfill('run', 'job.yaml');
     assert.equal(again.exitCode, 0, again.stderr);
     const { crm } = await simulator.statistics();
-    assert.equal(crm.records.requests, contracts - loaded.length, 'a committed contract is not asked for again');
+    assert.equal(crm.records.requests, contracts - loaded.length);
     await assertWholeNight(night);
+    const { attempts, run } = await night.report();
+    assert.deepEqual(
+      attempts.map(({ mode, status }) => `${mode} ${status}`),
+      ['normal crashed', 'continue succeeded'],
+    );
+    assert.equal(run.mode, 'continue');
   });
-}
 
-test('after SIGKILL the same command takes over at once and finishes the night', async (t) => {
-  const { simulator, night } = await simulatedNight(t, slow);
-  const running = night.start('run', 'job.yaml');
-  await someChunks(night, running);
-  running.process.kill('SIGKILL');
-  assert.equal((await running.ended).signal, 'SIGKILL');
-  const loaded = await loadedKeys(night);
-  assert(loaded.length > 0 && loaded.length < contracts);
-  const [lease] = await night.query<{ valid: boolean }>('SELECT expires_at > now() AS valid FROM nightfill.lease');
-  assert.equal(lease?.valid, true, 'the dead run still holds its lease');
-
-  await simulator.reset();
-  const again = await night.nightfill('run', 'job.yaml');
-  assert.equal(again.exitCode, 0, again.stderr);
-  const { crm } = await simulator.statistics();
-  assert.equal(crm.records.requests, contracts - loaded.length);
-  await assertWholeNight(night);
-  const { attempts, run } = await night.report();
-  assert.deepEqual(
-    attempts.map(({ mode, status }) => `${mode} ${status}`),
-    ['normal crashed', 'continue succeeded'],
-  );
-  assert.equal(run.mode, 'continue');
-});
-
-test('a second SIGINT ends at once what would still be waited for', async (t) => {
-  // Sooner or later every request in flight hangs.
-  const { simulator, night } = await simulatedNight(t, {
-    simulator: { contracts, faults: { hanging: 0.2 } },
-    job: { api: { limits: { concurrency: 4 }, timeout: '10m' }, chunk: { size: 10 } },
+  test('a second SIGINT ends at once what would still be waited for', async (t) => {
+    // Sooner or later every request in flight hangs.
+    const { simulator, night } = await simulatedNight(t, {
+      simulator: { contracts, faults: { hanging: 0.2 } },
+      job: { api: { limits: { concurrency: 4 }, timeout: '10m' }, chunk: { size: 10 } },
+    });
+    const running = night.start('run', 'job.yaml');
+    await until(async () => (await simulator.statistics()).crm.faults.hanging === 4, running.ended);
+    running.process.kill('SIGINT');
+    await until(() => running.output().stderr.includes('once more'), running.ended);
+    running.process.kill('SIGINT');
+    const stopped = await running.ended;
+    assert.equal(stopped.exitCode, 130, stopped.stderr);
+    assert.deepEqual(await night.query('SELECT status, exit_code AS code FROM nightfill.run'), [
+      { status: 'stopped', code: 130 },
+    ]);
+    assert.deepEqual(await night.query('SELECT FROM nightfill.lease'), []);
   });
-  const running = night.start('run', 'job.yaml');
-  await until(async () => (await simulator.statistics()).crm.faults.hanging === 4, running.ended);
-  running.process.kill('SIGINT');
-  await until(() => running.output().stderr.includes('once more'), running.ended);
-  running.process.kill('SIGINT');
-  const stopped = await running.ended;
-  assert.equal(stopped.exitCode, 130, stopped.stderr);
-  assert.deepEqual(await night.query('SELECT status, exit_code AS code FROM nightfill.run'), [
-    { status: 'stopped', code: 130 },
-  ]);
-  assert.deepEqual(await night.query('SELECT FROM nightfill.lease'), []);
 });

@@ -69,6 +69,8 @@ export class Night {
     this.#database = o.database;
     this.environment = {
       PATH: process.env['PATH'] ?? '',
+      // Compiling the sources takes longer than most commands do.
+      NODE_COMPILE_CACHE: path.join(tmpdir(), 'nightfill-test-compiled'),
       HOME: o.folder,
       ...(url && { DATABASE_URL: url }),
       ...o.environment,
