@@ -42,8 +42,10 @@ test('100 requests a second are never passed at the server, and at least nine te
   }
   const stamps = arrivals.get(Number(new URL(simulator.crmUrl).port))!;
   assert(stamps.length >= 890);
+  const taken = stamps.at(-1)! - stamps[0]!;
+  const possible = (limit.requests * taken) / limit.per;
+  assert(stamps.length >= 0.9 * possible, `${stamps.length} requests in ${taken} ms, where ${possible} may be sent`);
   // The soonest the limit allows: a window's worth at once, and the next one each time a window has passed.
   const ideal = (Math.ceil(stamps.length / limit.requests) - 1) * limit.per;
-  const taken = stamps.at(-1)! - stamps[0]!;
-  assert(ideal / taken >= 0.9, `${stamps.length} requests in ${taken} ms, where ${ideal} ms were enough`);
+  t.diagnostic(`${(taken / ideal).toFixed(3)} times the shortest possible time`);
 });
