@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup } from '../jobs/job.ts';
 import type { ApiOptions, AuthOptions } from '../sources/api-options.ts';
+import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
 import { templatePaths } from '../sources/template.ts';
 import type { JobFile } from './job-schema.ts';
@@ -44,15 +45,11 @@ function buildApi(name: string, file: ApiFile, secrets: Map<string, Secret>): Ap
     limits: {
       concurrency: limits.concurrency,
       rates: limits.rates.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, limits.headroom), per })),
+      headroom: limits.headroom,
     },
     connections: connections ?? limits.concurrency,
     maxResponseBytes: maxResponse,
   };
-}
-
-/** Rounded down, at least 1. The small subtrahend undoes binary fractions: 0.07 × 100 is 7.000000000000001. */
-function leaveHeadroom(requests: number, headroom: number): number {
-  return Math.max(1, requests - Math.ceil(requests * headroom - 1e-9));
 }
 
 function buildAuth(auth: ApiFile['auth'], secrets: Map<string, Secret>): AuthOptions {

@@ -25,8 +25,10 @@ export interface RateWindowOptions {
  * the travel time is the same for all, so that what is learnt later counts for those resting already).
  */
 export class RateWindow {
+  /** As it was set up. */
   readonly requests: number;
   readonly per: number;
+  #limit: number;
   /** Milliseconds by which the way to the server may vary. */
   readonly #spread: number;
   readonly #rest: number;
@@ -41,9 +43,15 @@ export class RateWindow {
   constructor({ requests, per, margin, uplinkSpread, travel }: RateWindowOptions) {
     this.requests = requests;
     this.per = per;
+    this.#limit = requests;
     this.#spread = uplinkSpread * per;
     this.#rest = per + margin;
     this.#travel = travel;
+  }
+
+  /** What may count at most now: `requests`, or less since it was lowered. */
+  get limit(): number {
+    return this.#limit;
   }
 
   /** Weight that counts now: granted and not yet sent, or sent and not yet rested. */
@@ -54,6 +62,13 @@ export class RateWindow {
   /** The most weight sent within any half-open interval of `per`. */
   get peak(): number {
     return this.#peak;
+  }
+
+  /** Never raises it. True when this changed something. */
+  lower(limit: number): boolean {
+    if (limit >= this.#limit) return false;
+    this.#limit = limit;
+    return true;
   }
 
   grant(weight: number): void {

@@ -100,6 +100,11 @@ export class RollingWindow {
     this.#pausedUntil = Math.max(this.#pausedUntil, time);
   }
 
+  /** Sends everyone who waits now away: their `acquire` rejects with the reason. For a pause that nobody should sit out. */
+  dismiss(reason: unknown): void {
+    this.#line.dismiss(reason);
+  }
+
   /**
    * To be called for a rate-limited answer that named no time: every window's limit halves, and climbs back by a tenth
    * of its ceiling each time the shortest window has passed without another such answer.
@@ -107,6 +112,17 @@ export class RollingWindow {
   slowDown(): void {
     this.#share.halve();
     this.#line.poke();
+  }
+
+  /**
+   * To be called when the server says that it allows `requests` (1 at least) in a window of `per` milliseconds. Lowers,
+   * for good, every window that is not longer and allows more; never raises one. A longer window may hold many of the
+   * server's, so nothing follows for it. True when something was lowered.
+   */
+  lowerTo({ requests, per }: { requests: number; per: number }): boolean {
+    checkedNumber(requests, { name: 'requests', least: 1 });
+    const limit = Math.floor(requests);
+    return this.#windows.map((window) => window.per <= per && window.lower(limit)).includes(true);
   }
 
   /** The most weight sent within any half-open interval of each window's length. */
@@ -178,7 +194,7 @@ export class RollingWindow {
 
 /** Whole requests; a weight heavier than a lowered limit passes when the window is empty, so that it does not wait forever. */
 function limitOf(window: RateWindow, { share, weight }: { share: number; weight: number }): number {
-  return Math.max(weight, Math.floor(window.requests * share));
+  return Math.max(weight, Math.floor(window.limit * share));
 }
 
 interface PermitDesk {

@@ -14,6 +14,7 @@ interface Waiter<Grant> {
   weight: number;
   since: number;
   serve: (grant: Grant) => void;
+  refuse: (reason: unknown) => void;
 }
 
 const disarmed = new Error('Nobody waits for this timer any more.');
@@ -58,12 +59,16 @@ export class WaitingLine<Grant extends object> {
       if (typeof grant !== 'number') return grant;
     }
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
+    // The listener goes here and not after the promise: an abort may come before its reactions run.
     const serve = (grant: Grant): void => {
-      // Here and not after the promise: an abort may come before its reactions run.
       signal?.removeEventListener('abort', abandon);
       resolve(grant);
     };
-    const node = this.#join(key, { weight, since: this.#clock.now(), serve });
+    const refuse = (reason: unknown): void => {
+      signal?.removeEventListener('abort', abandon);
+      reject(reason as Error);
+    };
+    const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse });
     const abandon = (): void => {
       this.#leave(key, node);
       reject(signal?.reason as Error);
@@ -86,6 +91,16 @@ export class WaitingLine<Grant extends object> {
       // To the end: the key's next turn comes after everyone else's. A Map iterates over what is added meanwhile.
       if (this.#lanes.delete(key)) this.#lanes.set(key, lane);
       head.value.serve(grant);
+    }
+  }
+
+  /** Sends everyone who waits now away: their `acquire` rejects with the reason. */
+  dismiss(reason: unknown): void {
+    for (const [key, lane] of this.#lanes) {
+      for (let head = lane.first; head; head = lane.first) {
+        this.#leave(key, head);
+        head.value.refuse(reason);
+      }
     }
   }
 

@@ -39,6 +39,8 @@ export interface ApiOptions {
     concurrency: number;
     /** Every window holds at once; already lowered by the headroom. */
     rates: Rate[];
+    /** The share of a limit that is left for others; for limits that the API announces. 0 when not given. */
+    headroom?: number;
   };
   /** Open sockets. */
   connections: number;

@@ -41,7 +41,7 @@ test('what a job file leaves out has a default', async () => {
     baseUrl: 'https://crm.example',
     auth: { type: 'none' },
     headers: {},
-    limits: { concurrency: 10, rates: [] },
+    limits: { concurrency: 10, rates: [], headroom: 0 },
     connections: 10,
     timeout: 30_000,
     retry: {

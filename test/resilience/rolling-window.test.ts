@@ -388,3 +388,67 @@ test('the peak counts weights within half-open intervals', async () => {
   await send(4);
   assert.deepEqual(window.peaks(), [{ requests: 10, perMs: 1000, peak: 9 }]);
 });
+
+test('a limit that the server announces lowers the windows that are not longer, and never raises one', async () => {
+  const clock = new FakeClock();
+  const rates = [
+    { requests: 10, per: 1000 },
+    { requests: 100, per: 60_000 },
+  ];
+  const window = new RollingWindow({ rates, margin: 0, uplinkSpread: 0, clock });
+  assert.equal(window.lowerTo({ requests: 10, per: 1000 }), false);
+  assert.equal(
+    window.lowerTo({ requests: 50, per: 500 }),
+    false,
+    'a longer window may hold many of the announced ones',
+  );
+  assert.equal(window.lowerTo({ requests: 4, per: 500 }), false);
+  assert.equal(window.lowerTo({ requests: 4, per: 1000 }), true);
+  assert.equal(drain(window), 4);
+  assert.equal(window.lowerTo({ requests: 1_000_000, per: 60_000 }), false);
+  await clock.advance(1000);
+  assert.equal(drain(window), 4, 'it stays lowered');
+  assert.equal(window.lowerTo({ requests: 9, per: 60_000 }), true);
+  await clock.advance(1000);
+  assert.equal(drain(window), 1, 'eight of nine in the long window are used');
+  assert.deepEqual(
+    window.peaks().map(({ requests }) => requests),
+    [10, 100],
+    'the evidence is held against what was set up',
+  );
+  assert.throws(() => window.lowerTo({ requests: 0, per: 1000 }), UsageError);
+});
+
+test('those who wait when the limit is lowered are served at the lower one, and a heavy one still passes', async () => {
+  const clock = new FakeClock();
+  const window = new RollingWindow({ rates: [{ requests: 6, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
+  drain(window);
+  const order: number[] = [];
+  for (const weight of [1, 1, 5, 1])
+    void window.acquire({ weight }).then((permit) => {
+      order.push(weight);
+      permit.sent();
+    });
+  window.lowerTo({ requests: 2, per: 1000 });
+  await clock.advance(1000);
+  assert.deepEqual(order, [1, 1]);
+  await clock.advance(1000);
+  assert.deepEqual(order, [1, 1, 5]);
+  await clock.advance(1000);
+  assert.deepEqual(order, [1, 1, 5, 1]);
+});
+
+test('those who are sent away leave nothing behind, and who comes later is served', async () => {
+  const clock = new FakeClock();
+  const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
+  drain(window);
+  const controller = new AbortController();
+  const waiting = ['a', 'b', 'a'].map(async (key) => window.acquire({ key, signal: controller.signal }));
+  const reason = new Error('go home');
+  window.dismiss(reason);
+  for (const one of waiting) await assert.rejects(one, reason);
+  assert.equal(window.waiting, 0);
+  assert.deepEqual(clock.pending, []);
+  assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+  await clock.finish(window.acquire());
+});

@@ -1,0 +1,112 @@
+import { type AnswerHeaders, headerText, serverTime, untilReset } from './server-time.ts';
+
+/** What an answer says about the limits it was counted against. */
+export interface AnnouncedLimits {
+  /** At most `requests` in a window of `per` milliseconds. */
+  limits: { requests: number; per: number }[];
+  /** Milliseconds until a limit that is used up renews; 0 when none is. */
+  wait: number;
+}
+
+/** Where a limit comes without the length of its window, that is at least as long as the time to its reset. */
+interface Counter {
+  limit?: string | undefined;
+  remaining?: string | undefined;
+  reset?: string | undefined;
+}
+
+/** Resets are rounded to seconds, down by some servers. */
+const rounding = 1000;
+
+/**
+ * Reads the `RateLimit` and `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers (-08 to -11), their older
+ * forms (three fields up to -06, one with `limit=, remaining=, reset=` in -07), and `X-RateLimit-Limit/-Remaining/-Reset`.
+ * Undefined when there are none. What is malformed is left out. A limit of 0 is malformed: this answer was within it.
+ */
+export function announcedLimits(
+  headers: AnswerHeaders,
+  { wallNow = Date.now() }: { /** Epoch milliseconds, for answers without a `Date`. */ wallNow?: number } = {},
+): AnnouncedLimits | undefined {
+  const counters = threeFields(headers);
+  const single = headers['ratelimit'];
+  const policy = headers['ratelimit-policy'];
+  if (counters.length === 0 && single === undefined && policy === undefined) return undefined;
+
+  const serverNow = serverTime(headers, wallNow);
+  const found: AnnouncedLimits = { limits: [], wait: 0 };
+  const usedUp = (remaining: string | undefined, reset: string | undefined): void => {
+    if (remaining === '0') found.wait = Math.max(found.wait, untilReset(reset, serverNow) ?? 0);
+  };
+  const addPolicies = (members: Member[]): void => {
+    for (const { value, parameters } of members) {
+      const { q = value, w, qu = 'requests' } = parameters;
+      const requests = whole(q);
+      const seconds = whole(w);
+      if (requests && seconds && qu === 'requests') found.limits.push({ requests, per: seconds * 1000 });
+    }
+  };
+
+  addPolicies(membersOf(policy));
+  const members = membersOf(single);
+  for (const { parameters } of members) usedUp(parameters['r'], parameters['t']);
+  const named = Object.fromEntries(members.flatMap(({ name, value }) => (name === undefined ? [] : [[name, value]])));
+  for (const { limit, remaining, reset } of [...counters, named as Counter]) {
+    const policies = membersOf(limit);
+    addPolicies(policies);
+    const requests = whole(policies[0]?.value);
+    if (requests === 0) continue;
+    usedUp(remaining, reset);
+    const wait = untilReset(reset, serverNow);
+    if (requests && wait !== undefined) found.limits.push({ requests, per: wait + rounding });
+  }
+  return found;
+}
+
+const threeNames = ['ratelimit', 'x-ratelimit', 'x-rate-limit'].map(
+  (name) => [`${name}-limit`, `${name}-remaining`, `${name}-reset`] as const,
+);
+
+function threeFields(headers: AnswerHeaders): Counter[] {
+  const found: Counter[] = [];
+  for (const [limit, remaining, reset] of threeNames) {
+    if (headers[limit] === undefined && headers[remaining] === undefined) continue;
+    found.push({
+      limit: headerList(headers[limit]),
+      remaining: headerText(headers[remaining]),
+      reset: headerText(headers[reset]),
+    });
+  }
+  return found;
+}
+
+/** A member of a structured field (RFC 9651): `"name";q=100;w=60`, `100;w=60`, or `limit=100` with its name. */
+interface Member {
+  name?: string;
+  value: string;
+  parameters: Record<string, string>;
+}
+
+function membersOf(header: string | string[] | undefined): Member[] {
+  return split(headerList(header) ?? '', /(?:[^",]|"(?:[^"\\]|\\.)*")+/g).map((member) => {
+    const [first = '', ...rest] = split(member, /(?:[^";]|"(?:[^"\\]|\\.)*")+/g);
+    const parameters = Object.fromEntries(rest.map(pair));
+    const [name, value] = pair(first);
+    return value === '' ? { value: name, parameters } : { name, value, parameters };
+  });
+}
+
+const split = (text: string, parts: RegExp): string[] => text.match(parts)?.map((part) => part.trim()) ?? [];
+
+function pair(text: string): [name: string, value: string] {
+  const [, name = text, value = ''] = /^([a-z*][a-z0-9_.*-]*)\s*=\s*(.*)$/i.exec(text) ?? [];
+  return [unquoted(name), unquoted(value)];
+}
+
+const unquoted = (text: string): string => text.replace(/^"(.*)"$/, '$1');
+
+const headerList = (header: string | string[] | undefined): string | undefined =>
+  Array.isArray(header) ? header.join(', ') : header;
+
+/** Undefined for anything but digits. */
+const whole = (text: string | undefined): number | undefined =>
+  text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
