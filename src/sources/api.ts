@@ -182,10 +182,9 @@ export class Api implements AsyncDisposable {
     const url = this.#ownUrl(request.url);
     const repeatable = request.repeatable ?? method === 'GET';
     const now = this.#clock.now();
-    const patience =
-      request.waitForBreaker === false
-        ? now + (this.#seemsDead ? 0 : this.#options.breaker.openFor)
-        : (deadline ?? now + this.#options.retry.maxElapsed);
+    const longest = deadline ?? now + this.#options.retry.maxElapsed;
+    const firstTrial = now + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
+    const patience = request.waitForBreaker === false ? Math.min(firstTrial, longest) : longest;
     const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> =>
       this.#withRetries({
         request,

@@ -221,7 +221,27 @@ test('an open breaker beyond the deadline fails at once with the time to come ba
   assert.equal(crm.server.requests.length, 1);
 });
 
-test('an open breaker fails a request at once that does not wait for it, and any other when its patience ends', async () => {
+test('who has something else to go by waits for the first trial after an outage, and not again once that failed', async () => {
+  let status = 500;
+  await using crm = await startApi(() => ({ status, json: {} }), {
+    retry: { attempts: 1 },
+    breaker: { failures: 1, openFor: 100, successes: 1 },
+  });
+  const ask = async () => failure(crm.api.request({ url: '/', waitForBreaker: false }));
+  assert.equal((await ask()).code, 'HTTP_500', 'it opens');
+  assert.equal((await ask()).code, 'HTTP_500', 'it was waited for, and the trial failed');
+  assert.equal((await ask()).code, 'BREAKER_OPEN');
+  assert.equal(crm.server.requests.length, 2);
+
+  status = 200;
+  await crm.api.request({ url: '/' });
+  status = 500;
+  assert.equal((await ask()).code, 'HTTP_500', 'it opens anew');
+  assert.equal((await ask()).code, 'HTTP_500', 'and is waited for anew');
+  assert.equal((await ask()).code, 'BREAKER_OPEN');
+});
+
+test('an open breaker fails a request whose patience ends before it may be tried', async () => {
   await using crm = await startApi(() => ({ status: 500, json: {} }), {
     retry: { attempts: 1, maxElapsed: 50 },
     breaker: { failures: 1, openFor: 60_000 },
