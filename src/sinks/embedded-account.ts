@@ -85,7 +85,9 @@ export async function runProgram(
   const { promise, resolve, reject } = Promise.withResolvers<ProgramResult>();
   child.on('error', reject);
   // Not 'close': a server left running could hold the pipes open for ever.
-  child.on('exit', (code) => {
+  child.on('exit', (code, signal) => {
+    // A Ctrl-C that came between fork and setsid, when the child was still in our session and nothing had begun.
+    if (signal === 'SIGINT' && output === '') return resolve(runProgram(account, program, args, { input }));
     // Lets what already stands in the pipes be read first.
     setImmediate(() => {
       for (const stream of [child.stdout, child.stderr]) stream.destroy();
