@@ -18,6 +18,7 @@ export { blockedAbove, EventLoopDelay, type EventLoopDelayFigures } from './even
 export { type FailureClass, failureClasses, type FailureFacts, NightfillError, UsageError } from './failure.ts';
 export { type FallbackOptions, type LastKnown, type Sourced, withLastKnown } from './fallback.ts';
 export { breaking, limiting, type Policy, retrying, stack, type Task, timing } from './policy.ts';
+export { dayIn, Quota, type QuotaFigures, type QuotaOptions, type QuotaPeriod, type QuotaUse } from './quota.ts';
 export { retry, RetryAbandonedError, type RetryOptions } from './retry.ts';
 export { type AnswerHeaders, retryAfter, type RetryAfterOptions } from './retry-after.ts';
 export { type Permit, RollingWindow, type RollingWindowOptions } from './rolling-window.ts';
