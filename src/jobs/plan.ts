@@ -88,11 +88,24 @@ export function plannedContract(
   const path = job.contracts.key;
   const value = getPath(record, path);
   const key = typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : '';
-  const kept = keep(record);
-  const listed = isStorableJson(JSON.stringify(kept)) ? kept : null;
+  const listed = keep(record);
   if (key !== '' && key.isWellFormed() && !key.includes('\0')) return { key, listed, problem: null };
   const problem = `record ${ordinal} of the listing has no usable key: a text or number was expected at ${formatJsonPath(path)}`;
   return { key: `(record ${ordinal} of the listing)`, listed, problem };
+}
+
+/**
+ * The JSON for a jsonb column. One that jsonb refuses, for an escaped NUL or half a surrogate pair in it, goes as a text
+ * of itself (a record is never a text): the column it is meant for has to say what is wrong with it.
+ */
+function storedJson(listed: Json): string {
+  const text = JSON.stringify(listed);
+  return isStorableJson(text) ? text : JSON.stringify(text);
+}
+
+function fromStoredJson(stored: string): Json {
+  const value = parseExactJson(stored);
+  return typeof value === 'string' ? parseExactJson(value) : value;
 }
 
 /** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
@@ -115,7 +128,7 @@ async function storeChunk(context: RunContext, { number, contracts }: PlannedChu
         instance,
         number,
         contracts.map(({ key }) => key),
-        contracts.map(({ listed }) => (listed === null ? null : JSON.stringify(listed))),
+        contracts.map(({ listed }) => (listed === null ? null : storedJson(listed))),
         contracts.map(({ problem }) => problem),
       ],
     );
@@ -205,7 +218,7 @@ export async function readChunk(
   );
   const contracts = rows.map(({ listed, ...row }) => ({
     ...row,
-    listed: listed === null ? null : parseExactJson(listed),
+    listed: listed === null ? null : fromStoredJson(listed),
   }));
   return { number, contracts };
 }

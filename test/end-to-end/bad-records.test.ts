@@ -89,6 +89,50 @@ test('a record that cannot be loaded fails alone, under a code of its own, and t
   for (const { variance } of amounts) assert.equal(Number(variance), 0);
 });
 
+test('what Postgres cannot store is a failure too where it stands in the listing, never a default taken in silence', async (t) => {
+  const { night } = await scriptedNight(t, {
+    script: () => ({
+      json: {
+        data: [
+          { id: 'good', name: 'text that only looks so: \\u0000 \\ud83d', amount: '1.50' },
+          { id: 'nul', name: 'a\0b', amount: '1.50' },
+          { id: 'surrogate', name: '\ud83d', amount: '1.50' },
+        ],
+      },
+    }),
+    job: {
+      lookups: {},
+      load: {
+        table: 'contracts',
+        key: ['id'],
+        columns: {
+          id: { from: 'listed.id', type: 'text' },
+          name: { from: 'listed.name', type: 'text', default: 'nobody' },
+          currency: { from: 'listed.currency', type: 'char(3)', default: 'EUR' },
+          amount: { from: 'listed.amount', type: 'numeric(12,2)', default: 0 },
+        },
+      },
+    },
+  });
+  const run = await night.nightfill('run', 'job.yaml');
+  assert.equal(run.exitCode, 3, run.stdout + run.stderr);
+  const { failures, amounts } = await night.report();
+  assert.deepEqual(
+    failures.map(({ key, code, amount }) => ({ key, code, amount })),
+    [
+      { key: 'nul', code: 'VALUE_HAS_NUL', amount: '1.50' },
+      { key: 'surrogate', code: 'VALUE_NOT_UNICODE', amount: '1.50' },
+    ],
+  );
+  assert.deepEqual(await night.query('SELECT id, name, amount::text FROM contracts'), [
+    { id: 'good', name: 'text that only looks so: \\u0000 \\ud83d', amount: '1.50' },
+  ]);
+  assert.deepEqual(
+    amounts.map(({ loaded, failed }) => ({ loaded, failed })),
+    [{ loaded: '1.50', failed: '3.00' }],
+  );
+});
+
 test('a contract that fails leaves its earlier row untouched', async (t) => {
   let spoilt = false;
   const { night } = await scriptedNight(t, {
