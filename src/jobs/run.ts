@@ -1,8 +1,7 @@
 import PQueue from 'p-queue';
 import { v7 as uuid } from 'uuid';
-import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import type { Clock } from '../resilience/clock.ts';
-import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { UsageError } from '../resilience/failure.ts';
 import { EventLoopDelay } from '../resilience/event-loop-delay.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Log } from '../observe/log.ts';
@@ -16,12 +15,11 @@ import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, type Lease } from './lease.ts';
-import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
+import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
 import { SharedLookups } from './shared-lookups.ts';
-import type { StopReason } from './work-chunks.ts';
-import { workChunks } from './work-chunks.ts';
+import { work } from './work.ts';
 
 export interface RunOptions {
   database: Database;
@@ -183,7 +181,13 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   };
   o.onStart?.(context);
   const started = clock.now();
-  const outcome = await work(context, { run, limit: o.limit, broken, stop });
+  const outcome = await work(context, {
+    selection: run.selection,
+    listing: instance.status === 'planning',
+    limit: o.limit,
+    broken,
+    stop,
+  });
   context.tally.phase = 'closing';
   return await closeRun(context, {
     ...outcome,
@@ -209,95 +213,4 @@ async function targetFor(
     if (dryRun) await client.query('ROLLBACK TO SAVEPOINT target');
     return target;
   });
-}
-
-export interface WorkOutcome {
-  /** The listing's own failure. */
-  listFailure?: unknown;
-  /** What broke the runner. */
-  error?: unknown;
-}
-
-/** Lists while chunks are worked on; then gives what failed for a transient cause its second chance. */
-async function work(
-  context: RunContext,
-  o: { run: RunPlan; limit: number | undefined; broken: AbortController; stop: AbortController },
-): Promise<WorkOutcome> {
-  const { run, broken, stop } = o;
-  const numbers = new BoundedQueue<number>({ items: Infinity });
-  const handlers = {
-    abort: (error: unknown) => broken.abort(error),
-    stop: (reason: StopReason) => stop.abort(reason),
-  };
-  let listFailure: unknown;
-  const list = async (): Promise<void> => {
-    try {
-      for (const number of await unfinishedChunks(context, run.selection)) await numbers.push(number);
-      if (run.instance.status === 'planning')
-        await planContracts(context, {
-          ...(o.limit !== undefined && { limit: o.limit }),
-          onChunk: async (number) => numbers.push(number),
-        });
-    } catch (error) {
-      if (!(error instanceof NightfillError) || context.signal.aborted) throw error;
-      listFailure = error;
-    } finally {
-      context.tally.listingDone = true;
-      context.tally.phase = 'enriching';
-      numbers.close();
-    }
-  };
-  try {
-    await countPlanned(context, run.selection);
-    // Both come to their end, also when one fails: what closes the run must find nobody at work.
-    const ended = await Promise.allSettled([
-      list().catch((error: unknown) => {
-        broken.abort(error);
-        throw error;
-      }),
-      workChunks(context, numbers, { selection: run.selection, ...handlers }),
-    ]);
-    for (const part of ended) if (part.status === 'rejected') throw part.reason;
-    if (!context.stopping.aborted) await secondChance(context, handlers);
-    return { listFailure };
-  } catch (error) {
-    return { listFailure, error: context.signal.aborted ? context.signal.reason : error };
-  } finally {
-    await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
-  }
-}
-
-/** Contracts that an earlier run planned and this one works on, for the progress display. */
-async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {
-  const { rows } = await context.database.query<{ contracts: number; done: number; numbers: number; loaded: number }>(
-    `SELECT coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS done,
-       count(*)::integer AS numbers, (count(*) FILTER (WHERE status = 'succeeded'))::integer AS loaded
-     FROM nightfill.chunk WHERE instance = $1 AND ($2::integer[] IS NULL OR number = ANY ($2))`,
-    [context.instance, chunks ?? null],
-  );
-  const { contracts, done, numbers, loaded } = rows[0]!;
-  Object.assign(context.tally, { listed: contracts, enriched: done, chunks: numbers, chunksLoaded: loaded });
-}
-
-async function secondChance(
-  context: RunContext,
-  handlers: { abort: (error: unknown) => void; stop: (reason: StopReason) => void },
-): Promise<void> {
-  const { rows } = await context.database.query<{ chunk: number; failed: number }>(
-    `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
-     WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
-     GROUP BY chunk ORDER BY chunk`,
-    [context.instance, context.run],
-  );
-  if (rows.length === 0) return;
-  context.log.info(
-    { contracts: rows.reduce((sum, { failed }) => sum + failed, 0) },
-    'second chance for contracts that failed for a transient cause',
-  );
-  context.tally.phase = 'second-chance';
-  context.tally.failed -= rows.reduce((sum, { failed }) => sum + failed, 0);
-  const numbers = new BoundedQueue<number>({ items: Infinity });
-  for (const { chunk } of rows) await numbers.push(chunk);
-  numbers.close();
-  await workChunks(context, numbers, { selection: { onlyTransient: true }, ...handlers });
 }

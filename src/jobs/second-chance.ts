@@ -1,0 +1,27 @@
+import { BoundedQueue } from '../resilience/bounded-queue.ts';
+import type { RunContext } from './run-context.ts';
+import { workChunks, type StopReason } from './work-chunks.ts';
+
+/** Asks once more for contracts that failed in this run for a transient cause, unless the API wants a longer wait. */
+export async function secondChance(
+  context: RunContext,
+  handlers: { abort: (error: unknown) => void; stop: (reason: StopReason) => void },
+): Promise<void> {
+  const { rows } = await context.database.query<{ chunk: number; failed: number }>(
+    `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
+     WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
+     GROUP BY chunk ORDER BY chunk`,
+    [context.instance, context.run],
+  );
+  if (rows.length === 0) return;
+  context.log.info(
+    { contracts: rows.reduce((sum, { failed }) => sum + failed, 0) },
+    'second chance for contracts that failed for a transient cause',
+  );
+  context.tally.phase = 'second-chance';
+  context.tally.failed -= rows.reduce((sum, { failed }) => sum + failed, 0);
+  const numbers = new BoundedQueue<number>({ items: Infinity });
+  for (const { chunk } of rows) await numbers.push(chunk);
+  numbers.close();
+  await workChunks(context, numbers, { selection: { onlyTransient: true }, ...handlers });
+}

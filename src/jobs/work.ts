@@ -1,0 +1,81 @@
+import { BoundedQueue } from '../resilience/bounded-queue.ts';
+import { NightfillError } from '../resilience/failure.ts';
+import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
+import type { RunContext } from './run-context.ts';
+import { secondChance } from './second-chance.ts';
+import { workChunks, type StopReason } from './work-chunks.ts';
+
+export interface WorkOutcome {
+  /** The listing's own failure. */
+  listFailure?: unknown;
+  /** What broke the runner. */
+  error?: unknown;
+}
+
+/** Lists while chunks are worked on; then gives what failed for a transient cause its second chance. */
+export async function work(
+  context: RunContext,
+  o: {
+    selection: WorkSelection;
+    /** The listing was not finished by an earlier run. */
+    listing: boolean;
+    limit: number | undefined;
+    broken: AbortController;
+    stop: AbortController;
+  },
+): Promise<WorkOutcome> {
+  const { selection, broken, stop } = o;
+  const numbers = new BoundedQueue<number>({ items: Infinity });
+  const handlers = {
+    abort: (error: unknown) => broken.abort(error),
+    stop: (reason: StopReason) => stop.abort(reason),
+  };
+  let listFailure: unknown;
+  const list = async (): Promise<void> => {
+    try {
+      for (const number of await unfinishedChunks(context, selection)) await numbers.push(number);
+      if (o.listing)
+        await planContracts(context, {
+          ...(o.limit !== undefined && { limit: o.limit }),
+          onChunk: async (number) => numbers.push(number),
+        });
+    } catch (error) {
+      if (!(error instanceof NightfillError) || context.signal.aborted) throw error;
+      listFailure = error;
+    } finally {
+      context.tally.listingDone = true;
+      context.tally.phase = 'enriching';
+      numbers.close();
+    }
+  };
+  try {
+    await countPlanned(context, selection);
+    // Both come to their end, also when one fails: what closes the run must find nobody at work.
+    const ended = await Promise.allSettled([
+      list().catch((error: unknown) => {
+        broken.abort(error);
+        throw error;
+      }),
+      workChunks(context, numbers, { selection, ...handlers }),
+    ]);
+    for (const part of ended) if (part.status === 'rejected') throw part.reason;
+    if (!context.stopping.aborted) await secondChance(context, handlers);
+    return { listFailure };
+  } catch (error) {
+    return { listFailure, error: context.signal.aborted ? context.signal.reason : error };
+  } finally {
+    await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
+  }
+}
+
+/** Contracts that an earlier run planned and this one works on, for the progress display. */
+async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {
+  const { rows } = await context.database.query<{ contracts: number; done: number; numbers: number; loaded: number }>(
+    `SELECT coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS done,
+       count(*)::integer AS numbers, (count(*) FILTER (WHERE status = 'succeeded'))::integer AS loaded
+     FROM nightfill.chunk WHERE instance = $1 AND ($2::integer[] IS NULL OR number = ANY ($2))`,
+    [context.instance, chunks ?? null],
+  );
+  const { contracts, done, numbers, loaded } = rows[0]!;
+  Object.assign(context.tally, { listed: contracts, enriched: done, chunks: numbers, chunksLoaded: loaded });
+}
