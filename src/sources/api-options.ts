@@ -8,6 +8,18 @@ export interface Rate {
   per: number;
 }
 
+/** Requests per day. At least one of `requests` and `header` is given. */
+export interface QuotaLimit {
+  /** Undefined: as many as the API tells. */
+  requests?: number;
+  /** The share of them that is left for others. */
+  reserve: number;
+  /** In lower case: the API's answers tell there what is left. */
+  header?: string;
+  /** Its midnight begins a day. */
+  timezone: string;
+}
+
 export type AuthOptions =
   | { type: 'none' }
   | { type: 'bearer'; token: Secret }
@@ -41,6 +53,7 @@ export interface ApiOptions {
     rates: Rate[];
     /** The share of a limit that is left for others; for limits that the API announces. 0 when not given. */
     headroom?: number;
+    quota?: QuotaLimit;
   };
   /** Open sockets. */
   connections: number;

@@ -4,6 +4,7 @@ import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { dayIn, Quota } from '../resilience/quota.ts';
 import { retry, RetryAbandonedError } from '../resilience/retry.ts';
 import { type Permit, RollingWindow } from '../resilience/rolling-window.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
@@ -19,6 +20,7 @@ import { type AnswerHeaders, exchange, ExchangeError, openPool, type WireAnswer 
 import { isLostConnection } from './fault-code.ts';
 import { leaveHeadroom } from './headroom.ts';
 import { assertPlainPath, isOwnOrigin } from './origin.ts';
+import { quotaLeft } from './quota-header.ts';
 import { readAnswer } from './read-answer.ts';
 import { RequestError } from './request-error.ts';
 import { Slots } from './slots.ts';
@@ -101,6 +103,8 @@ export class Api implements AsyncDisposable {
   readonly #pool: Pool;
   readonly #slots: Slots;
   readonly #window: RollingWindow | undefined;
+  /** Counts what is sent; whoever begins work asks it first. */
+  readonly quota: Quota | undefined;
   readonly #breaker: CircuitBreaker;
   /** The breaker's trial after an outage failed, and none has succeeded since. */
   #seemsDead = false;
@@ -138,6 +142,8 @@ export class Api implements AsyncDisposable {
     });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     if (options.limits.rates.length > 0) this.#window = new RollingWindow({ rates: options.limits.rates, clock });
+    const { quota } = options.limits;
+    this.quota = quota && new Quota({ ...quota, periodAt: dayIn(quota.timezone), clock });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
       onStateChange: (from, to) => {
@@ -324,6 +330,7 @@ export class Api implements AsyncDisposable {
         maxBytes: this.#options.maxResponseBytes,
         onWritten: () => {
           permit?.sent();
+          this.quota?.spend();
           writtenAt = this.#clock.now();
           this.#tally.written(writtenAt);
         },
@@ -337,6 +344,9 @@ export class Api implements AsyncDisposable {
 
   /** What the answer says about limits may only slow us down. */
   #heed(headers: AnswerHeaders): void {
+    const { quota } = this.#options.limits;
+    const left = quota?.header === undefined ? undefined : quotaLeft(headers, quota.header);
+    if (left) this.quota?.heed(left);
     const announced = announcedLimits(headers, { wallNow: this.#clock.wallNow() });
     if (!announced) return;
     for (const { requests, per } of announced.limits) {
