@@ -5,6 +5,7 @@ import { runsCommand, showCommand } from './commands/history.ts';
 import { initCommand } from './commands/init.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { planCommand } from './commands/plan.ts';
+import { pruneCommand } from './commands/prune.ts';
 import { reportCommand } from './commands/report.ts';
 import { rerunCommand } from './commands/rerun.ts';
 import { runCommand } from './commands/run.ts';
@@ -221,6 +222,20 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .description('write a commented job file to start from')
     .addHelpText('after', example('nightfill init jobs'))
     .action(async (directory: string) => finish(await initCommand(directory, terminal)));
+  nightfill
+    .command('prune')
+    .description('forget the history of old business dates; loaded rows stay')
+    .addOption(
+      option('--keep <age>', 'how old a business date may be, for example 400d')
+        .argParser(durationOption)
+        .makeOptionMandatory(),
+    )
+    .addOption(option('--job <name>', 'only of this job'))
+    .addOption(option('--dry-run', 'only say how much it would be'))
+    .addOption(databaseUrl())
+    .addOption(noMigrate())
+    .addHelpText('after', example('nightfill prune --keep 400d'))
+    .action(async (options: Parameters<typeof pruneCommand>[0]) => finish(await pruneCommand(options, terminal)));
   nightfill
     .command('migrate')
     .description('create or upgrade the nightfill schema; run does so too')
