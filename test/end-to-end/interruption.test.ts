@@ -1,6 +1,7 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { until, type Ended, type Night, type Running } from '../support/night.ts';
+import { until, type Night, type Running } from '../support/night.ts';
+import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
 import { simulatedNight } from '../support/simulated-job.ts';
 
 const contracts = 100;
@@ -32,21 +33,30 @@ async function assertWholeNight(night: Night): Promise<void> {
 
 describe('a run that is not let alone', { concurrency: 3 }, () => {
   test('of two runs of one job at one instant one works; the other says so, or skips', async (t) => {
-    const { simulator, night } = await simulatedNight(t, slow);
-    const both = Promise.all(
-      ['one.json', 'other.json'].map(async (file) => night.nightfill('run', 'job.yaml', '--report', file)),
-    );
-    await until(async () => (await night.query('SELECT FROM nightfill.lease').catch(() => [])).length > 0, both);
+    const keys = Array.from({ length: 20 }, (_, index) => `c${index}`);
+    const ordinary = listAndLookUp(keys.map((id) => ({ id })));
+    const gate = Promise.withResolvers<void>();
+    t.after(() => gate.resolve());
+    const { server, night } = await scriptedNight(t, {
+      async script(request) {
+        if (request.url !== '/contracts') await gate.promise;
+        return ordinary(request);
+      },
+      job: { api: { timeout: '90s' } },
+    });
+    const both = ['one.json', 'other.json'].map(async (file) => night.nightfill('run', 'job.yaml', '--report', file));
+    await until(() => server.requests.length > 1, Promise.all(both));
     const skipped = await night.nightfill('run', 'job.yaml', '--if-running', 'skip');
     assert.equal(skipped.exitCode, 0);
-    assert.match(skipped.stderr, /another run of simulated is at work.*skipped/);
-    const [one, other] = (await both) as [Ended, Ended];
-    assert.deepEqual(new Set([one.exitCode, other.exitCode]), new Set([0, 5]), one.stderr + other.stderr);
-    const refused = one.exitCode === 5 ? one : other;
-    assert.match(refused.stderr, /another run of simulated is at work \(run [0-9a-f-]{36}, process \d+ on \S+\)/);
-    const { crm } = await simulator.statistics();
-    assert.deepEqual([crm.records.paths, crm.records.most], [contracts, 1], 'nothing is asked for twice');
-    assert.equal((await loadedKeys(night)).length, contracts);
+    assert.match(skipped.stderr, /another run of scripted is at work.*skipped/);
+    const refused = await Promise.race(both);
+    assert.equal(refused.exitCode, 5, refused.stderr);
+    assert.match(refused.stderr, /another run of scripted is at work \(run [0-9a-f-]{36}, process \d+ on \S+\)/);
+    gate.resolve();
+    const ended = await Promise.all(both);
+    assert.deepEqual(new Set(ended.map(({ exitCode }) => exitCode)), new Set([0, 5]));
+    assert.equal(server.requests.length, 1 + keys.length, 'nothing is asked for twice');
+    assert.equal((await night.query('SELECT FROM contracts')).length, keys.length);
   });
 
   for (const [signal, exitCode] of [
