@@ -43,7 +43,12 @@ function failuresByCode(failures: Report['failures']): string[][] {
   const byCode = Map.groupBy(failures, ({ code, stage, api }) => [stage, api, code].filter(Boolean).join(' '));
   return [...byCode]
     .toSorted(([, one], [, other]) => other.length - one.length)
-    .map(([kind, all]) => [`${all.length} ×`, kind, all[0]!.message.slice(0, 120)]);
+    .map(([kind, all]) => [`${all.length} ×`, kind, shortened(all[0]!.message)]);
+}
+
+/** The message, or as many of its words as fit a line. */
+function shortened(message: string): string {
+  return message.length <= 120 ? message : `${message.slice(0, message.lastIndexOf(' ', 120))} …`;
 }
 
 /** Rows of cells in columns, each line indented. */
