@@ -1,5 +1,5 @@
 import { JobRunningError } from './jobs/lease.ts';
-import { StopReason } from './jobs/work-chunks.ts';
+import { StopReason } from './jobs/stop-reason.ts';
 import { NightfillError, UsageError } from './resilience/failure.ts';
 import type { Terminal } from './commands/terminal.ts';
 

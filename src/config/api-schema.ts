@@ -45,6 +45,30 @@ const rate = z.strictObject({
   per: duration().describe('… in any interval of this length, for example 1s.'),
 });
 
+const quota = z
+  .strictObject({
+    requests: wholeNumber(1, 1_000_000_000)
+      .exactOptional()
+      .describe('At most this many requests per day. May be left out when header tells it.'),
+    per: z
+      .literal('day', { error: 'day' })
+      .default('day')
+      .describe('Days begin at midnight in the timezone of the job.'),
+    reserve: percentage()
+      .refine((share) => share < 1, { error: 'a percentage below 100%' })
+      .prefault(defaults.quotaReserve)
+      .describe('Left for others: no chunk is begun that could eat into it. Default 0%.'),
+    header: text(headerName, headerNamePattern)
+      .exactOptional()
+      .describe('The header of its answers that tells what is left: a count, or used/all as Sforce-Limit-Info has it.'),
+  })
+  .refine(({ requests, header }) => requests !== undefined || header !== undefined, {
+    error: 'requests, the name of the header that tells what is left, or both',
+  })
+  .describe(
+    'Requests per day, counted over all runs. Before it is used up the run stops, to be continued another day.',
+  );
+
 const limits = z.strictObject({
   concurrency: wholeNumber(1, 1000)
     .prefault(defaults.concurrency)
@@ -59,6 +83,7 @@ const limits = z.strictObject({
     .describe(
       'Left for others who use the same API: each rate is lowered by this share, rounded down, never below 1. Default 0%.',
     ),
+  quota: quota.exactOptional(),
 });
 
 const retry = z

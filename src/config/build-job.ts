@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup } from '../jobs/job.ts';
-import type { ApiOptions, AuthOptions } from '../sources/api-options.ts';
+import type { ApiOptions, AuthOptions, QuotaLimit } from '../sources/api-options.ts';
 import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
 import { templatePaths } from '../sources/template.ts';
@@ -8,6 +8,7 @@ import type { JobFile } from './job-schema.ts';
 import { inDependencyOrder, lookupNeeds } from './lookup-order.ts';
 
 type ApiFile = JobFile['apis'][string];
+type Quota = NonNullable<ApiFile['limits']['quota']>;
 
 interface Surroundings {
   /** Of the job file, absolute. */
@@ -26,7 +27,10 @@ export function buildJob(
   return {
     ...rest,
     apis: Object.fromEntries(
-      Object.entries(apis).map(([name, api]) => [name, buildApi(name, api, secrets.get(name) ?? new Map())]),
+      Object.entries(apis).map(([name, api]) => [
+        name,
+        buildApi(api, { name, timezone: rest.timezone, secrets: secrets.get(name) ?? new Map() }),
+      ]),
     ),
     lookups: buildLookups(lookups),
     load: { ...load, columns: Object.entries(load.columns).map(([name, column]) => ({ name, ...column })) },
@@ -36,7 +40,10 @@ export function buildJob(
   };
 }
 
-function buildApi(name: string, file: ApiFile, secrets: Map<string, Secret>): ApiOptions {
+function buildApi(
+  file: ApiFile,
+  { name, timezone, secrets }: { name: string; timezone: string; secrets: Map<string, Secret> },
+): ApiOptions {
   const { auth, limits, connections, maxResponse, ...rest } = file;
   return {
     ...rest,
@@ -46,10 +53,15 @@ function buildApi(name: string, file: ApiFile, secrets: Map<string, Secret>): Ap
       concurrency: limits.concurrency,
       rates: limits.rates.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, limits.headroom), per })),
       headroom: limits.headroom,
+      ...(limits.quota === undefined ? {} : { quota: buildQuota(limits.quota, timezone) }),
     },
     connections: connections ?? limits.concurrency,
     maxResponseBytes: maxResponse,
   };
+}
+
+function buildQuota({ per: _, header, ...quota }: Quota, timezone: string): QuotaLimit {
+  return { ...quota, ...(header === undefined ? {} : { header: header.toLowerCase() }), timezone };
 }
 
 function buildAuth(auth: ApiFile['auth'], secrets: Map<string, Secret>): AuthOptions {

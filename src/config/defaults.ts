@@ -5,6 +5,7 @@ interface Defaults {
   timezone: string;
   concurrency: number;
   headroom: PercentageText;
+  quotaReserve: PercentageText;
   timeout: DurationText;
   maxResponse: ByteSizeText;
   retry: {
@@ -32,6 +33,7 @@ export const defaults = {
   timezone: 'UTC',
   concurrency: 10,
   headroom: '0%',
+  quotaReserve: '0%',
   timeout: '30s',
   maxResponse: '32MB',
   retry: {

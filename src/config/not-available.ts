@@ -19,7 +19,6 @@ const refusals: readonly Refusal[] = [
     message: 'netsuite, salesforce and hubspot are not available yet in this version; use rest',
     hides: 1,
   },
-  { at: ['apis', '*', 'limits', 'quota'], message: 'quota is not available yet in this version; use rates' },
   {
     at: ['load', 'missing'],
     when: (missing) => missing === 'mark',

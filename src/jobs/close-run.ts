@@ -11,11 +11,13 @@ import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
 import { completeInstance, discardInstance, discardRun, finishRun, type RunStatus } from './ledger.ts';
 import type { RunContext } from './run-context.ts';
-import { StopReason } from './work-chunks.ts';
+import { StopReason } from './stop-reason.ts';
 
 export interface RunEnd {
   listFailure?: unknown;
   error?: unknown;
+  /** The run stopped before it listed. */
+  unlisted?: boolean;
   stopReason: unknown;
   /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
   planned: boolean;
@@ -56,7 +58,12 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   await finishRun(database, { run, status: 'failed', exitCode: 1, reason: null });
   const draft = await buildReport(database, run);
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
-  const verdict = judge(draft, { broken, listFailed: listFailure !== undefined, stopReason });
+  const verdict = judge(draft, {
+    broken,
+    listFailed: listFailure !== undefined,
+    unlisted: end.unlisted ?? false,
+    stopReason,
+  });
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? null);
   await finishRun(database, { run, ...verdict, reason });
   if (!context.dryRun) await completeInstance(database, instance);
@@ -76,16 +83,16 @@ async function refusedAtOnce({ database, run, tally }: RunContext, { listFailure
 /** Status and exit code; where several apply 1, 4, 3, 6 in this order. */
 function judge(
   { counts, controls, run }: ReportBody,
-  o: { broken: boolean; listFailed: boolean; stopReason: StopReason | undefined },
+  o: { broken: boolean; listFailed: boolean; unlisted: boolean; stopReason: StopReason | undefined },
 ): { status: RunStatus; exitCode: number } {
-  const complete = counts.failed === 0 && counts.notStarted === 0;
+  const complete = counts.failed === 0 && counts.notStarted === 0 && !o.unlisted;
   const controlsFailed = controls.some(({ result }) => result === 'fail');
   if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
   if (o.stopReason?.code === 'SIGNAL' && !complete)
     return { status: 'stopped', exitCode: o.stopReason.exitCode ?? 130 };
   if (controlsFailed && run.mode !== 'dry-run') return { status: 'controls-failed', exitCode: 4 };
   if (counts.failed > 0) return { status: o.stopReason ? 'stopped' : 'partial', exitCode: 3 };
-  if (counts.notStarted > 0)
+  if (counts.notStarted > 0 || o.unlisted)
     return o.stopReason ? { status: 'stopped', exitCode: 6 } : { status: 'partial', exitCode: 3 };
   return { status: 'succeeded', exitCode: 0 };
 }

@@ -16,6 +16,7 @@ import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, type Lease } from './lease.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
+import { keepQuotas } from './quota-ledger.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
 import { SharedLookups } from './shared-lookups.ts';
@@ -151,6 +152,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const apis = new Map(
     Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { clock, ...hooks }))]),
   );
+  stack.use(await keepQuotas({ apis: apis.values(), database, clock, log }));
   const shared = new SharedLookups();
   const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);
   const context: RunContext = {

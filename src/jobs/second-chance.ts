@@ -1,6 +1,7 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import type { RunContext } from './run-context.ts';
-import { workChunks, type StopReason } from './work-chunks.ts';
+import type { StopReason } from './stop-reason.ts';
+import { workChunks } from './work-chunks.ts';
 
 /** Asks once more for contracts that failed in this run for a transient cause, unless the API wants a longer wait. */
 export async function secondChance(

@@ -1,22 +1,12 @@
-import { NightfillError } from '../resilience/failure.ts';
 import { workChunk, type ChunkOutcome } from './chunk.ts';
-import { readChunk, type WorkSelection } from './plan.ts';
+import { readChunk, type PlannedChunk, type WorkSelection } from './plan.ts';
+import { QuotaGate } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
+import { StopReason } from './stop-reason.ts';
 
 /** Contracts and bytes of rows that may stand between the answers and Postgres. */
-const openContracts = 20_000;
-const openBytes = 64 * 2 ** 20;
-
-/** Why chunks are not admitted any more, as a sentence for the report. */
-export class StopReason extends NightfillError {
-  /** 130 or 143 after a signal. */
-  readonly exitCode: number | undefined;
-
-  constructor(code: 'DEADLINE' | 'MOSTLY_FAILING' | 'SIGNAL', message: string, exitCode?: number) {
-    super({ code, class: 'transient', message });
-    this.exitCode = exitCode;
-  }
-}
+const mostOpenContracts = 20_000;
+const mostOpenBytes = 64 * 2 ** 20;
 
 /**
  * Works on chunks as their numbers come, several at once so that a slow contract delays no other chunk, and no more than
@@ -29,30 +19,46 @@ export async function workChunks(
 ): Promise<void> {
   const open = new Set<Promise<void>>();
   const pace = new Pace(context);
+  const quotas = new QuotaGate(context);
+  let openContracts = 0;
   let broken: { error: unknown } | undefined;
-  const work = async (number: number): Promise<void> => {
+  const fail = (error: unknown): void => {
+    // Told now and not at the end: the next number may be long in coming, and nobody would listen till then.
+    broken ??= { error };
+    o.abort(error);
+  };
+  const work = async (chunk: PlannedChunk): Promise<void> => {
     try {
-      const chunk = await readChunk(context, number, o.selection);
-      if (chunk.contracts.length === 0) return;
       const begun = context.clock.now();
       const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
       if (!outcome) return;
       pace.note(context.clock.now() - begun);
       stopWhenMostlyFailing(context, outcome, o.stop);
     } catch (error) {
-      // Told now and not at the end: the next number may be long in coming, and nobody would listen till then.
-      broken ??= { error };
-      o.abort(error);
+      fail(error);
     }
   };
   try {
     for await (const number of numbers) {
       while (open.size > 0 && !hasRoom(context, open.size)) await Promise.race(open);
+      const chunk = await readChunk(context, number, o.selection);
+      const { length } = chunk.contracts;
+      if (length === 0) continue;
+      const allowed = (): boolean => quotas.allows(length, { open: openContracts });
+      // What has begun mostly takes less than it might, so its end may make room.
+      while (open.size > 0 && !allowed()) await Promise.race(open);
+      if (!allowed()) o.stop(quotas.reason(length));
       if (!pace.allowsAnother()) o.stop(pace.reason());
       if (context.stopping.aborted) break;
-      const working: Promise<void> = work(number).finally(() => open.delete(working));
+      openContracts += length;
+      const working: Promise<void> = work(chunk).finally(() => {
+        open.delete(working);
+        openContracts -= length;
+      });
       open.add(working);
     }
+  } catch (error) {
+    fail(error);
   } finally {
     await Promise.all(open);
   }
@@ -64,9 +70,9 @@ function hasRoom({ job, tally, contracts }: RunContext, openChunks: number): boo
   const open = openChunks * job.chunk.size;
   if (open < 2 * contracts.concurrency) return true;
   const done = tally.enriched + tally.degraded + tally.failed;
-  if (done === 0 || open >= openContracts) return false;
+  if (done === 0 || open >= mostOpenContracts) return false;
   const bytesPerContract = Math.max(tally.bufferedBytes / open, tally.fetchedBytes / done);
-  return (open + job.chunk.size) * bytesPerContract < openBytes;
+  return (open + job.chunk.size) * bytesPerContract < mostOpenBytes;
 }
 
 /** Fewest contracts that must have ended before their share of failures means anything. */

@@ -1,13 +1,17 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
+import { listingObstacle } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
 import { secondChance } from './second-chance.ts';
-import { workChunks, type StopReason } from './work-chunks.ts';
+import type { StopReason } from './stop-reason.ts';
+import { workChunks } from './work-chunks.ts';
 
 export interface WorkOutcome {
   /** The listing's own failure. */
   listFailure?: unknown;
+  /** It was not even begun, for the reason that the run stopped. */
+  unlisted?: boolean;
   /** What broke the runner. */
   error?: unknown;
 }
@@ -31,10 +35,15 @@ export async function work(
     stop: (reason: StopReason) => stop.abort(reason),
   };
   let listFailure: unknown;
+  let unlisted = false;
   const list = async (): Promise<void> => {
     try {
       for (const number of await unfinishedChunks(context, selection)) await numbers.push(number);
-      if (o.listing)
+      const obstacle = o.listing ? listingObstacle(context) : undefined;
+      if (obstacle) {
+        unlisted = true;
+        handlers.stop(obstacle);
+      } else if (o.listing)
         await planContracts(context, {
           ...(o.limit !== undefined && { limit: o.limit }),
           onChunk: async (number) => numbers.push(number),
@@ -60,9 +69,9 @@ export async function work(
     ]);
     for (const part of ended) if (part.status === 'rejected') throw part.reason;
     if (!context.stopping.aborted) await secondChance(context, handlers);
-    return { listFailure };
+    return { listFailure, unlisted };
   } catch (error) {
-    return { listFailure, error: context.signal.aborted ? context.signal.reason : error };
+    return { listFailure, unlisted, error: context.signal.aborted ? context.signal.reason : error };
   } finally {
     await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
   }

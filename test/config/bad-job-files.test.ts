@@ -527,11 +527,23 @@ const badFiles: Record<string, BadFile> = {
     path: 'transform.threads',
     says: /expected .*1/,
   },
-  'a quota': {
+  'a quota of which nobody tells how much there is': {
     instead: api,
-    write: `${api}    limits: { quota: ▸{ requests: 5, per: day } }\n`,
+    write: `${api}    limits: { quota: ▸{ reserve: 20% } }\n`,
     path: 'apis.crm.limits.quota',
-    says: /not available yet in this version; use rates/,
+    says: /expected requests, the name of the header that tells what is left, or both/,
+  },
+  'a quota per anything but a day': {
+    instead: api,
+    write: `${api}    limits: { quota: { requests: 5, per: ▸1h } }\n`,
+    path: 'apis.crm.limits.quota.per',
+    says: /expected day, and "1h" came/,
+  },
+  'a quota that is all reserve': {
+    instead: api,
+    write: `${api}    limits: { quota: { requests: 5, reserve: ▸100% } }\n`,
+    path: 'apis.crm.limits.quota.reserve',
+    says: /expected a percentage below 100%/,
   },
 };
 

@@ -89,6 +89,23 @@ test('headroom lowers every rate, rounded down, never below one', async () => {
   assert.deepEqual(await requests('90%'), [1, 1, 1, 10]);
 });
 
+test("a quota counts the days of the job's time zone, and knows its header in any case", async () => {
+  const quota = async (text: string) => {
+    const job = await load(smallJob.replace('type: rest', `type: rest\n    limits: { quota: { ${text} } }`));
+    return job.apis['crm']!.limits.quota;
+  };
+  assert.deepEqual(await quota('requests: 1000, per: day, reserve: 20%'), {
+    requests: 1000,
+    reserve: 0.2,
+    timezone: 'UTC',
+  });
+  assert.deepEqual(await quota('header: Sforce-Limit-Info'), {
+    header: 'sforce-limit-info',
+    reserve: 0,
+    timezone: 'UTC',
+  });
+});
+
 test('lookups come in the order they need one another, whatever the order in the file', async () => {
   const job = await load(
     `${smallJob}lookups:
