@@ -7,12 +7,12 @@ const faults = {
   dead: 0.05,
   missing: 0.05,
   flaky: 0.1,
-  hanging: 0.12,
+  hanging: 0.06,
   malformed: 0.12,
   truncated: 0.12,
   reset: 0.4,
-  dripping: 0.12,
-  html: 0.12,
+  dripping: 0.06,
+  html: 0.4,
 };
 const codeOf = {
   HTTP_404: 'missing',
@@ -28,7 +28,7 @@ const codeOf = {
 test('a night with every kind of fault at once ends by itself, and a rerun mends just what failed', async (t) => {
   const { simulator, night } = await simulatedNight(t, {
     simulator: { contracts: 200, seed: 7, faults },
-    job: { api: { timeout: '250ms', retry: { attempts, baseDelay: '5ms' }, limits: { concurrency: 50 } } },
+    job: { api: { timeout: '1s', retry: { attempts, baseDelay: '5ms' }, limits: { concurrency: 50 } } },
   });
   const run = await night.nightfill('run', 'job.yaml');
   assert.equal(run.exitCode, 3, run.stderr);
