@@ -1,14 +1,21 @@
 import type { QuotaFigures } from '../resilience/quota.ts';
 import type { Api } from '../sources/api.ts';
-import type { RunContext } from './run-context.ts';
+import type { Job } from './job.ts';
 import { StopReason } from './stop-reason.ts';
+
+interface QuotaContext {
+  job: Pick<Job, 'lookups' | 'contracts'>;
+  apis: ReadonlyMap<string, Api>;
+  /** How many contracts are worked on at once. */
+  contracts: { concurrency: number };
+}
 
 /** Lets a chunk begin only when what it may ask for, with what has begun already, leaves the APIs' reserves alone. */
 export class QuotaGate {
-  readonly #context: Pick<RunContext, 'job' | 'apis' | 'contracts'>;
+  readonly #context: QuotaContext;
   readonly #apis: readonly Api[];
 
-  constructor(context: Pick<RunContext, 'job' | 'apis' | 'contracts'>) {
+  constructor(context: QuotaContext) {
     this.#context = context;
     this.#apis = [...context.apis.values()].filter(({ quota }) => quota);
   }
@@ -39,8 +46,11 @@ export class QuotaGate {
   #mostRequests(api: Api, contracts: number): number {
     const { job, apis, contracts: workers } = this.#context;
     const { requests, retries } = api.statistics();
-    // Several of a job's APIs may be one API to its owner.
-    const lookups = job.lookups.filter((lookup) => apis.get(lookup.api)!.origin === api.origin);
+    // Several of a job's APIs may be one to its owner.
+    const lookups = job.lookups.filter((lookup) => {
+      const asked = apis.get(lookup.api)!;
+      return asked.quota && asked.origin === api.origin;
+    });
     // A batch holds no more contracts than are worked on at once.
     const inBatches = lookups.map(({ batch }) =>
       Math.ceil(contracts / Math.min(batch?.size ?? 1, workers.concurrency)),
@@ -51,7 +61,7 @@ export class QuotaGate {
 }
 
 /** Why the contracts are not even listed: the listing's API has nothing left but its reserve. Undefined when it has. */
-export function listingObstacle({ job, apis }: Pick<RunContext, 'job' | 'apis'>): StopReason | undefined {
+export function listingObstacle({ job, apis }: Pick<QuotaContext, 'job' | 'apis'>): StopReason | undefined {
   const api = apis.get(job.contracts.api)!;
   const figures = api.quota?.figures;
   return figures?.spendable === 0 ? quotaReason(api, figures, { needed: 'the listing takes at least 1' }) : undefined;

@@ -1,11 +1,16 @@
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../resilience/clock.ts';
-import type { Quota, QuotaUse } from '../resilience/quota.ts';
+import type { Quota } from '../resilience/quota.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import type { Api } from '../sources/api.ts';
 
-/** How long a process that is killed may have sent requests that nobody else learns of. */
+/** For as long a process that is killed may have sent requests that nobody else learns of. */
 const sharedEveryMs = 2_000;
+
+export interface KeptQuotas extends AsyncDisposable {
+  /** Adds what was sent to what others have sent, and learns of theirs. A database that is away for a moment is no error. */
+  share(): Promise<void>;
+}
 
 /**
  * Keeps the APIs' quotas together with those of other runs, before and after this one: in the database, by the API's
@@ -16,38 +21,41 @@ export async function keepQuotas(o: {
   database: Queryable;
   clock: Clock;
   log: Log;
-}): Promise<AsyncDisposable> {
+}): Promise<KeptQuotas> {
   const { database, clock, log } = o;
   const kept = [...o.apis].filter(({ quota }) => quota);
   const shareAll = async (): Promise<void> => {
-    for (const { origin, quota } of kept) await share(quota!, { origin, database });
+    for (const { origin, quota } of kept) await shareOne(quota!, { origin, database });
   };
   await shareAll();
+  let sharing = Promise.resolve();
+  const share = async (): Promise<void> => {
+    // In turn, and what could not be added is added the next time.
+    sharing = sharing.then(shareAll).catch(() => undefined);
+    await sharing;
+  };
   const stop = new AbortController();
   const keep = async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      // A database that is away for a moment costs nothing: what was not added is added the next time.
-      await clock
-        .sleep(sharedEveryMs, stop.signal)
-        .then(shareAll)
-        .catch(() => undefined);
-    }
+    while (!stop.signal.aborted) await clock.sleep(sharedEveryMs, stop.signal).then(share, () => undefined);
   };
   const keeping = kept.length > 0 ? keep() : Promise.resolve();
   return {
+    share,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await keeping;
-      for (const api of kept.filter(({ quota }) => !quota!.figures))
-        log.warn({ api: api.name }, 'no answer had the header that limits.quota names, so no quota was kept');
+      await sharing;
       await shareAll().catch((error: unknown) =>
         log.warn({ error }, 'the requests of the last seconds could not be added to what the quota has used'),
       );
+      for (const { name, quota } of kept)
+        if (!quota!.figures)
+          log.warn({ api: name }, 'no answer had the header that limits.quota names, so no quota was kept');
     },
   };
 }
 
-async function share(quota: Quota, { origin, database }: { origin: string; database: Queryable }): Promise<void> {
+async function shareOne(quota: Quota, { origin, database }: { origin: string; database: Queryable }): Promise<void> {
   await quota.share(async ({ period, requests, left, of }) => {
     const { rows } = await database.query<{ requests: number; left: number | null; of: number | null }>(
       // LEAST and GREATEST pass over NULL.
@@ -61,6 +69,6 @@ async function share(quota: Quota, { origin, database }: { origin: string; datab
       [origin, period, requests, left ?? null, of ?? null],
     );
     const sum = rows[0]!;
-    return { period, requests: sum.requests, left: sum.left ?? undefined, of: sum.of ?? undefined } satisfies QuotaUse;
+    return { period, requests: sum.requests, left: sum.left ?? undefined, of: sum.of ?? undefined };
   });
 }

@@ -8,6 +8,7 @@ import type { Api } from '../sources/api.ts';
 import type { Log } from '../observe/log.ts';
 import type { BatchedLookup } from './batched-lookup.ts';
 import type { Job } from './job.ts';
+import type { KeptQuotas } from './quota-ledger.ts';
 import type { SharedLookups } from './shared-lookups.ts';
 import type { RowTransform } from './transform.ts';
 
@@ -23,6 +24,7 @@ export interface RunContext {
   database: Database;
   target: TargetTable;
   apis: ReadonlyMap<string, Api>;
+  quotas: KeptQuotas;
   shared: SharedLookups;
   /** By lookup, those that are asked in batches. */
   batched: ReadonlyMap<string, BatchedLookup>;

@@ -152,7 +152,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const apis = new Map(
     Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { clock, ...hooks }))]),
   );
-  stack.use(await keepQuotas({ apis: apis.values(), database, clock, log }));
+  const quotas = stack.use(await keepQuotas({ apis: apis.values(), database, clock, log }));
   const shared = new SharedLookups();
   const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);
   const context: RunContext = {
@@ -164,6 +164,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     dryRun,
     database,
     apis,
+    quotas,
     log,
     clock,
     signal,

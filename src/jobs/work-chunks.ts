@@ -44,10 +44,16 @@ export async function workChunks(
       const chunk = await readChunk(context, number, o.selection);
       const { length } = chunk.contracts;
       if (length === 0) continue;
-      const allowed = (): boolean => quotas.allows(length, { open: openContracts });
-      // What has begun mostly takes less than it might, so its end may make room.
-      while (open.size > 0 && !allowed()) await Promise.race(open);
-      if (!allowed()) o.stop(quotas.reason(length));
+      for (;;) {
+        await context.quotas.share();
+        if (quotas.allows(length, { open: openContracts })) break;
+        if (open.size === 0) {
+          o.stop(quotas.reason(length));
+          break;
+        }
+        // What has begun mostly takes less than it might, so its end may make room.
+        await Promise.race(open);
+      }
       if (!pace.allowsAnother()) o.stop(pace.reason());
       if (context.stopping.aborted) break;
       openContracts += length;
