@@ -84,6 +84,21 @@ const others = {
   controls: [],
 };
 
+test('two entries for one API use up one quota, and each sees at once what the other has sent', async (t) => {
+  const job = withQuota({ requests: 30, reserve: '0%' });
+  const { night, server } = await scriptedNight(t, { script, job });
+  const { apis, ...rest } = scriptedJob(server.origin, job) as { apis: { crm: object } };
+  const lookups = {
+    contract: { api: 'crm', path: '/contracts/{key}' },
+    again: { api: 'search', path: '/contracts/{key}', query: { again: 1 } },
+  };
+  await night.write('job.yaml', { ...rest, apis: { ...apis, search: apis.crm }, lookups });
+  assert.equal((await night.nightfill(...run)).exitCode, 6);
+  // One for the listing, and three chunks of four with two each.
+  assert.equal(server.requests.length, 25);
+  assert.deepEqual(await used(night), [25]);
+});
+
 test('a chunk that no day has room for says so', async (t) => {
   const { night } = await scriptedNight(t, { script, job: withQuota({ requests: 5, reserve: '40%' }) });
   const ended = await night.nightfill(...run);
