@@ -78,8 +78,7 @@ async function refuseReadableByOthers(path: string): Promise<string | undefined>
 
 function check(value: string, where: string): Secret | string {
   if (value.trim() === '') return `${where} is empty; put the secret there`;
-  // eslint-disable-next-line no-control-regex
-  if (/[\0-\x1f\x7f]/.test(value))
+  if (/\p{Cc}/u.test(value))
     return `${where} holds a line break or another control character, which no credential has`;
   return new Secret(value);
 }
