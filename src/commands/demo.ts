@@ -6,7 +6,7 @@ import { runLoadedJob } from './run.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The job file that ships with the package. */
-export const shippedJob = fileURLToPath(new URL('../../jobs/contract-enrichment.yaml', import.meta.url));
+const shippedJob = fileURLToPath(new URL('../../jobs/contract-enrichment.yaml', import.meta.url));
 
 /** `nightfill demo`: the main job against simulated APIs and the embedded database, whatever the environment names. */
 export async function demoCommand(

@@ -34,7 +34,7 @@ export async function openDatabase(
     await Database.open({
       config,
       description,
-      onIdleError: (error) => log.warn({ error }, 'an idle connection failed'),
+      onIdleError: (error) => log.warn({ reason: error.message }, 'an idle connection failed'),
     }),
   );
   if (selection.migrate === undefined || selection.migrate === true) await migrate(database);

@@ -31,8 +31,24 @@ function pathInListing(column: Column | undefined): JsonPath | undefined {
   return path?.length ? path : undefined;
 }
 
+/**
+ * What is known of the money of a contract that is not loaded: from the answers it did get, else from its listing record.
+ * Of a loaded contract only what was loaded counts, for its amounts must tie out to the target.
+ */
+export function amountsKnownOfFailed(
+  job: Job,
+  textOf: (column: string) => string | null | undefined,
+  listed: Json,
+): KnownAmount[] {
+  const fetched = knownAmounts(job, textOf);
+  const others = amountsFromListing(job, listed).filter(
+    ({ column }) => !fetched.some((known) => known.column === column),
+  );
+  return [...fetched, ...others];
+}
+
 /** What the listing's record says of the summed columns. */
-export function amountsFromListing(job: Job, listed: Json): KnownAmount[] {
+function amountsFromListing(job: Job, listed: Json): KnownAmount[] {
   const find = (name: string | undefined): string | undefined => {
     const path = pathInListing(job.load.columns.find((column) => column.name === name));
     return path && scalarText(getPath(listed, path));

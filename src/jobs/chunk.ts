@@ -2,7 +2,7 @@ import { retry } from '../resilience/retry.ts';
 import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
 import { prepareTarget } from '../sinks/target-table.ts';
-import { amountsFromListing, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
+import { amountsKnownOfFailed, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
 import { attemptCommitted, fenceChunk, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
 import { enrichContract, type EnrichedContract } from './enrich.ts';
 import { adviceFor, failureRecord, type FailureRecord } from './failure-record.ts';
@@ -78,7 +78,10 @@ async function load(
   const mapped = contracts.filter((contract) => contract.status === 'mapped');
   const failed: FailedContract[] = contracts.filter((contract) => contract.status === 'failed');
   const begun = clock.now();
+  let inDoubt: ChunkRecord | undefined;
   const commit = async (write: (client: ClientForCopy) => Promise<LoadResult | undefined>): Promise<ChunkRecord> => {
+    // The answer to an earlier COMMIT was lost: the ledger, which commits with the rows, knows what became of it.
+    if (inDoubt && (await attemptCommitted(inDoubt, context))) return inDoubt;
     let record: ChunkRecord | undefined;
     try {
       await context.database.withTransaction(async (client) => {
@@ -89,8 +92,7 @@ async function load(
         await recordAttempt(client, record, context);
       });
     } catch (error) {
-      // The answer to COMMIT was lost: the ledger, which commits with the rows, knows what became of it.
-      if (error instanceof CommitInDoubtError && record && (await attemptCommitted(record, context))) return record;
+      if (error instanceof CommitInDoubtError) inDoubt = record;
       throw error;
     }
     return record!;
@@ -116,7 +118,7 @@ async function load(
         retryIf: isTransient,
         onRetry: (attempt, error, delay) =>
           context.log.warn(
-            { chunk: chunk.number, attempt, delayMs: Math.round(delay), error },
+            { chunk: chunk.number, attempt, delayMs: Math.round(delay), reason: reasonOf(error) },
             'chunk is loaded again',
           ),
       },
@@ -125,11 +127,14 @@ async function load(
     context.signal.throwIfAborted();
     if (!(error instanceof DatabaseError)) throw error;
     const failure = failureRecord(error, { stage: 'load' });
-    for (const { contract, row } of mapped.splice(0))
-      failed.push({ contract, failure, amounts: rowAmounts(row, contract, context) });
+    for (const entry of mapped.splice(0))
+      failed.push({ contract: entry.contract, failure, amounts: refusedAmounts(entry, context) });
     return commit(async () => Promise.resolve(undefined));
   }
 }
+
+// A sentence: the stack of a lost connection tells nobody anything.
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const loadRetry = {
   attempts: 6,
@@ -154,8 +159,7 @@ function splitOutcomes(
   const refused: FailedContract[] = [];
   mapped.forEach((entry, index) => {
     const rejection = rejected.get(index);
-    const amounts = rowAmounts(entry.row, entry.contract, context);
-    if (!rejection) return loaded.push({ ...entry, amounts });
+    if (!rejection) return loaded.push({ ...entry, amounts: knownAmounts(context.job, textsOf(entry.row, context)) });
     const { code, message } = rejection;
     const failure: FailureRecord = {
       stage: 'load',
@@ -169,15 +173,18 @@ function splitOutcomes(
       advice: adviceFor('data'),
       adviceAfter: null,
     };
-    return refused.push({ contract: entry.contract, failure, amounts });
+    return refused.push({ contract: entry.contract, failure, amounts: refusedAmounts(entry, context) });
   });
   return { loaded, failed: [...failed, ...refused] };
 }
 
-function rowAmounts(row: readonly (string | null)[], contract: PlannedContract, { job }: RunContext): KnownAmount[] {
-  const known = knownAmounts(job, (name) => row[job.load.columns.findIndex((column) => column.name === name)]);
-  return known.length > 0 ? known : amountsFromListing(job, contract.listed);
-}
+const textsOf =
+  (row: Mapped['row'], { job }: RunContext) =>
+  (name: string): string | null | undefined =>
+    row[job.load.columns.findIndex((column) => column.name === name)];
+
+const refusedAmounts = ({ row, contract }: Mapped, context: RunContext): KnownAmount[] =>
+  amountsKnownOfFailed(context.job, textsOf(row, context), contract.listed);
 
 /** Corrects the running figures by what loading refused. */
 function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: RunContext): ChunkOutcome {

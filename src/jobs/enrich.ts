@@ -3,7 +3,7 @@ import type { Row } from '../sinks/copy-upsert.ts';
 import type { Json } from '../sources/exact-json.ts';
 import { getPath, type JsonPath } from '../sources/json-path.ts';
 import { renderTemplate, type Resolve } from '../sources/template.ts';
-import { amountsFromListing, knownAmounts, type KnownAmount } from './amounts.ts';
+import { amountsKnownOfFailed, type KnownAmount } from './amounts.ts';
 import { failureRecord, type FailureRecord } from './failure-record.ts';
 import type { Lookup } from './job.ts';
 import { readLastKnown } from './last-known.ts';
@@ -169,7 +169,7 @@ async function lastKnownAnswer(
 }
 
 /** What the braces of a template may name. */
-export function scopeOf(contract: PlannedContract, answers: Map<string, Json>, context: EnrichContext): Resolve {
+function scopeOf(contract: PlannedContract, answers: Map<string, Json>, context: EnrichContext): Resolve {
   return ([root, ...rest]: JsonPath) => {
     if (root === 'key') return contract.key;
     if (root === 'businessDate') return context.businessDate;
@@ -178,14 +178,12 @@ export function scopeOf(contract: PlannedContract, answers: Map<string, Json>, c
   };
 }
 
-/** What is known of a failed contract's money: from the answers it did get, else from its listing record. */
+/** What is known of a failed contract's money. */
 function amountsOf(
   contract: PlannedContract,
   answers: Map<string, LookupAnswer>,
   context: EnrichContext,
 ): KnownAmount[] {
   const { texts } = mapRow(contract, answers, context);
-  const fetched = knownAmounts(context.job, (column) => texts.get(column));
-  const listed = amountsFromListing(context.job, contract.listed);
-  return [...fetched, ...listed.filter(({ column }) => !fetched.some((known) => known.column === column))];
+  return amountsKnownOfFailed(context.job, (column) => texts.get(column), contract.listed);
 }

@@ -5,7 +5,7 @@ import type { Queryable } from '../sinks/postgres.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** How long a lease holds without a heartbeat, and how often it is renewed. */
-export const leaseSeconds = 30;
+const leaseSeconds = 30;
 const heartbeatMs = 5_000;
 
 /** Another run of this job is at work: exit code 5. */

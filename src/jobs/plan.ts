@@ -144,7 +144,7 @@ async function storeChunk(context: RunContext, { number, contracts }: PlannedChu
 }
 
 /** Locks the job's lease row for this transaction, or throws LeaseLostError: a late holder commits nothing. */
-export async function holdLease(client: Queryable, o: { job: string; token: string }): Promise<void> {
+async function holdLease(client: Queryable, o: { job: string; token: string }): Promise<void> {
   const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
     o.job,
     o.token,

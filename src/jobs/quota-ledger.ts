@@ -46,7 +46,9 @@ export async function keepQuotas(o: {
       await keeping;
       await sharing;
       await shareAll().catch((error: unknown) =>
-        log.warn({ error }, 'the requests of the last seconds could not be added to what the quota has used'),
+        log.warn(
+          { reason: error instanceof Error ? error.message : String(error) },
+          'the requests of the last seconds could not be added to what the quota has used'),
       );
       for (const { name, quota } of kept)
         if (!quota!.figures)

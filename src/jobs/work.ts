@@ -7,7 +7,7 @@ import { secondChance } from './second-chance.ts';
 import type { StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
 
-export interface WorkOutcome {
+interface WorkOutcome {
   /** The listing's own failure. */
   listFailure?: unknown;
   /** It was not even begun, for the reason that the run stopped. */
