@@ -78,7 +78,6 @@ async function refuseReadableByOthers(path: string): Promise<string | undefined>
 
 function check(value: string, where: string): Secret | string {
   if (value.trim() === '') return `${where} is empty; put the secret there`;
-  if (/\p{Cc}/u.test(value))
-    return `${where} holds a line break or another control character, which no credential has`;
+  if (/\p{Cc}/u.test(value)) return `${where} holds a line break or another control character, which no credential has`;
   return new Secret(value);
 }
