@@ -52,9 +52,11 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const self = thisProcess();
   const token = randomUUID();
   for (;;) {
-    const holder = await tryTake({ database, job, run, token, self });
-    if (!holder) return keepAlive(options, token);
-    if (ifRunning === 'fail') throw new JobRunningError(job, holder);
+    const attempt = await tryTake({ database, job, run, token, self });
+    if (attempt.taken) return keepAlive(options, token);
+    // The holder that was in the way may have gone since, and is not worth naming then.
+    if (!attempt.holder) continue;
+    if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder);
     await clock.sleep(1_000, signal);
   }
 }
@@ -67,13 +69,9 @@ async function tryTake(o: {
   run: string;
   token: string;
   self: ProcessIdentity;
-}): Promise<Holder | undefined> {
-  const { rows } = await o.database.query<Holder>(
-    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn" FROM nightfill.lease WHERE job = $1`,
-    [o.job],
-  );
-  const holder = rows[0];
-  const dead = holder && isCertainlyDead(holder, o.self) ? holder.token : null;
+}): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
+  const before = await holderOf(o);
+  const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
   const taken = await o.database.query(
     `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => ${leaseSeconds}))
@@ -83,8 +81,17 @@ async function tryTake(o: {
        WHERE held.expires_at < now() OR held.token = $7`,
     [o.job, o.token, o.run, o.self.host, o.self.processId, o.self.processBorn, dead],
   );
-  if (taken.rowCount === 1) return undefined;
-  return holder ?? { ...o.self, run: 'unknown', token: '' };
+  if (taken.rowCount === 1) return { taken: true };
+  // Asked again: of several that start at one instant, the one that was first is not there before.
+  return { taken: false, holder: await holderOf(o) };
+}
+
+async function holderOf({ database, job }: { database: Queryable; job: string }): Promise<Holder | undefined> {
+  const { rows } = await database.query<Holder>(
+    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn" FROM nightfill.lease WHERE job = $1`,
+    [job],
+  );
+  return rows[0];
 }
 
 function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {

@@ -48,7 +48,8 @@ export async function keepQuotas(o: {
       await shareAll().catch((error: unknown) =>
         log.warn(
           { reason: error instanceof Error ? error.message : String(error) },
-          'the requests of the last seconds could not be added to what the quota has used'),
+          'the requests of the last seconds could not be added to what the quota has used',
+        ),
       );
       for (const { name, quota } of kept)
         if (!quota!.figures)
