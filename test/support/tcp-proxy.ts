@@ -13,27 +13,59 @@ export interface TcpProxy extends AsyncDisposable {
    * Cuts as soon as `matches` accepts bytes that go this way. The bytes that matched are passed on first when
    * `pass` says so, and the other end is left time to act on them; otherwise they are lost.
    */
-  cutWhen(o: { direction: 'toServer' | 'toClient'; matches: (bytes: Buffer) => boolean; pass: boolean }): void;
+  cutWhen(trap: Trap): void;
+  /**
+   * Resolves as soon as `matches` accepts bytes that go this way, with their connection standing still: what matched
+   * was passed on when `pass` says so, else it is kept back, and nothing follows it either way. Other connections go on.
+   * When the client goes away the server is told, unless `halfOpen`.
+   */
+  arrestWhen(trap: Trap & { halfOpen?: boolean }): Promise<Arrest>;
 }
 
-type Trap = Parameters<TcpProxy['cutWhen']>[0];
+export interface Trap {
+  direction: 'toServer' | 'toClient';
+  /** Is shown all that goes this way, piece by piece, until it accepts one; connections are counted from 1. */
+  matches: (bytes: Buffer, connection: number) => boolean;
+  pass: boolean;
+}
+
+/** A connection that stands still. */
+export interface Arrest {
+  /** Passes on what was kept back, after which the connection stands still again. */
+  deliver(): void;
+  /** Tells the server that its client is gone. */
+  close(): void;
+}
 
 export interface TcpProxyOptions {
   /** Milliseconds until bytes that came now are passed on; bytes of one connection never overtake each other. */
   delay?: () => number;
 }
 
+interface Connection {
+  near: Socket;
+  far: Socket;
+  number: number;
+  arrested: boolean;
+  halfOpen: boolean;
+}
+
+type SetTrap = Trap & { spring: (bytes: Buffer, connection: Connection) => void };
+
 /** Stands between a client and the server at `target`, a URL, and can be made to fail. */
 export async function startTcpProxy(target: string, { delay }: TcpProxyOptions = {}): Promise<TcpProxy> {
   const address = new URL(target);
   const sockets = new Set<Socket>();
-  let trap: Trap | undefined;
+  let trap: SetTrap | undefined;
   let held = false;
+  let connections = 0;
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
   const server = createServer((near) => {
     const far = connect(Number(address.port), address.hostname);
+    connections += 1;
+    const connection: Connection = { near, far, number: connections, arrested: false, halfOpen: false };
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {}).on('close', () => sockets.delete(socket));
@@ -41,18 +73,18 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
     const forward = (direction: Trap['direction'], from: Socket, to: Socket): void => {
       const later = delay ? inOrder(delay) : (act: () => void): void => act();
       from.on('data', (bytes) => {
-        if (held) return;
-        if (trap?.direction !== direction || !trap.matches(bytes)) {
+        if (held || connection.arrested) return;
+        if (trap?.direction !== direction || !trap.matches(bytes, connection.number)) {
           later(() => to.write(bytes));
           return;
         }
-        const { pass } = trap;
+        const { spring } = trap;
         trap = undefined;
-        if (!pass) cut();
-        // The nearer side is gone first, so that no answer gets through.
-        else to.write(bytes, () => (from === near ? near : far).destroy());
+        spring(bytes, connection);
       });
-      from.on('close', () => later(() => to.end()));
+      from.on('close', () => {
+        if (!(connection.halfOpen && from === near)) later(() => to.end());
+      });
     };
     forward('toServer', near, far);
     forward('toClient', far, near);
@@ -71,7 +103,27 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
     },
     cut,
     cutWhen(next) {
-      trap = next;
+      const { pass, direction } = next;
+      const spring = (bytes: Buffer, { near, far }: Connection): void => {
+        if (!pass) cut();
+        // The nearer side is gone first, so that no answer gets through.
+        else
+          (direction === 'toServer' ? far : near).write(bytes, () => (direction === 'toServer' ? near : far).destroy());
+      };
+      trap = { ...next, spring };
+    },
+    async arrestWhen({ halfOpen = false, ...next }) {
+      return new Promise((resolve) => {
+        const spring = (bytes: Buffer, connection: Connection): void => {
+          Object.assign(connection, { arrested: true, halfOpen });
+          const to = next.direction === 'toServer' ? connection.far : connection.near;
+          const deliver = (): void => void to.write(bytes);
+          const arrest: Arrest = { deliver, close: () => connection.far.end() };
+          if (next.pass) to.write(bytes, () => resolve(arrest));
+          else resolve(arrest);
+        };
+        trap = { ...next, spring };
+      });
     },
     async [Symbol.asyncDispose]() {
       cut();
