@@ -1,4 +1,4 @@
-import { access, constants, mkdir, stat } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
@@ -103,17 +103,23 @@ export async function executeJob(
     progress?.stop();
   }
 
+  // The report stands in the database; a file that cannot be written now does not undo the night.
+  const writeFile = async (text: string): Promise<void> =>
+    writeReportFile(reportFile, text).then(
+      () => say(`report: ${reportFile}`),
+      (error: Error) => note(terminal, error.message),
+    );
   if ('nothingToDo' in result) {
-    stdout.write(options.json ? `${JSON.stringify(result)}\n` : `${result.nothingToDo}\n`);
+    const { nothingToDo, stored } = result;
+    stdout.write(options.json ? `${JSON.stringify({ nothingToDo })}\n` : `${nothingToDo}\n`);
+    // A run may have died between storing its report and writing the file.
+    if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
+      await writeFile(stored);
     return 0;
   }
   const text = formatReport(result.report);
   stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
-  // The report stands in the database; a file that cannot be written now does not undo the night.
-  await writeReportFile(reportFile, text).then(
-    () => say(`report: ${reportFile}`),
-    (error: Error) => note(terminal, error.message),
-  );
+  await writeFile(text);
   return result.report.run.exitCode;
 }
 

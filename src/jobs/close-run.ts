@@ -2,7 +2,7 @@ import { NightfillError, UsageError } from '../resilience/failure.ts';
 import { blockedAbove } from '../resilience/event-loop-delay.ts';
 import type { TaskFigures } from '../resilience/task-metrics.ts';
 import { buildReport } from '../report/build.ts';
-import { storeFigures } from '../report/figures.ts';
+import { storeFigures, type RunFigures } from '../report/figures.ts';
 import type { Report, ReportBody } from '../report/schema.ts';
 import { storeReport } from '../report/store.ts';
 import type { ApiStatistics } from '../sources/api.ts';
@@ -26,7 +26,7 @@ export interface RunEnd {
   workMs: number;
 }
 
-/** Stores a run's figures, judges it by its controls and its contracts, and gives its report. */
+/** Stores a run's figures, judges it by its controls and its contracts, and gives its report, all in one transaction. */
 export async function closeRun(context: RunContext, end: RunEnd): Promise<Report> {
   const { database, run, instance, job, tally } = context;
   const broken = end.error !== undefined && !(end.error instanceof StopReason);
@@ -37,7 +37,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
   }
   const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;
-  await storeFigures(database, run, {
+  const figures: RunFigures = {
     generator: { name: 'nightfill', version: end.version, node: process.version },
     database: database.description,
     apis: [...context.apis.values()].map((api) => apiFigures(api.statistics())),
@@ -53,23 +53,26 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
     sums: listedAmountPaths(job),
     completeness: job.controls.find((control) => control.type === 'completeness')?.atLeast ?? null,
-  });
-  // Judged on the report's own figures: the run row is written, the report made once more with its status.
-  await finishRun(database, { run, status: 'failed', exitCode: 1, reason: null });
-  const draft = await buildReport(database, run);
+  };
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
-  const verdict = judge(draft, {
-    broken,
-    listFailed: listFailure !== undefined,
-    unlisted: end.unlisted ?? false,
-    stopReason,
-  });
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? null);
-  await finishRun(database, { run, ...verdict, reason });
-  if (!context.dryRun) await completeInstance(database, instance);
-  const report = await storeReport(database, await buildReport(database, run));
-  if (context.dryRun) await discardInstance(database, instance);
-  return report;
+  // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
+  return database.withTransaction(async (client) => {
+    await storeFigures(client, run, figures);
+    // Judged on the report's own figures: the run row is written, the report made once more with its status.
+    await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
+    const verdict = judge(await buildReport(client, run), {
+      broken,
+      listFailed: listFailure !== undefined,
+      unlisted: end.unlisted ?? false,
+      stopReason,
+    });
+    await finishRun(client, { run, ...verdict, reason });
+    if (!context.dryRun) await completeInstance(client, instance);
+    const report = await storeReport(client, await buildReport(client, run));
+    if (context.dryRun) await discardInstance(client, instance);
+    return report;
+  });
 }
 
 /** The cause that the engineer must mend first, when nothing was planned or no chunk was committed: then it was no run at all. */

@@ -6,6 +6,7 @@ import { EventLoopDelay } from '../resilience/event-loop-delay.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
+import { latestReport } from '../report/store.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
@@ -39,8 +40,8 @@ export interface RunOptions {
   onContract?: () => void;
 }
 
-/** A report, or the news that there was nothing to do. */
-export type RunResult = { report: Report } | { nothingToDo: string };
+/** A report, or the news that there was nothing to do, with the latest report's text as it is stored. */
+export type RunResult = { report: Report } | { nothingToDo: string; stored: string | undefined };
 
 /** Runs a job for a business date: plans it, or continues the instance that an earlier run left unfinished. */
 export async function runJob(
@@ -56,14 +57,15 @@ export async function runJob(
   if (!anew && found.status === 'complete')
     return {
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
+      stored: await latestReport(database, found.id),
     };
   if (!anew) ledger.requireSameTarget(found, job);
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew ? await ledger.createInstance(database, { job, businessDate, purpose }) : found;
-  const mode = o.dryRun ? 'dry-run' : anew ? 'normal' : 'continue';
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
+  const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
   const run = { id, job, instance, mode, continues, lease, target, transform, selection: {} } as const;
   return { report: await execute(run, o) };
 }
@@ -83,10 +85,14 @@ export async function rerunJob(
       `the listing of ${job.name} for ${instance.businessDate} was cut off, so there is no whole plan to rerun; nightfill run continues it`,
       { code: 'NO_PLAN' },
     );
-  const numbers = await unfinishedChunks({ database, instance: instance.id }, selection);
-  if (numbers.length === 0)
+  const unfinished = async (of: WorkSelection): Promise<boolean> =>
+    (await unfinishedChunks({ database, instance: instance.id }, of)).length > 0;
+  // Without a chunk left and yet not complete: the last run died before it could close the instance.
+  const unclosed = instance.status !== 'complete' && !(await unfinished({}));
+  if (!unclosed && !(await unfinished(selection)))
     return {
       nothingToDo: `nothing failed and nothing is left of ${job.name} for ${instance.businessDate}; nothing to do`,
+      stored: await latestReport(database, instance.id),
     };
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);

@@ -40,6 +40,16 @@ export async function readReport(database: Queryable, run: string): Promise<stri
   return rows[0]?.body;
 }
 
+/** The stored report of the latest run of an instance that has one. */
+export async function latestReport(database: Queryable, instance: string): Promise<string | undefined> {
+  const { rows } = await database.query<{ body: string }>(
+    `SELECT body FROM nightfill.report JOIN nightfill.run ON run.id = report.run
+     WHERE run.instance = $1 ORDER BY run.started_at DESC, run.id DESC LIMIT 1`,
+    [instance],
+  );
+  return rows[0]?.body;
+}
+
 /** Writes a file whole or not at all. Throws UsageError when the place does not take it. */
 export async function writeReportFile(path: string, text: string): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;
