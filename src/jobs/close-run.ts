@@ -10,6 +10,7 @@ import { listedAmountPaths } from './amounts.ts';
 import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
 import { completeInstance, discardInstance, discardRun, finishRun, type RunStatus } from './ledger.ts';
+import { underLease } from './lease.ts';
 import type { RunContext } from './run-context.ts';
 import { StopReason } from './stop-reason.ts';
 
@@ -30,10 +31,12 @@ export interface RunEnd {
 export async function closeRun(context: RunContext, end: RunEnd): Promise<Report> {
   const { database, run, instance, job, tally } = context;
   const broken = end.error !== undefined && !(end.error instanceof StopReason);
+  const lease = { job: job.name, token: context.token };
   const refusal = await refusedAtOnce(context, end);
   if (refusal) {
-    if (end.planned) await discardRun(database, run);
-    else await discardInstance(database, instance);
+    await underLease(database, lease, async (client) =>
+      end.planned ? discardRun(client, run) : discardInstance(client, instance),
+    );
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
   }
   const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;
@@ -57,7 +60,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? null);
   // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
-  return database.withTransaction(async (client) => {
+  return underLease(database, lease, async (client) => {
     await storeFigures(client, run, figures);
     // Judged on the report's own figures: the run row is written, the report made once more with its status.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Clock } from '../resilience/clock.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { ClientForCopy, Database, Queryable } from '../sinks/postgres.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** How long a lease holds without a heartbeat, and how often it is renewed. */
@@ -92,6 +92,25 @@ async function holderOf({ database, job }: { database: Queryable; job: string })
     [job],
   );
   return rows[0];
+}
+
+/**
+ * A transaction that commits only under the lease: its row stays locked till the end, so nobody takes the job over in
+ * between. Throws LeaseLostError when another run has it already: a late holder commits nothing.
+ */
+export async function underLease<T>(
+  database: Database,
+  { job, token }: { job: string; token: string },
+  task: (client: ClientForCopy) => Promise<T>,
+): Promise<T> {
+  return database.withTransaction(async (client) => {
+    const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
+      job,
+      token,
+    ]);
+    if (rowCount !== 1) throw new LeaseLostError(job);
+    return task(client);
+  });
 }
 
 function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {

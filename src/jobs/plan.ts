@@ -7,7 +7,7 @@ import type { Resolve } from '../sources/template.ts';
 import type { Job } from './job.ts';
 import { listedFieldKeeper } from './amounts.ts';
 import { isStorableJson } from './last-known.ts';
-import { LeaseLostError } from './lease.ts';
+import { underLease } from './lease.ts';
 import type { RunContext } from './run-context.ts';
 
 /** A contract of the frozen plan. */
@@ -111,8 +111,7 @@ function fromStoredJson(stored: string): Json {
 /** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
 async function storeChunk(context: RunContext, { number, contracts }: PlannedChunk): Promise<number> {
   const { database, instance, token, job } = context;
-  return database.withTransaction(async (client) => {
-    await holdLease(client, { job: job.name, token });
+  return underLease(database, { job: job.name, token }, async (client) => {
     await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
       instance,
       number,
@@ -143,15 +142,6 @@ async function storeChunk(context: RunContext, { number, contracts }: PlannedChu
   });
 }
 
-/** Locks the job's lease row for this transaction, or throws LeaseLostError: a late holder commits nothing. */
-async function holdLease(client: Queryable, o: { job: string; token: string }): Promise<void> {
-  const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
-    o.job,
-    o.token,
-  ]);
-  if (rowCount !== 1) throw new LeaseLostError(o.job);
-}
-
 async function lastChunk({ database, instance }: RunContext): Promise<number> {
   const { rows } = await database.query<{ last: number }>(
     `SELECT coalesce(max(number), 0) AS last FROM nightfill.chunk WHERE instance = $1`,
@@ -164,8 +154,7 @@ async function closePlan(
   { database, instance, job, token }: RunContext,
   { records, sourceTotal }: { records: number; sourceTotal: string | undefined },
 ): Promise<void> {
-  await database.withTransaction(async (client) => {
-    await holdLease(client, { job: job.name, token });
+  await underLease(database, { job: job.name, token }, async (client) => {
     await client.query(
       `UPDATE nightfill.instance SET status = 'planned', source_total = $2,
          listed = (SELECT count(*) FROM nightfill.contract WHERE instance = $1),

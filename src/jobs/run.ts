@@ -15,7 +15,7 @@ import { nextTimeOfDay } from './business-date.ts';
 import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
-import { takeLease, type Lease } from './lease.ts';
+import { takeLease, underLease, type Lease } from './lease.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
 import { newTally, type RunContext } from './run-context.ts';
@@ -63,7 +63,11 @@ export async function runJob(
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
-  const instance = anew ? await ledger.createInstance(database, { job, businessDate, purpose }) : found;
+  const instance = anew
+    ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
+        ledger.createInstance(client, { job, businessDate, purpose }),
+      )
+    : found;
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
   const run = { id, job, instance, mode, continues, lease, target, transform, selection: {} } as const;
@@ -118,7 +122,13 @@ interface RunPlan {
 
 async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promise<Report> {
   const { database, trigger, version } = o;
-  await ledger.startRun(database, { ...run, instance: run.instance.id, trigger, version });
+  const { job, lease } = run;
+  const instance = run.instance.id;
+  const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
+    await ledger.startRun(client, { ...run, instance, trigger, version });
+    return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
+  });
+  if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
   try {
     return await conduct(run, o);
   } catch (error) {
@@ -133,14 +143,6 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const { job, instance, lease } = run;
   const { database, clock, log } = o;
   const dryRun = run.mode === 'dry-run';
-  const { crashed } = await ledger.takeOver(database, {
-    job: job.name,
-    instance: instance.id,
-    run: run.id,
-    token: lease.token,
-  });
-  if (crashed > 0) log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
-
   const broken = new AbortController();
   const stop = new AbortController();
   const signal = AbortSignal.any([o.signal, lease.lost, broken.signal]);
