@@ -6,11 +6,12 @@ export function summaryLines(report: Report): string[] {
   const lines = [
     `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
-    `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged`,
+    `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
     ...table(
-      amounts.map(({ column, currency, loaded, failed, notStarted, variance }) => [
+      amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance }) => [
         `${column}${currency ? ` ${currency}` : ''}`,
         `${loaded} loaded`,
+        ...(staged === undefined ? [] : [`${staged} held back`]),
         `${failed} failed`,
         `${notStarted} not started`,
         `variance ${variance}`,

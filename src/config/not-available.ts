@@ -24,11 +24,6 @@ const refusals: readonly Refusal[] = [
     when: (missing) => missing === 'mark',
     message: 'mark is not available yet in this version; use keep',
   },
-  {
-    at: ['commit'],
-    when: (commit) => commit === 'run',
-    message: 'commit: run is not available yet in this version; use chunk',
-  },
 ];
 
 /** Reports what is not available yet, and hides what belongs to it. */

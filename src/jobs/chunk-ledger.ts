@@ -5,6 +5,7 @@ import type { KnownAmount } from './amounts.ts';
 import type { FailureRecord } from './failure-record.ts';
 import { storeLastKnown } from './last-known.ts';
 import { LeaseLostError } from './lease.ts';
+import { storeStaged } from './staging.ts';
 import type { PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 
@@ -18,8 +19,12 @@ export interface ChunkRecord {
   loadMs: number;
   /** Undefined when Postgres refused the whole chunk. */
   result: LoadResult | undefined;
+  /** The rows are held back until the whole night switches; the target has none of them yet. */
+  staged: boolean;
   loaded: readonly {
     contract: PlannedContract;
+    /** Where the row stood among those given to the load. */
+    ordinal: number;
     stale: readonly { lookup: string; asOf: string }[];
     remember: readonly { lookup: string; value: Json }[];
     amounts: readonly KnownAmount[];
@@ -57,6 +62,7 @@ export async function recordAttempt(client: Queryable, record: ChunkRecord, cont
   await storeFailures(client, record, context);
   await storeStale(client, record, context);
   await storeContractAmounts(client, record, context);
+  if (record.staged) await storeStaged(client, record, context);
   for (const { name, onFailure } of context.job.lookups) {
     if (onFailure !== 'last-known' || context.dryRun) continue;
     const values = record.loaded.flatMap(({ contract, remember }) =>
@@ -71,7 +77,7 @@ async function forget(
   client: Queryable,
   { keys, record, context }: { keys: string[]; record: ChunkRecord; context: RunContext },
 ): Promise<void> {
-  for (const table of ['failure', 'stale', 'contract_amount'])
+  for (const table of ['failure', 'stale', 'contract_amount', 'staged'])
     await client.query(`DELETE FROM nightfill.${table} WHERE instance = $1 AND key = ANY ($2)`, [
       context.instance,
       keys,
@@ -83,7 +89,12 @@ async function forget(
     ]);
 }
 
-async function storeAmounts(client: Queryable, { number, attempt, result }: ChunkRecord, { instance }: RunContext) {
+/** Control totals of an attempt. */
+export async function storeAmounts(
+  client: Queryable,
+  { number, attempt, result, staged }: Pick<ChunkRecord, 'number' | 'attempt' | 'result' | 'staged'>,
+  { instance }: RunContext,
+): Promise<void> {
   const totals = result?.totals ?? [];
   await client.query(
     `INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, sourced, loaded)
@@ -96,12 +107,19 @@ async function storeAmounts(client: Queryable, { number, attempt, result }: Chun
       totals.map((total) => total.by),
       totals.map((total) => total.rows),
       totals.map((total) => total.sourced),
-      totals.map((total) => total.loaded),
+      totals.map((total) => (staged ? '0' : total.loaded)),
     ],
   );
 }
 
-async function storeFailures(client: Queryable, { number, failed }: ChunkRecord, { instance, run }: RunContext) {
+export async function storeFailures(
+  client: Queryable,
+  {
+    number,
+    failed,
+  }: { number: number; failed: readonly { contract: Pick<PlannedContract, 'key'>; failure: FailureRecord }[] },
+  { instance, run }: RunContext,
+): Promise<void> {
   const of = <T>(get: (failure: FailureRecord) => T): T[] => failed.map(({ failure }) => get(failure));
   await client.query(
     `INSERT INTO nightfill.failure (instance, chunk, run, key, stage, api, lookup, code, class, http_status, message,
@@ -157,7 +175,8 @@ async function storeContractAmounts(client: Queryable, record: ChunkRecord, { in
 }
 
 async function closeAttempt(client: Queryable, record: ChunkRecord, { instance, run, token, job }: RunContext) {
-  const { number, attempt, loaded, failed, result, whole, enrichMs, loadMs } = record;
+  const { number, attempt, loaded, failed, whole, enrichMs, loadMs } = record;
+  const result = record.staged ? undefined : record.result;
   const degraded = loaded.filter(({ stale }) => stale.length > 0).length;
   const enriched = loaded.length - degraded;
   const counts = [enriched, degraded, result?.inserted ?? 0, result?.updated ?? 0, result?.unchanged ?? 0];

@@ -2,12 +2,14 @@ import { retry } from '../resilience/retry.ts';
 import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
 import { prepareTarget } from '../sinks/target-table.ts';
+import { createTrial } from '../sinks/trial-table.ts';
 import { amountsKnownOfFailed, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
 import { attemptCommitted, fenceChunk, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
 import { enrichContract, type EnrichedContract } from './enrich.ts';
-import { adviceFor, failureRecord, type FailureRecord } from './failure-record.ts';
+import { failureRecord, rejectedRow, type FailureRecord } from './failure-record.ts';
 import type { PlannedChunk, PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
+import { isStaged } from './staging.ts';
 
 type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
 type FailedContract = { contract: PlannedContract; failure: FailureRecord; amounts: KnownAmount[] };
@@ -78,6 +80,7 @@ async function load(
   const mapped = contracts.filter((contract) => contract.status === 'mapped');
   const failed: FailedContract[] = contracts.filter((contract) => contract.status === 'failed');
   const begun = clock.now();
+  const staged = isStaged(context);
   let inDoubt: ChunkRecord | undefined;
   const commit = async (write: (client: ClientForCopy) => Promise<LoadResult | undefined>): Promise<ChunkRecord> => {
     // The answer to an earlier COMMIT was lost: the ledger, which commits with the rows, knows what became of it.
@@ -88,7 +91,8 @@ async function load(
         const attempt = await fenceChunk(client, { number: chunk.number, context });
         const result = await write(client);
         const outcomes = splitOutcomes(mapped, failed, { result, context });
-        record = { number: chunk.number, attempt, whole, enrichMs, loadMs: clock.now() - begun, result, ...outcomes };
+        const loadMs = clock.now() - begun;
+        record = { number: chunk.number, attempt, whole, enrichMs, loadMs, result, staged, ...outcomes };
         await recordAttempt(client, record, context);
       });
     } catch (error) {
@@ -104,6 +108,7 @@ async function load(
         commit(async (client) => {
           const rows = mapped.map(({ row }) => row);
           const options = { sums, signal: context.signal };
+          if (staged) return copyUpsert(client, await createTrial(client, context.target), rows, options);
           if (!context.dryRun) return copyUpsert(client, context.target, rows, options);
           // A rehearsal really loads, with a table of its own where there is none, and takes the rows back.
           await client.query('SAVEPOINT rehearsal');
@@ -134,9 +139,9 @@ async function load(
 }
 
 // A sentence: the stack of a lost connection tells nobody anything.
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-const loadRetry = {
+export const loadRetry = {
   attempts: 6,
   backoff: 'exponential',
   baseDelay: 250,
@@ -145,7 +150,7 @@ const loadRetry = {
   maxElapsed: 120_000,
 } as const;
 
-const isTransient = (error: unknown): boolean =>
+export const isTransient = (error: unknown): boolean =>
   error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.class === 'transient');
 
 /** Sorts the contracts by what became of them, rows that Postgres refused among the failed. */
@@ -159,20 +164,9 @@ function splitOutcomes(
   const refused: FailedContract[] = [];
   mapped.forEach((entry, index) => {
     const rejection = rejected.get(index);
-    if (!rejection) return loaded.push({ ...entry, amounts: knownAmounts(context.job, textsOf(entry.row, context)) });
-    const { code, message } = rejection;
-    const failure: FailureRecord = {
-      stage: 'load',
-      api: null,
-      lookup: null,
-      code,
-      class: 'data',
-      httpStatus: null,
-      message,
-      attempts: 1,
-      advice: adviceFor('data'),
-      adviceAfter: null,
-    };
+    if (!rejection)
+      return loaded.push({ ...entry, ordinal: index, amounts: knownAmounts(context.job, textsOf(entry.row, context)) });
+    const failure = rejectedRow(rejection);
     return refused.push({ contract: entry.contract, failure, amounts: refusedAmounts(entry, context) });
   });
   return { loaded, failed: [...failed, ...refused] };

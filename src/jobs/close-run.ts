@@ -20,6 +20,8 @@ export interface RunEnd {
   /** The run stopped before it listed. */
   unlisted?: boolean;
   stopReason: unknown;
+  /** Why rows held back for the switch at the end were not switched. */
+  heldBack?: string | undefined;
   /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
   planned: boolean;
   version: string;
@@ -58,7 +60,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     completeness: job.controls.find((control) => control.type === 'completeness')?.atLeast ?? null,
   };
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
-  const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? null);
+  const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? end.heldBack ?? null);
   // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
   return underLease(database, lease, async (client) => {
     await storeFigures(client, run, figures);
@@ -91,7 +93,7 @@ function judge(
   { counts, controls, run }: ReportBody,
   o: { broken: boolean; listFailed: boolean; unlisted: boolean; stopReason: StopReason | undefined },
 ): { status: RunStatus; exitCode: number } {
-  const complete = counts.failed === 0 && counts.notStarted === 0 && !o.unlisted;
+  const complete = counts.failed === 0 && counts.notStarted === 0 && !counts.staged && !o.unlisted;
   const controlsFailed = controls.some(({ result }) => result === 'fail');
   if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
   if (o.stopReason?.code === 'SIGNAL' && !complete)

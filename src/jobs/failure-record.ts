@@ -1,4 +1,5 @@
 import { NightfillError, type FailureClass } from '../resilience/failure.ts';
+import type { RejectedRow } from '../sinks/copy-upsert.ts';
 import { RequestError } from '../sources/request-error.ts';
 
 export type FailureStage = 'list' | 'lookup' | 'map' | 'load';
@@ -34,6 +35,22 @@ export function failureRecord(error: unknown, at: { stage: FailureStage; lookup?
     attempts: request?.attempts ?? 1,
     advice: request?.retryAt === undefined ? adviceFor(error.class) : 'retry-after',
     adviceAfter: request?.retryAt === undefined ? null : new Date(request.retryAt).toISOString(),
+  };
+}
+
+/** A row that Postgres did not accept. */
+export function rejectedRow({ code, message }: Pick<RejectedRow, 'code' | 'message'>): FailureRecord {
+  return {
+    stage: 'load',
+    api: null,
+    lookup: null,
+    code,
+    class: 'data',
+    httpStatus: null,
+    message,
+    attempts: 1,
+    advice: adviceFor('data'),
+    adviceAfter: null,
   };
 }
 

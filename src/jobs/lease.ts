@@ -104,13 +104,18 @@ export async function underLease<T>(
   task: (client: ClientForCopy) => Promise<T>,
 ): Promise<T> {
   return database.withTransaction(async (client) => {
-    const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
-      job,
-      token,
-    ]);
-    if (rowCount !== 1) throw new LeaseLostError(job);
+    await holdLease(client, { job, token });
     return task(client);
   });
+}
+
+/** Locks the lease's row till the end of the transaction. Throws LeaseLostError. */
+export async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
+  const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
+    job,
+    token,
+  ]);
+  if (rowCount !== 1) throw new LeaseLostError(job);
 }
 
 function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {

@@ -163,12 +163,13 @@ export async function takeOver(
   return { crashed: rowCount ?? 0 };
 }
 
-/** True when every contract of a closed plan is loaded; the instance is then complete. */
+/** True when every contract of a closed plan stands in the target; the instance is then complete. */
 export async function completeInstance(database: Queryable, instance: string): Promise<boolean> {
   const { rowCount } = await database.query(
     `UPDATE nightfill.instance SET status = 'complete', completed_at = coalesce(completed_at, now())
      WHERE id = $1 AND status <> 'planning'
-       AND NOT EXISTS (SELECT FROM nightfill.chunk WHERE instance = $1 AND status <> 'succeeded')`,
+       AND NOT EXISTS (SELECT FROM nightfill.chunk WHERE instance = $1 AND status <> 'succeeded')
+       AND NOT EXISTS (SELECT FROM nightfill.staged WHERE instance = $1)`,
     [instance],
   );
   return rowCount === 1;

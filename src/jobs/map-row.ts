@@ -46,7 +46,9 @@ function valueOf(
   const answer = answers.get(String(root));
   if (answer?.from === 'null') return null;
   const found = getPath(root === 'listed' ? contract.listed : answer?.value, rest);
-  return found === undefined ? fallback : found;
+  // A default stands for what an answer leaves out, not for an answer that never came.
+  const answered = from === undefined || root === 'listed' || answer !== undefined;
+  return found === undefined && answered ? fallback : found;
 }
 
 function absent({ name, from }: Column): { problem: { code: string; message: string } } {

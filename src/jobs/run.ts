@@ -20,7 +20,9 @@ import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
+import { forgetObsoleteStaged, requireSameLayout } from './staging.ts';
 import { SharedLookups } from './shared-lookups.ts';
+import { switchOver } from './switch-over.ts';
 import { work } from './work.ts';
 
 export interface RunOptions {
@@ -59,14 +61,16 @@ export async function runJob(
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
       stored: await latestReport(database, found.id),
     };
-  if (!anew) ledger.requireSameTarget(found, job);
+  if (!anew) await requireSamePlan(database, { instance: found, job });
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew
-    ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
-        ledger.createInstance(client, { job, businessDate, purpose }),
-      )
+    ? await underLease(database, { job: job.name, token: lease.token }, async (client) => {
+        const created = await ledger.createInstance(client, { job, businessDate, purpose });
+        await forgetObsoleteStaged(client, created.id);
+        return created;
+      })
     : found;
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
@@ -83,7 +87,7 @@ export async function rerunJob(
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
   const instance = await ledger.readInstance(database, o.of.instance);
-  ledger.requireSameTarget(instance, job);
+  await requireSamePlan(database, { instance, job });
   if (instance.status === 'planning')
     throw new UsageError(
       `the listing of ${job.name} for ${instance.businessDate} was cut off, so there is no whole plan to rerun; nightfill run continues it`,
@@ -103,6 +107,12 @@ export async function rerunJob(
   const target = await targetFor(job, { database, dryRun: false });
   const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, transform, selection } as const;
   return { report: await execute(run, o) };
+}
+
+/** What was planned, and what of it is held back, fits only the job file it was planned with. */
+async function requireSamePlan(database: Database, o: { instance: ledger.Instance; job: Job }): Promise<void> {
+  ledger.requireSameTarget(o.instance, o.job);
+  await requireSameLayout(database, { instance: o.instance.id, job: o.job });
 }
 
 const leaseFor = async (job: Job, run: string, o: RunOptions): Promise<Lease> =>
@@ -200,6 +210,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     stop,
   });
   context.tally.phase = 'closing';
+  if (!outcome.error && !outcome.listFailure) Object.assign(outcome, await attemptSwitch(context));
   return await closeRun(context, {
     ...outcome,
     planned: instance.status !== 'planning' || run.mode === 'continue',
@@ -208,6 +219,15 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     workMs: clock.now() - started,
     stopReason: o.stopping.aborted ? o.stopping.reason : stop.signal.aborted ? stop.signal.reason : undefined,
   });
+}
+
+/** What kept the rows held back out of the target: contracts that failed, or something that broke. */
+async function attemptSwitch(context: RunContext): Promise<{ heldBack?: string | undefined; error?: unknown }> {
+  try {
+    return { heldBack: await switchOver(context) };
+  } catch (error) {
+    return { error: context.signal.aborted ? context.signal.reason : error };
+  }
 }
 
 const transformFor = async (job: Job, stack: AsyncDisposableStack): Promise<RowTransform | undefined> =>

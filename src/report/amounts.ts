@@ -9,14 +9,14 @@ export async function readAmounts(
 ): Promise<Report['amounts']> {
   const all: Report['amounts'] = [];
   for (const sum of o.sums) {
-    const { rows } = await database.query<Report['amounts'][number]>(amountsSql, [
+    const { rows } = await database.query<Report['amounts'][number] & { staged: string | null }>(amountsSql, [
       o.instance,
       sum.column,
       sum.listedPath,
       sum.listedByPath,
       sum.by !== null,
     ]);
-    all.push(...rows);
+    all.push(...rows.map(({ staged, ...amount }) => ({ ...amount, ...(staged !== null && { staged }) })));
   }
   return all;
 }
@@ -26,9 +26,11 @@ const amountsSql = `
     SELECT currency, sum(loaded) AS amount FROM nightfill.chunk_amount
     WHERE instance = $1 AND column_name = $2 GROUP BY currency
   ), known AS (
-    SELECT known.currency, sum(amount) AS amount, sum(amount) FILTER (WHERE failure.key IS NOT NULL) AS failed
+    SELECT known.currency, sum(amount) AS amount, sum(amount) FILTER (WHERE failure.key IS NOT NULL) AS failed,
+      sum(amount) FILTER (WHERE staged.key IS NOT NULL) AS staged
     FROM nightfill.contract_amount AS known
     LEFT JOIN nightfill.failure ON failure.instance = known.instance AND failure.key = known.key
+    LEFT JOIN nightfill.staged ON staged.instance = known.instance AND staged.key = known.key
     WHERE known.instance = $1 AND known.column_name = $2 GROUP BY known.currency
   ), unstarted AS (
     SELECT CASE WHEN $5 THEN listed #>> $4::text[] END AS currency, sum((listed #>> $3::text[])::numeric) AS amount
@@ -45,7 +47,8 @@ const amountsSql = `
     coalesce(loaded.amount, 0)::text AS loaded,
     coalesce(known.failed, 0)::text AS failed,
     coalesce(unstarted.amount, 0)::text AS "notStarted",
-    (coalesce(known.amount, 0) - coalesce(loaded.amount, 0) - coalesce(known.failed, 0))::text AS variance
+    known.staged::text AS staged,
+    (coalesce(known.amount, 0) - coalesce(loaded.amount, 0) - coalesce(known.failed, 0) - coalesce(known.staged, 0))::text AS variance
   FROM currencies
   LEFT JOIN loaded ON loaded.currency IS NOT DISTINCT FROM currencies.currency
   LEFT JOIN known ON known.currency IS NOT DISTINCT FROM currencies.currency

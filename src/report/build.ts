@@ -60,8 +60,8 @@ async function readRun(database: Queryable, id: string): Promise<RunRow> {
 }
 
 async function readCounts(database: Queryable, instance: string): Promise<Report['counts']> {
-  const { rows } = await database.query<Report['counts']>(
-    `SELECT source_total::float8 AS "sourceTotal", duplicates, totals.*, missing.missing
+  const { rows } = await database.query<Report['counts'] & { staged: number | null }>(
+    `SELECT source_total::float8 AS "sourceTotal", duplicates, totals.*, staged.staged, missing.missing
      FROM nightfill.instance,
      LATERAL (
        SELECT coalesce(sum(contracts), 0)::integer AS listed, coalesce(sum(enriched), 0)::integer AS enriched,
@@ -72,6 +72,9 @@ async function readCounts(database: Queryable, instance: string): Promise<Report
        FROM nightfill.chunk WHERE chunk.instance = instance.id
      ) AS totals,
      LATERAL (
+       SELECT nullif(count(*), 0)::integer AS staged FROM nightfill.staged WHERE staged.instance = instance.id
+     ) AS staged,
+     LATERAL (
        SELECT count(*)::integer AS missing FROM nightfill.contract AS before
        WHERE instance.status <> 'planning' AND before.instance = (${previousInstance('instance')})
          AND NOT EXISTS (SELECT FROM nightfill.contract AS now WHERE now.instance = instance.id AND now.key = before.key)
@@ -79,7 +82,8 @@ async function readCounts(database: Queryable, instance: string): Promise<Report
      WHERE instance.id = $1`,
     [instance],
   );
-  return rows[0]!;
+  const { staged, ...counts } = rows[0]!;
+  return { ...counts, ...(staged !== null && { staged }) };
 }
 
 /** The latest complete night of the job before the instance's business date. */

@@ -29,6 +29,11 @@ const counts = z.strictObject({
   inserted: count,
   updated: count,
   unchanged: count,
+  staged: count
+    .optional()
+    .describe(
+      'of commit: run: enriched or degraded, and held back, because the night has not switched into the target',
+    ),
   missing: count.describe('contracts of the previous complete night that were not listed this time'),
 });
 
@@ -116,7 +121,8 @@ export const reportSchema = z.strictObject({
       loaded: amount.describe('read back from the target in the transaction that loaded it'),
       failed: amount,
       notStarted: amount,
-      variance: amount.describe('listed - loaded - failed - notStarted'),
+      staged: amount.optional().describe('held back with the contracts of counts.staged'),
+      variance: amount.describe('listed - loaded - failed - notStarted, and - staged where there is any'),
     }),
   ),
   controls: z.array(control),

@@ -1,0 +1,186 @@
+import { retry } from '../resilience/retry.ts';
+import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
+import { CommitInDoubtError, type ClientForCopy, type Queryable } from '../sinks/postgres.ts';
+import { summedColumns } from './amounts.ts';
+import { isTransient, loadRetry, reasonOf } from './chunk.ts';
+import { storeAmounts, storeFailures } from './chunk-ledger.ts';
+import { rejectedRow, type FailureRecord } from './failure-record.ts';
+import { holdLease } from './lease.ts';
+import type { RunContext } from './run-context.ts';
+import { hasStaged } from './staging.ts';
+
+interface StagedChunk {
+  number: number;
+  /** That staged rows, in order; the switch completes the figures of the last. */
+  attempts: number[];
+}
+
+interface Rejected {
+  contract: { key: string };
+  failure: FailureRecord;
+}
+
+interface SwitchedChunk extends StagedChunk {
+  result: LoadResult;
+  rejected: Rejected[];
+}
+
+/**
+ * `commit: run`: loads all rows held back into the target in one transaction, so that readers see the old night or the
+ * new one. Gives why not, as a sentence, when contracts that failed or never started forbid it; they stay held back.
+ */
+export async function switchOver(context: RunContext): Promise<string | undefined> {
+  const { database, instance, clock, signal, log } = context;
+  if (!(await hasStaged(database, instance))) return undefined;
+  const obstacle = await switchObstacle(context, database);
+  if (obstacle) return obstacle;
+  const begun = clock.now();
+  let inDoubt = false;
+  return retry(
+    async () => {
+      // The answer to an earlier COMMIT was lost: the rows held back went with it.
+      if (inDoubt && !(await hasStaged(database, instance))) return undefined;
+      try {
+        return await context.metrics.measure('switch', async () =>
+          database.withTransaction(async (client) => switchWithin(client, context)),
+        );
+      } catch (error) {
+        inDoubt ||= error instanceof CommitInDoubtError;
+        throw error;
+      } finally {
+        context.tally.loadMs += clock.now() - begun;
+      }
+    },
+    {
+      ...loadRetry,
+      clock,
+      signal,
+      retryIf: isTransient,
+      onRetry: (attempt, error, delay) =>
+        log.warn({ attempt, delayMs: Math.round(delay), reason: reasonOf(error) }, 'the night is switched again'),
+    },
+  );
+}
+
+async function switchWithin(client: ClientForCopy, context: RunContext): Promise<string | undefined> {
+  await client.query('SAVEPOINT night');
+  const switched: SwitchedChunk[] = [];
+  for (const chunk of await stagedChunks(client, context)) switched.push(await switchChunk(client, chunk, context));
+  const refused = switched.filter(({ rejected }) => rejected.length > 0);
+  for (const chunk of refused) await failRejected(client, chunk, context);
+  const obstacle = refused.length > 0 ? await switchObstacle(context, client) : undefined;
+  if (obstacle) {
+    await client.query('ROLLBACK TO SAVEPOINT night');
+    for (const chunk of refused) await failRejected(client, chunk, context);
+  } else {
+    for (const chunk of switched) await completeChunk(client, chunk, context);
+    await client.query(`DELETE FROM nightfill.staged WHERE instance = $1`, [context.instance]);
+  }
+  // At the end, because the lease's row is locked by it, and its heartbeat must not wait for a long switch.
+  await holdLease(client, { job: context.job.name, token: context.token });
+  return obstacle;
+}
+
+/** Why the night may not switch; contracts that failed are tolerated as far as the completeness control says. */
+async function switchObstacle({ job, instance }: RunContext, database: Queryable): Promise<string | undefined> {
+  const { rows } = await database.query<{ planned: boolean; listed: number; failed: number; waiting: number }>(
+    `SELECT status <> 'planning' AS planned, totals.*
+     FROM nightfill.instance, LATERAL (
+       SELECT coalesce(sum(contracts), 0)::integer AS listed, coalesce(sum(chunk.failed), 0)::integer AS failed,
+         coalesce(sum(contracts) FILTER (WHERE chunk.status = 'not-started'), 0)::integer AS waiting
+       FROM nightfill.chunk WHERE chunk.instance = instance.id
+     ) AS totals WHERE id = $1`,
+    [instance],
+  );
+  const { planned, listed, failed, waiting } = rows[0]!;
+  const share = job.controls.find((control) => control.type === 'completeness')?.atLeast ?? 1;
+  const needed = Math.ceil(listed * share - 1e-9);
+  const held = `commit: run leaves ${job.load.table.schema}.${job.load.table.name} as it was`;
+  if (!planned) return `${held}: the listing has not come to its end`;
+  if (waiting > 0) return `${held}: ${waiting} of ${listed} contracts were not started`;
+  if (listed - failed >= needed) return undefined;
+  const tolerated = share === 1 ? '' : `, and completeness asks for ${needed}`;
+  return `${held}: ${failed} of ${listed} contracts failed${tolerated}; nightfill rerun latest fetches them again, then switches`;
+}
+
+async function stagedChunks(client: Queryable, { instance }: RunContext): Promise<StagedChunk[]> {
+  const { rows } = await client.query<StagedChunk>(
+    `SELECT chunk AS number, json_agg(DISTINCT attempt ORDER BY attempt) AS attempts
+     FROM nightfill.staged WHERE instance = $1 GROUP BY chunk ORDER BY chunk`,
+    [instance],
+  );
+  return rows;
+}
+
+async function switchChunk(client: ClientForCopy, chunk: StagedChunk, context: RunContext): Promise<SwitchedChunk> {
+  const { instance, target, job, signal } = context;
+  const { rows } = await client.query<{ key: string; cells: (string | null)[] }>(
+    `SELECT key, cells FROM nightfill.staged WHERE instance = $1 AND chunk = $2 ORDER BY attempt, position`,
+    [instance, chunk.number],
+  );
+  const result = await copyUpsert(
+    client,
+    target,
+    rows.map(({ cells }) => cells),
+    { sums: summedColumns(job), signal },
+  );
+  const rejected = result.rejected.map((rejection) => ({
+    contract: { key: rows[rejection.row]!.key },
+    failure: rejectedRow(rejection),
+  }));
+  return { ...chunk, result, rejected };
+}
+
+/** Turns rows that only the target itself refused (a trigger, a foreign key) into failures of their contracts. */
+async function failRejected(
+  client: Queryable,
+  { number, attempts, rejected }: SwitchedChunk,
+  context: RunContext,
+): Promise<void> {
+  const { instance } = context;
+  const keys = rejected.map(({ contract }) => contract.key);
+  await storeFailures(client, { number, failed: rejected }, context);
+  const { rows } = await client.query<{ degraded: number }>(
+    `WITH stale AS (DELETE FROM nightfill.stale WHERE instance = $1 AND key = ANY ($2) RETURNING key)
+     SELECT count(DISTINCT key)::integer AS degraded FROM stale`,
+    [instance, keys],
+  );
+  const degraded = rows[0]!.degraded;
+  await client.query(`DELETE FROM nightfill.staged WHERE instance = $1 AND key = ANY ($2)`, [instance, keys]);
+  await client.query(
+    `UPDATE nightfill.chunk SET enriched = enriched - $3, degraded = degraded - $4, failed = failed + $5,
+       status = CASE WHEN failed + $5 = contracts THEN 'failed' ELSE 'partial' END
+     WHERE instance = $1 AND number = $2`,
+    [instance, number, keys.length - degraded, degraded, keys.length],
+  );
+  await client.query(
+    `UPDATE nightfill.chunk_attempt SET enriched = enriched - $4, degraded = degraded - $5, failed = failed + $6
+     WHERE instance = $1 AND chunk = $2 AND attempt = $3`,
+    [instance, number, attempts.at(-1), keys.length - degraded, degraded, keys.length],
+  );
+}
+
+/** Completes what was left open while the rows were held back: what the target did, and what it now holds. */
+async function completeChunk(client: Queryable, chunk: SwitchedChunk, context: RunContext): Promise<void> {
+  const { instance } = context;
+  const { number, attempts, result } = chunk;
+  const attempt = attempts.at(-1)!;
+  const counts = [result.inserted, result.updated, result.unchanged, result.digest];
+  await client.query(`DELETE FROM nightfill.chunk_amount WHERE instance = $1 AND chunk = $2 AND attempt = ANY ($3)`, [
+    instance,
+    number,
+    attempts,
+  ]);
+  await storeAmounts(client, { number, attempt, result, staged: false }, context);
+  await client.query(
+    `UPDATE nightfill.chunk_attempt SET inserted = $4, updated = $5, unchanged = $6, digest = $7
+     WHERE instance = $1 AND chunk = $2 AND attempt = $3`,
+    [instance, number, attempt, ...counts],
+  );
+  await client.query(
+    `UPDATE nightfill.chunk SET inserted = inserted + $3, updated = updated + $4, unchanged = unchanged + $5,
+       digest = CASE WHEN digest IS NULL THEN $6 ELSE encode(sha256(convert_to(digest || $6, 'UTF8')), 'hex') END
+     WHERE instance = $1 AND number = $2`,
+    [instance, number, ...counts],
+  );
+}

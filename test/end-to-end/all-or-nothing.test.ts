@@ -1,0 +1,218 @@
+import { describe, test, type TestContext } from 'node:test';
+import assert from 'node:assert/strict';
+import pg from 'pg';
+import { until, type Night } from '../support/night.ts';
+import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
+import type { ScriptedServer } from '../support/scripted-server.ts';
+
+const keys = Array.from({ length: 20 }, (_, index) => `c${String(index + 1).padStart(2, '0')}`);
+
+/** Twenty contracts in four chunks, which cost `price` each; those in `gone` are not found. */
+async function wholeNight(
+  t: TestContext,
+  job: object = {},
+): Promise<{ server: ScriptedServer; night: Night; source: { price: string; gone: Set<string> } }> {
+  const source = { price: '1.00', gone: new Set<string>() };
+  const { server, night } = await scriptedNight(t, {
+    script: (request) =>
+      listAndLookUp(
+        keys.map((id) => ({ id, amount: source.price, currency: 'EUR' })),
+        (id) => (source.gone.has(id) ? undefined : { id, amount: source.price }),
+      )(request),
+    job: {
+      commit: 'run',
+      chunk: { size: 5 },
+      api: { limits: { concurrency: 4 } },
+      failures: { stopAbove: '100%' },
+      ...job,
+    },
+  });
+  return { server, night, source };
+}
+
+const target = async (night: Night): Promise<string[]> =>
+  (
+    await night.query<{ line: string }>(
+      `SELECT amount || ' × ' || count(*) AS line FROM contracts GROUP BY amount ORDER BY amount`,
+    )
+  ).map(({ line }) => line);
+
+const lookups = (server: ScriptedServer): string[] =>
+  server.requests.flatMap(({ url }) => (url.startsWith('/contracts/') ? [url.slice('/contracts/'.length)] : []));
+
+describe('commit: run', { concurrency: 3 }, () => {
+  test('readers see the old night or the new one, never a part of it', async (t) => {
+    const { night, source } = await wholeNight(t);
+    const first = await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
+    assert.equal(first.exitCode, 0, first.stderr);
+    source.price = '2.00';
+    const running = night.start('run', 'job.yaml', '--date', '2026-01-02');
+    const seen = new Set<string>();
+    let over = false;
+    const end = running.ended.finally(() => (over = true));
+    while (!over) seen.add((await target(night)).join());
+    assert.equal((await end).exitCode, 0);
+    seen.add((await target(night)).join());
+    assert.deepEqual([...seen], ['1.00 × 20', '2.00 × 20']);
+    const { counts, controls, chunks, amounts } = await night.report('reports/scripted-2026-01-02.json');
+    assert.deepEqual([counts.inserted, counts.updated, counts.unchanged, counts.staged], [0, 20, 0, undefined]);
+    assert(controls.every(({ result }) => result !== 'fail'));
+    assert.equal(controls.find(({ type }) => type === 'keys')?.result, 'pass');
+    assert.deepEqual(amounts, [
+      {
+        column: 'amount',
+        currency: 'EUR',
+        listed: '40.00',
+        loaded: '40.00',
+        failed: '0',
+        notStarted: '0',
+        variance: '0.00',
+      },
+    ]);
+    assert(chunks.every(({ updated, digest }) => updated === 5 && digest !== null));
+    assert.deepEqual(await night.query('SELECT FROM nightfill.staged'), []);
+    const again = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02', '--again');
+    assert.equal(again.exitCode, 0, again.stderr);
+    assert.equal((await night.report('reports/scripted-2026-01-02.json')).counts.unchanged, 20);
+  });
+
+  test('a contract that failed holds the whole night back; its rerun switches', async (t) => {
+    const { server, night, source } = await wholeNight(t);
+    await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
+    source.price = '2.00';
+    source.gone.add('c07');
+    const held = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02');
+    assert.equal(held.exitCode, 3, held.stderr);
+    assert.match(held.stdout, /leaves public\.contracts as it was: 1 of 20 contracts failed/);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    const { counts, controls, amounts } = await night.report('reports/scripted-2026-01-02.json');
+    assert.deepEqual([counts.enriched, counts.failed, counts.staged, counts.updated], [19, 1, 19, 0]);
+    assert.deepEqual(amounts, [
+      {
+        column: 'amount',
+        currency: 'EUR',
+        listed: '40.00',
+        loaded: '0',
+        staged: '38.00',
+        failed: '2.00',
+        notStarted: '0',
+        variance: '0.00',
+      },
+    ]);
+    for (const { type, result } of controls) {
+      if (type === 'sum' || type === 'keys') assert.equal(result, 'not-evaluated');
+    }
+
+    source.gone.clear();
+    server.requests.length = 0;
+    const mended = await night.nightfill('rerun', 'latest');
+    assert.equal(mended.exitCode, 0, mended.stderr);
+    assert.deepEqual(lookups(server), ['c07']);
+    assert.deepEqual(await target(night), ['2.00 × 20']);
+    const merged = await night.report('reports/scripted-2026-01-02.json');
+    assert.deepEqual(
+      [merged.counts.updated, merged.counts.staged, merged.amounts[0]?.loaded],
+      [20, undefined, '40.00'],
+    );
+    assert(merged.controls.every(({ result }) => result !== 'fail'));
+    const nothing = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02');
+    assert.match(nothing.stdout, /is complete for 2026-01-02; nothing to do/);
+  });
+
+  test('the completeness control says how many failures the switch tolerates', async (t) => {
+    const { night, source } = await wholeNight(t, {
+      controls: [{ sum: 'amount', by: 'currency' }, { completeness: '90%' }],
+    });
+    source.gone.add('c01').add('c02');
+    const tolerated = await night.nightfill('run', 'job.yaml', '--report', 'tolerated.json');
+    assert.equal(tolerated.exitCode, 3, tolerated.stderr);
+    assert.deepEqual(await target(night), ['1.00 × 18']);
+    source.gone.clear();
+    assert.equal((await night.nightfill('rerun', 'latest', '--report', 'mended.json')).exitCode, 0);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    source.gone.add('c03').add('c04').add('c05');
+    source.price = '3.00';
+    const refused = await night.nightfill('run', 'job.yaml', '--again', '--report', 'refused.json');
+    assert.equal(refused.exitCode, 4, refused.stderr);
+    assert.match(refused.stdout, /3 of 20 contracts failed, and completeness asks for 18/);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+  });
+
+  test('a row that only the target refuses is a failure of its contract, and holds the night back', async (t) => {
+    const { night, source } = await wholeNight(t);
+    await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
+    await night.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN IF new.id = 'c11' THEN RAISE check_violation USING MESSAGE = 'eleven is not allowed'; END IF; RETURN new; END $$`);
+    await night.query(
+      `CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON contracts FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    );
+    source.price = '2.00';
+    const held = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02');
+    assert.equal(held.exitCode, 3, held.stderr);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    const { counts, failures, chunks } = await night.report('reports/scripted-2026-01-02.json');
+    assert.deepEqual([counts.enriched, counts.failed, counts.staged], [19, 1, 19]);
+    assert.deepEqual([failures[0]?.key, failures[0]?.stage], ['c11', 'load']);
+    assert.match(failures[0]!.message, /eleven is not allowed/);
+    assert.deepEqual(
+      chunks.map(({ status }) => status),
+      ['succeeded', 'succeeded', 'partial', 'succeeded'],
+    );
+
+    await night.query('DROP TRIGGER refuse ON contracts');
+    const mended = await night.nightfill('rerun', 'latest');
+    assert.equal(mended.exitCode, 0, mended.stderr);
+    assert.deepEqual(await target(night), ['2.00 × 20']);
+    const merged = await night.report('reports/scripted-2026-01-02.json');
+    assert(
+      merged.controls.every(({ result }) => result !== 'fail'),
+      JSON.stringify(merged.controls),
+    );
+    assert.deepEqual([merged.counts.enriched, merged.counts.failed, merged.amounts[0]?.variance], [20, 0, '0.00']);
+  });
+
+  test('killed before its switch, the same command asks for nothing again and switches', async (t) => {
+    const { server, night, source } = await wholeNight(t);
+    await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
+    source.price = '2.00';
+    const reader = new pg.Client({ connectionString: night.databaseUrl });
+    await reader.connect();
+    // Still connected when a test fails, and cut off with its database.
+    reader.on('error', () => {});
+    await reader.query('BEGIN; SELECT FROM contracts FOR UPDATE');
+    const running = night.start('run', 'job.yaml', '--date', '2026-01-02');
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    await until(async () => (await night.query(waiting)).length > 0, running.ended);
+    running.process.kill('SIGKILL');
+    await running.ended;
+    await reader.query('COMMIT');
+    await reader.end();
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    server.requests.length = 0;
+    const finished = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02');
+    assert.equal(finished.exitCode, 0, finished.stderr);
+    assert.deepEqual(server.requests, []);
+    assert.deepEqual(await target(night), ['2.00 × 20']);
+    const { counts, run } = await night.report('reports/scripted-2026-01-02.json');
+    assert.deepEqual([run.mode, counts.enriched, counts.updated], ['continue', 20, 20]);
+  });
+
+  test('rows held back fit only the columns they were fetched for, until the night is planned anew', async (t) => {
+    const { server, night, source } = await wholeNight(t);
+    source.gone.add('c20');
+    assert.equal((await night.nightfill('run', 'job.yaml')).exitCode, 3);
+    const job = JSON.parse(await night.read('job.yaml')) as { load: { columns: Record<string, object> } };
+    const { name: _, ...columns } = job.load.columns;
+    await night.write('job.yaml', { ...job, load: { ...job.load, columns } });
+    server.requests.length = 0;
+    const refused = await night.nightfill('rerun', 'latest');
+    assert.equal(refused.exitCode, 2, refused.stderr);
+    assert.match(refused.stderr, /load\.columns of .*job\.yaml has changed since; put the job file back, or plan anew/);
+    assert.deepEqual(server.requests, []);
+    source.gone.clear();
+    const anew = await night.nightfill('run', 'job.yaml', '--again');
+    assert.equal(anew.exitCode, 0, anew.stderr);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    assert.deepEqual(await night.query('SELECT FROM nightfill.staged'), []);
+  });
+});
