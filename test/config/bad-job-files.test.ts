@@ -517,11 +517,6 @@ const badFiles: Record<string, BadFile> = {
     path: 'load.missing',
     says: /not available yet in this version; use keep/,
   },
-  'committing at the end': {
-    write: 'commit: ▸run\n',
-    path: 'commit',
-    says: /not available yet in this version; use chunk/,
-  },
   'a transform without threads': {
     write: 'transform: { module: ./rows.ts, threads: ▸0 }\n',
     path: 'transform.threads',
