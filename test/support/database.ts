@@ -13,6 +13,9 @@ export interface TestDatabase {
   database: Database;
 }
 
+/** Whose end ends what was started for it: a test's context, or node:test itself for the whole file. */
+export type Lifetime = Pick<TestContext, 'after'> | { after: typeof after };
+
 let ours: Promise<TestCluster> | undefined;
 
 after(async () => {
@@ -29,10 +32,10 @@ export async function clusterUrl(): Promise<string> {
 
 /**
  * A database of the test's own, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
- * when the test has ended. Takes a test's context, or anything else with `after`, such as node:test itself.
+ * when the test has ended.
  */
 export async function createDatabase(
-  t: Pick<TestContext, 'after'> | { after: typeof after },
+  t: Lifetime,
   { template = 'migrated' }: { template?: 'migrated' | 'empty' } = {},
 ): Promise<TestDatabase> {
   const cluster = await clusterUrl();

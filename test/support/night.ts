@@ -5,13 +5,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
-import { createDatabase, type TestDatabase } from './database.ts';
+import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
 const reportJsonSchema = fileURLToPath(new URL('../../schema/report.schema.json', import.meta.url));
@@ -46,7 +45,7 @@ export interface NightOptions {
 }
 
 /** Starts with nothing: the schema comes with the first run, as for a user. */
-export async function startNight(t: TestContext, options: NightOptions = {}): Promise<Night> {
+export async function startNight(t: Lifetime, options: NightOptions = {}): Promise<Night> {
   const folder = await mkdtemp(path.join(tmpdir(), 'nightfill-night-'));
   t.after(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
   const database = options.databaseUrl === undefined ? await createDatabase(t, { template: 'empty' }) : undefined;
@@ -58,10 +57,10 @@ export class Night {
   readonly folder: string;
   readonly environment: Record<string, string>;
   readonly secrets: readonly string[];
-  readonly #t: TestContext;
+  readonly #t: Lifetime;
   readonly #database: TestDatabase | undefined;
 
-  constructor(t: TestContext, o: NightOptions & { folder: string; database?: TestDatabase }) {
+  constructor(t: Lifetime, o: NightOptions & { folder: string; database?: TestDatabase }) {
     const url = o.databaseUrl ?? o.database?.url;
     this.#t = t;
     this.folder = o.folder;

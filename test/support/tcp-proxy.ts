@@ -5,6 +5,8 @@ export interface TcpProxy extends AsyncDisposable {
   port: number;
   /** The target's address, reached through the proxy. */
   url: string;
+  /** Connections that the server has not closed yet. PostgreSQL closes one as its process ends, all done or rolled back. */
+  atServer(): number;
   /** Passes nothing on from now on, and leaves connections open. */
   hold(): void;
   /** Cuts every connection now, as a network does that goes away. */
@@ -56,6 +58,7 @@ type SetTrap = Trap & { spring: (bytes: Buffer, connection: Connection) => void 
 export async function startTcpProxy(target: string, { delay }: TcpProxyOptions = {}): Promise<TcpProxy> {
   const address = new URL(target);
   const sockets = new Set<Socket>();
+  const atServer = new Set<Socket>();
   let trap: SetTrap | undefined;
   let held = false;
   let connections = 0;
@@ -64,6 +67,8 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
   };
   const server = createServer((near) => {
     const far = connect(Number(address.port), address.hostname);
+    atServer.add(far);
+    far.once('close', () => atServer.delete(far));
     connections += 1;
     const connection: Connection = { near, far, number: connections, arrested: false, halfOpen: false };
     for (const socket of [near, far]) {
@@ -98,6 +103,7 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
   return {
     port,
     url: own.href,
+    atServer: () => atServer.size,
     hold() {
       held = true;
     },
