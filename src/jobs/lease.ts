@@ -8,6 +8,9 @@ import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-id
 const leaseSeconds = 30;
 const heartbeatMs = 5_000;
 
+/** How long giving the lease back may take, in milliseconds. */
+const farewellMs = 5_000;
+
 /** Another run of this job is at work: exit code 5. */
 export class JobRunningError extends NightfillError {
   constructor(job: string, holder: { run: string; host: string; processId: number }) {
@@ -20,12 +23,15 @@ export class JobRunningError extends NightfillError {
 }
 
 export class LeaseLostError extends NightfillError {
-  constructor(job: string, cause?: unknown) {
+  /** `silent`: for so many seconds the database could not be reached. */
+  constructor(job: string, { silent }: { silent?: number } = {}) {
+    const why = silent
+      ? `its database could not be reached for ${silent} s, and another run may take over`
+      : 'another run has taken over';
     super({
       code: 'LEASE_LOST',
       class: 'system',
-      message: `this run lost the lease of ${job}: another run has taken over, and nothing more is committed here`,
-      cause,
+      message: `this run lost the lease of ${job}: ${why}; nothing more is committed here`,
     });
   }
 }
@@ -121,23 +127,29 @@ export async function holdLease(client: Queryable, { job, token }: { job: string
 function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {
   const stop = new AbortController();
   const lost = new AbortController();
+  const ended = AbortSignal.any([stop.signal, lost.signal]);
+  let missed = 0;
+  let renewal: Promise<void> | undefined;
+  const renew = async (): Promise<void> => {
+    const { rowCount } = await database.query(
+      `UPDATE nightfill.lease SET renewed_at = now(), expires_at = now() + make_interval(secs => ${leaseSeconds})
+       WHERE job = $1 AND token = $2`,
+      [job, token],
+    );
+    missed = 0;
+    if (rowCount !== 1) lost.abort(new LeaseLostError(job));
+  };
   const beat = async (): Promise<void> => {
-    let renewed = clock.now();
-    while (!stop.signal.aborted && !lost.signal.aborted) {
-      try {
-        await clock.sleep(heartbeatMs, stop.signal);
-        const { rowCount } = await database.query(
-          `UPDATE nightfill.lease SET renewed_at = now(), expires_at = now() + make_interval(secs => ${leaseSeconds})
-           WHERE job = $1 AND token = $2`,
-          [job, token],
-        );
-        if (rowCount !== 1) lost.abort(new LeaseLostError(job));
-        renewed = clock.now();
-      } catch (error) {
-        // A database that is away for a moment costs nothing; away for the whole lease, another run may hold it.
-        if (!stop.signal.aborted && clock.now() - renewed > leaseSeconds * 1_000)
-          lost.abort(new LeaseLostError(job, error));
-      }
+    for (;;) {
+      await clock.sleep(heartbeatMs, ended).catch(() => undefined);
+      if (ended.aborted) return;
+      // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.
+      missed += 1;
+      if (missed * heartbeatMs >= leaseSeconds * 1_000) lost.abort(new LeaseLostError(job, { silent: leaseSeconds }));
+      // Not awaited: a database that answers nothing at all would hold the heartbeat for ever.
+      renewal ??= renew()
+        .catch(() => undefined)
+        .finally(() => (renewal = undefined));
     }
   };
   const beating = beat();
@@ -147,7 +159,11 @@ function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease
     async [Symbol.asyncDispose]() {
       stop.abort();
       await beating;
-      await database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token]);
+      // What cannot be given back expires by itself, and how the run ended is the news.
+      const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token]);
+      const patience = new AbortController();
+      await Promise.race([given, clock.sleep(farewellMs, patience.signal)]).catch(() => undefined);
+      patience.abort();
     },
   };
 }

@@ -18,12 +18,13 @@ const read = (get: () => string): string => {
   }
 };
 
-// Field 22 of /proc/PID/stat; the name in parentheses may itself hold spaces and parentheses.
-const bornOf = (processId: number): string =>
-  read(() => {
-    const text = readFileSync(`/proc/${processId}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  });
+/** Fields 3 and 22 of /proc/PID/stat, both empty where there is none. */
+function statOf(processId: number): { state: string; born: string } {
+  const text = read(() => readFileSync(`/proc/${processId}/stat`, 'utf8'));
+  // The name in parentheses may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { state: fields[0] ?? '', born: fields[19] ?? '' };
+}
 
 export function thisProcess(): ProcessIdentity {
   const boot = read(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'));
@@ -31,7 +32,7 @@ export function thisProcess(): ProcessIdentity {
   return {
     host: [hostname(), boot, namespace].filter(Boolean).join(' '),
     processId: process.pid,
-    processBorn: bornOf(process.pid),
+    processBorn: statOf(process.pid).born,
   };
 }
 
@@ -43,6 +44,8 @@ export function isCertainlyDead(holder: ProcessIdentity, self: ProcessIdentity):
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
-  const born = bornOf(holder.processId);
+  const { state, born } = statOf(holder.processId);
+  // Ended, and only not yet collected by its parent: a container's first process may never do so.
+  if (state === 'Z' || state === 'X') return true;
   return holder.processBorn !== '' && born !== '' && born !== holder.processBorn;
 }
