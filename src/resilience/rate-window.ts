@@ -81,6 +81,7 @@ export class RateWindow {
   }
 
   send(weight: number, now: number): Resting {
+    this.free(now);
     const resting = { window: this, weight, sentAt: now, answeredAt: Infinity, rested: false };
     this.#sent.push(resting);
     this.#recent.push(resting);

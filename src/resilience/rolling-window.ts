@@ -82,7 +82,7 @@ export class RollingWindow {
   /** A permit, as soon as every window allows it. A UsageError at once when the weight can never be granted. */
   async acquire(options: AcquireOptions = {}): Promise<Permit> {
     this.#check(options.weight);
-    return this.#line.acquire(options);
+    return this.#line.serveAtOnce(options) ?? this.#line.wait(options);
   }
 
   /**
@@ -131,6 +131,7 @@ export class RollingWindow {
   }
 
   #check(weight = 1): void {
+    if (weight === 1) return;
     checkedNumber(weight, { name: 'weight', least: 1, whole: true });
     if (weight <= this.#smallest) return;
     throw new UsageError(
@@ -141,13 +142,15 @@ export class RollingWindow {
 
   /** A permit, or the monotonic time to ask again. */
   #grant(weight: number): Permit | number {
-    const now = this.#clock.now();
-    if (now < this.#pausedUntil) return this.#pausedUntil;
+    // An idle window is asked most often: the clock is looked at only when something has to be waited for.
+    if (this.#pausedUntil > -Infinity && this.#clock.now() < this.#pausedUntil) return this.#pausedUntil;
     const share = this.#share.now;
     let askAgain = -Infinity;
     for (const window of this.#windows) {
-      window.free(now);
-      if (window.used + weight <= limitOf(window, { share, weight })) continue;
+      const most = limitOf(window, { share, weight });
+      if (window.used + weight <= most) continue;
+      window.free(this.#clock.now());
+      if (window.used + weight <= most) continue;
       askAgain = Math.max(askAgain, Math.min(window.nextDue(), this.#share.nextStep));
     }
     if (askAgain > -Infinity) return askAgain;
@@ -161,6 +164,7 @@ export class RollingWindow {
     const share = this.#share.now;
     let soonest = Math.max(this.#pausedUntil, this.#line.nextTurn);
     for (const window of this.#windows) {
+      window.free(now);
       const missing = window.used + weight - limitOf(window, { share, weight });
       if (missing <= 0) continue;
       const due = window.dueFor(missing);
@@ -207,7 +211,7 @@ class WindowPermit implements Permit {
   readonly #weight: number;
   readonly #desk: PermitDesk;
   #state: 'granted' | 'sent' | 'ended' = 'granted';
-  #resting: Resting[] = [];
+  #resting: Resting[] | undefined;
 
   constructor(weight: number, desk: PermitDesk) {
     this.#weight = weight;
@@ -228,7 +232,7 @@ class WindowPermit implements Permit {
     }
     if (this.#state !== 'sent') return;
     this.#state = 'ended';
-    this.#desk.answer(this.#resting);
+    this.#desk.answer(this.#resting!);
   }
 
   release(): void {

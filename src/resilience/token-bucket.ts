@@ -47,7 +47,7 @@ export class TokenBucket {
   /** Resolves when the bucket holds the weight. A UsageError at once when it never can. */
   async acquire(options: AcquireOptions = {}): Promise<Tokens> {
     this.#check(options.weight);
-    return this.#line.acquire(options);
+    return this.#line.serveAtOnce(options) ?? this.#line.wait(options);
   }
 
   /** The tokens now, or the milliseconds until the bucket holds them; longer when others wait, whom it never overtakes. */

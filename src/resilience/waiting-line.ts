@@ -52,12 +52,20 @@ export class WaitingLine<Grant extends object> {
     return this.#timer?.due ?? -Infinity;
   }
 
-  async acquire({ weight = 1, key = '', signal }: AcquireOptions): Promise<Grant> {
+  async acquire(options: AcquireOptions): Promise<Grant> {
+    return this.serveAtOnce(options) ?? this.wait(options);
+  }
+
+  /** A grant for whoever need not wait. Kept short of closures and promises: an idle limiter is asked most often. */
+  serveAtOnce({ weight = 1, signal }: AcquireOptions): Grant | undefined {
     signal?.throwIfAborted();
-    if (this.#length === 0) {
-      const grant = this.#grant(weight);
-      if (typeof grant !== 'number') return grant;
-    }
+    if (this.#length > 0) return undefined;
+    const grant = this.#grant(weight);
+    return typeof grant === 'number' ? undefined : grant;
+  }
+
+  /** A grant, when its turn has come. */
+  async wait({ weight = 1, key = '', signal }: AcquireOptions): Promise<Grant> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
     // The listener goes here and not after the promise: an abort may come before its reactions run.
     const serve = (grant: Grant): void => {
