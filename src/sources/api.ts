@@ -1,80 +1,31 @@
 import type { Pool } from 'undici';
-import { announcedLimits } from '../resilience/announced-limits.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
-import { NightfillError, UsageError } from '../resilience/failure.ts';
-import { dayIn, Quota } from '../resilience/quota.ts';
+import { NightfillError } from '../resilience/failure.ts';
+import type { Quota } from '../resilience/quota.ts';
 import { retry, RetryAbandonedError } from '../resilience/retry.ts';
-import { type Permit, RollingWindow } from '../resilience/rolling-window.ts';
-import { sleepUntil } from '../resilience/sleep-until.ts';
+import type { Permit } from '../resilience/rolling-window.ts';
 import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
+import { ApiAddress } from './api-address.ts';
+import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import type { Json } from './exact-json.ts';
-import { type AnswerHeaders, exchange, ExchangeError, openPool, type WireAnswer } from './exchange.ts';
+import { exchange, ExchangeError, openPool, type WireAnswer } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
-import { leaveHeadroom } from './headroom.ts';
-import { assertPlainPath, isOwnOrigin } from './origin.ts';
-import { quotaLeft } from './quota-header.ts';
 import { readAnswer } from './read-answer.ts';
 import { RequestError } from './request-error.ts';
 import { Slots } from './slots.ts';
 import { TokenServer } from './token-server.ts';
 
 export { RequestError } from './request-error.ts';
+export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
 export type { ApiStatistics } from './api-statistics.ts';
-
-export interface ApiRequest {
-  /** GET by default. */
-  method?: 'GET' | 'POST';
-  /** Absolute within the API's origin, or relative to its `baseUrl`. */
-  url: string;
-  headers?: Record<string, string>;
-  body?: string;
-  /** Asking twice does no harm: by default true for GET. A POST that only reads (a search, a query) should say so. */
-  repeatable?: boolean;
-  /** Who asks: a lookup's name, or `listing`. Keys that share this API's limits take turns. */
-  key?: string;
-  signal?: AbortSignal;
-  /** Monotonic milliseconds; bounds every wait and attempt. */
-  deadline?: number;
-  /**
-   * False for a caller with something else to go by: it waits for an open breaker's first trial, for outages mostly
-   * pass, and once a trial has failed an open breaker fails it at once. True by default.
-   */
-  waitForBreaker?: boolean;
-}
-
-export interface ApiAnswer {
-  url: string;
-  status: number;
-  headers: AnswerHeaders;
-  body: Json;
-  attempts: number;
-  /** Of the body, as it came over the wire. */
-  bytes: number;
-}
-
-/** One attempt failed, and another follows after `delay` milliseconds. */
-export interface RetryInfo {
-  api: string;
-  path: string;
-  attempt: number;
-  code: string;
-  httpStatus?: number;
-  delay: number;
-}
-
-export interface ApiHooks {
-  onRetry?: (info: RetryInfo) => void;
-  /** The API announced a limit, less headroom, below one it was set up with, which is lowered from now on. `per` in milliseconds. */
-  onLowered?: (info: { api: string; requests: number; per: number }) => void;
-}
 
 /** What belongs to one request, however often it is sent. */
 interface Call {
@@ -97,22 +48,17 @@ export class Api implements AsyncDisposable {
   readonly #options: ApiOptions;
   readonly #clock: Clock;
   readonly #onRetry: ApiHooks['onRetry'];
-  readonly #onLowered: ApiHooks['onLowered'];
-  readonly #base: URL;
+  readonly #address: ApiAddress;
   readonly #headers: Record<string, string>;
   readonly #pool: Pool;
   readonly #slots: Slots;
-  readonly #window: RollingWindow | undefined;
-  /** Counts what is sent; whoever begins work asks it first. */
-  readonly quota: Quota | undefined;
+  readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
   /** The breaker's trial after an outage failed, and none has succeeded since. */
   #seemsDead = false;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #tally = new Tally();
-  /** Monotonic: the server asked everybody to wait until then. */
-  #pausedUntil = -Infinity;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -122,8 +68,7 @@ export class Api implements AsyncDisposable {
     this.#options = options;
     this.#clock = clock;
     this.#onRetry = onRetry;
-    this.#onLowered = onLowered;
-    this.#base = baseOf(options);
+    this.#address = new ApiAddress(options);
     this.#headers = {
       accept: 'application/json',
       'accept-encoding': acceptedEncodings,
@@ -136,14 +81,12 @@ export class Api implements AsyncDisposable {
       sendForm: async (url, form) => this.#tokenServer.sendForm(url, form),
       now: () => clock.now(),
     });
-    this.#pool = openPool(this.#base.origin, {
+    this.#pool = openPool(this.#address.origin, {
       connections: options.connections,
       connectTimeout: Math.min(10_000, options.timeout),
     });
     this.#slots = new Slots(options.limits.concurrency, { clock });
-    if (options.limits.rates.length > 0) this.#window = new RollingWindow({ rates: options.limits.rates, clock });
-    const { quota } = options.limits;
-    this.quota = quota && new Quota({ ...quota, periodAt: dayIn(quota.timezone), clock });
+    this.#limits = new ApiLimits(options, { clock, onLowered });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
       onStateChange: (from, to) => {
@@ -157,15 +100,17 @@ export class Api implements AsyncDisposable {
 
   /** Scheme, host and port: the one place its credentials go to. */
   get origin(): string {
-    return this.#base.origin;
+    return this.#address.origin;
+  }
+
+  /** Counts what is sent; whoever begins work asks it first. */
+  get quota(): Quota | undefined {
+    return this.#limits.quota;
   }
 
   /** The address of a path below `baseUrl`; `query` values are encoded here. Throws PATH_NOT_ALLOWED. */
   resolveUrl(path: string, query: Record<string, string>): string {
-    const [plain = '', own] = path.split('?', 2);
-    assertPlainPath(plain);
-    const asked = [...(own ? [own] : []), ...encodedQuery(query)].join('&');
-    return `${this.#options.baseUrl}${plain.startsWith('/') ? '' : '/'}${plain}${asked === '' ? '' : `?${asked}`}`;
+    return this.#address.resolve(path, query);
   }
 
   /** The JSON answer. Throws RequestError, or the signal's own reason when the caller aborted. */
@@ -185,7 +130,7 @@ export class Api implements AsyncDisposable {
 
   async #withinDeadline(request: ApiRequest): Promise<ApiAnswer> {
     const { deadline, signal, method = 'GET' } = request;
-    const url = this.#ownUrl(request.url);
+    const url = this.#address.own(request.url);
     const repeatable = request.repeatable ?? method === 'GET';
     const now = this.#clock.now();
     const longest = deadline ?? now + this.#options.retry.maxElapsed;
@@ -262,7 +207,8 @@ export class Api implements AsyncDisposable {
   /** Within a slot: token, permit, breaker, timeout, exchange. */
   async #send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
     const authorization = await this.#credentials.headers(call.signal);
-    const permit = await this.#permit(call, facts);
+    const { key, deadline = Infinity } = call.request;
+    const permit = await this.#limits.permit({ key, signal: call.signal, deadline, attempts: facts.attempt - 1 });
     try {
       return await this.#breaker.execute(
         async () => {
@@ -282,24 +228,6 @@ export class Api implements AsyncDisposable {
       );
     } finally {
       permit?.release();
-    }
-  }
-
-  async #permit(call: Call, facts: RequestFacts): Promise<Permit | undefined> {
-    const { key, deadline = Infinity } = call.request;
-    const { signal } = call;
-    const patience = Math.min(this.#clock.now() + this.#options.retry.maxElapsed, deadline);
-    try {
-      for (;;) {
-        if (this.#pausedUntil > patience) throw pausedTooLong;
-        if (this.#window)
-          return await this.#window.acquire({ ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) });
-        if (this.#pausedUntil <= this.#clock.now()) return undefined;
-        // The pause may be a longer one by the time it ends.
-        await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal });
-      }
-    } catch (error) {
-      throw error === pausedTooLong ? this.#pausedTooLong(facts) : error;
     }
   }
 
@@ -338,29 +266,8 @@ export class Api implements AsyncDisposable {
       },
     );
     this.#tally.answered(wire.status, this.#clock.now() - writtenAt);
-    this.#heed(wire.headers);
+    this.#limits.heed(wire.headers);
     return wire;
-  }
-
-  /** What the answer says about limits may only slow us down. */
-  #heed(headers: AnswerHeaders): void {
-    const { quota } = this.#options.limits;
-    const left = quota?.header === undefined ? undefined : quotaLeft(headers, quota.header);
-    if (left) this.quota?.heed(left);
-    const announced = announcedLimits(headers, { wallNow: this.#clock.wallNow() });
-    if (!announced) return;
-    for (const { requests, per } of announced.limits) {
-      const limit = leaveHeadroom(requests, this.#options.limits.headroom ?? 0);
-      if (this.#window?.lowerTo({ requests: limit, per })) this.#onLowered?.({ api: this.name, requests: limit, per });
-    }
-    if (announced.wait > 0) this.#pauseFor(announced.wait);
-  }
-
-  #pauseFor(wait: number): void {
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + wait);
-    this.#window?.pauseUntil(this.#pausedUntil);
-    // Longer than anyone's patience, so nobody waits for it in a slot; without a window they look when they wake.
-    if (wait > this.#options.retry.maxElapsed) this.#window?.dismiss(pausedTooLong);
   }
 
   async #read(
@@ -395,26 +302,11 @@ export class Api implements AsyncDisposable {
       return new RepeatAtOnce();
     }
     const failure = describeFailure(error, facts);
-    if (failure instanceof RequestError && failure.code === 'RATE_LIMITED') this.#slowDown(failure.wait);
+    if (failure instanceof RequestError && failure.code === 'RATE_LIMITED') {
+      this.#tally.rateLimited += 1;
+      this.#limits.slowDown(failure.wait);
+    }
     return failure;
-  }
-
-  #slowDown(wait: number | undefined): void {
-    this.#tally.rateLimited += 1;
-    if (wait) this.#pauseFor(wait);
-    else this.#window?.slowDown();
-  }
-
-  #pausedTooLong(facts: RequestFacts): RequestError {
-    const retryAt = this.#clock.wallNow() + this.#pausedUntil - this.#clock.now();
-    return new RequestError({
-      api: this.name,
-      attempts: facts.attempt - 1,
-      code: 'RATE_LIMITED',
-      class: 'transient',
-      message: `API "${this.name}" asked everybody to wait until ${new Date(retryAt).toISOString()}, which is longer than this request may wait`,
-      retryAt,
-    });
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
@@ -436,18 +328,6 @@ export class Api implements AsyncDisposable {
     return { api: this.name, method, url, attempt, repeatable, redact, clock: this.#clock };
   }
 
-  #ownUrl(text: string): URL {
-    const absolute = /^(?:[a-z][a-z0-9+.-]*:|[/\\]{2})/i.test(text);
-    const href = absolute ? text : `${this.#options.baseUrl}${text.startsWith('/') ? '' : '/'}${text}`;
-    const url = URL.canParse(href) ? new URL(href) : undefined;
-    if (url && isOwnOrigin(url, this.#base.origin)) return url;
-    throw new NightfillError({
-      code: 'FOREIGN_ORIGIN',
-      class: 'config',
-      message: `API "${this.name}" asks ${this.#base.origin} only, not ${url?.origin ?? 'an address that is no URL'}: its credentials stay there`,
-    });
-  }
-
   /** What has happened so far; a copy. */
   statistics(): ApiStatistics {
     const tally = this.#tally;
@@ -458,9 +338,9 @@ export class Api implements AsyncDisposable {
       timeouts: tally.timeouts,
       statuses: { ...tally.statuses },
       rateLimited: tally.rateLimited,
-      waitedMs: Math.round(this.#window?.waitedMs ?? 0),
+      waitedMs: Math.round(this.#limits.waitedMs),
       latencyMs: tally.latencyMs(),
-      rates: this.#window?.peaks() ?? [],
+      rates: this.#limits.peaks(),
       concurrency: { limit: this.#slots.limit, peak: this.#slots.peak },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
@@ -489,8 +369,6 @@ export class Api implements AsyncDisposable {
 /** Not an attempt: the same request once more, through all the limits. */
 class RepeatAtOnce extends Error {}
 
-const pausedTooLong = new Error('Everybody is asked to wait for longer than a request may.');
-
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {
   return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
@@ -498,18 +376,4 @@ function diedIdle(error: unknown): boolean {
 
 function lowerCased(headers: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-function encodedQuery(query: Record<string, string>): string[] {
-  return Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
-}
-
-function baseOf({ name, baseUrl }: ApiOptions): URL {
-  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-  if (url && /^https?:$/.test(url.protocol) && isOwnOrigin(url, url.origin) && url.search === '' && url.hash === '')
-    return url;
-  throw new UsageError(
-    `the baseUrl of API "${name}" must be an http or https address without user name, query and fragment; credentials belong under auth`,
-    { code: 'BASE_URL' },
-  );
 }
