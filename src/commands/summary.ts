@@ -2,11 +2,12 @@ import type { Report } from '../report/schema.ts';
 
 /** A report in a dozen lines for a terminal. */
 export function summaryLines(report: Report): string[] {
-  const { run, counts, amounts, controls, failures, apis, timing } = report;
+  const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
   const lines = [
     `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
+    ...(marked ? markedLines(marked) : []),
     ...table(
       amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance }) => [
         `${column}${currency ? ` ${currency}` : ''}`,
@@ -38,6 +39,14 @@ export function summaryLines(report: Report): string[] {
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
     lines.push('  nightfill rerun latest fetches again what failed or never started');
   return lines;
+}
+
+function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {
+  const money = amounts.map(({ column, currency, amount }) => `${column} ${currency ? `${currency} ` : ''}${amount}`);
+  return [
+    `  missing    ${contracts} marked, ${tonight} of them tonight${money.length > 0 ? `: ${money.join(', ')}` : ''}`,
+    ...(reason === null ? [] : [`  NOTHING MARKED  ${reason}`]),
+  ];
 }
 
 function failuresByCode(failures: Report['failures']): string[][] {

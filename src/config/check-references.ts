@@ -1,3 +1,4 @@
+import { markColumn } from '../jobs/job.ts';
 import type { JobFileSource } from './job-file-source.ts';
 import type { Path } from './path.ts';
 import { parseJsonPath, type JsonPath } from '../sources/json-path.ts';
@@ -34,6 +35,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
     }
   }
   checkColumns(outline, source);
+  checkMarking(outline, source);
   checkControls(outline, source);
 }
 
@@ -95,6 +97,25 @@ function checkColumns({ lookups, load, transform }: Outline, source: JobFileSour
     const path = ['load', 'key', index];
     checkName(source, { path, name: key, known: Object.keys(load.columns), what: 'a column under load.columns' });
     if (load.key.indexOf(key) < index) source.report(path, `"${key}" is in the key already; name each column once`);
+  }
+}
+
+function checkMarking({ contracts, load }: Outline, source: JobFileSource): void {
+  if (load.missing !== 'mark') {
+    if (load.markAtMost !== undefined) {
+      const sentence = 'markAtMost has a meaning only with missing: mark; add that, or remove markAtMost';
+      source.report(['load', 'markAtMost'], sentence, 'key');
+    }
+    return;
+  }
+  if (contracts.total === undefined) {
+    const sentence =
+      "mark needs contracts.total, the source's own count: without it nothing proves that a contract is gone rather than not listed; add it, or use keep";
+    source.report(['load', 'missing'], sentence);
+  }
+  if (Object.hasOwn(load.columns, markColumn.name)) {
+    const sentence = `missing: mark keeps its mark in a column of the name ${markColumn.name}; give this one another name`;
+    source.report(['load', 'columns', markColumn.name], sentence, 'key');
   }
 }
 

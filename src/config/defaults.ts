@@ -22,6 +22,7 @@ interface Defaults {
   schema: string;
   create: boolean;
   missing: 'keep' | 'mark';
+  markAtMost: PercentageText;
   chunkSize: number;
   commit: 'chunk' | 'run';
   stopAbove: PercentageText;
@@ -50,6 +51,7 @@ export const defaults = {
   schema: 'public',
   create: true,
   missing: 'keep',
+  markAtMost: '50%',
   chunkSize: 500,
   commit: 'chunk',
   stopAbove: '100%',

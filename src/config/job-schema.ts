@@ -162,7 +162,12 @@ const load = z.strictObject({
   missing: z
     .enum(['keep', 'mark'])
     .default(defaults.missing)
-    .describe('Rows of contracts that are no longer listed: keep them as they are (default), or mark them.'),
+    .describe(
+      'Rows of contracts that are no longer listed: keep them as they are (default), or mark them in the column missing_since.',
+    ),
+  markAtMost: percentage()
+    .prefault(defaults.markAtMost)
+    .describe('Mark nothing when more than this share of the contracts known before is gone at once. Default 50%.'),
 });
 
 function parseTable(written: string): { schema: string; name: string } {

@@ -19,11 +19,6 @@ const refusals: readonly Refusal[] = [
     message: 'netsuite, salesforce and hubspot are not available yet in this version; use rest',
     hides: 1,
   },
-  {
-    at: ['load', 'missing'],
-    when: (missing) => missing === 'mark',
-    message: 'mark is not available yet in this version; use keep',
-  },
 ];
 
 /** Reports what is not available yet, and hides what belongs to it. */

@@ -22,7 +22,7 @@ const outlineSchema = z.object({
         .catch({ auth: {}, limits: {} }),
     )
     .catch({}),
-  contracts: z.object({ api: name, path: name, query }).catch({ query: {} }),
+  contracts: z.object({ api: name, path: name, query, total: z.unknown().optional() }).catch({ query: {} }),
   lookups: z
     .record(z.string(), z.object({ api: name, path: name, query, onFailure: name, maxAge: name }).catch({ query: {} }))
     .catch({}),
@@ -30,6 +30,8 @@ const outlineSchema = z.object({
     .object({
       key: names,
       columns: z.record(z.string(), z.object({ from: name, type: name }).catch({})).catch({}),
+      missing: name,
+      markAtMost: name,
     })
     .catch({ key: [], columns: {} }),
   controls: z.array(z.object({ sum: name, by: name }).catch({})).catch([]),

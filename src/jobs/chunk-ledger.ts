@@ -1,10 +1,11 @@
-import type { LoadResult } from '../sinks/copy-upsert.ts';
+import type { LoadResult, Row } from '../sinks/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import type { Json } from '../sources/exact-json.ts';
 import type { KnownAmount } from './amounts.ts';
 import type { FailureRecord } from './failure-record.ts';
 import { storeLastKnown } from './last-known.ts';
 import { LeaseLostError } from './lease.ts';
+import { rememberRows } from './loaded-row.ts';
 import { storeStaged } from './staging.ts';
 import type { PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
@@ -25,6 +26,7 @@ export interface ChunkRecord {
     contract: PlannedContract;
     /** Where the row stood among those given to the load. */
     ordinal: number;
+    row: Row;
     stale: readonly { lookup: string; asOf: string }[];
     remember: readonly { lookup: string; value: Json }[];
     amounts: readonly KnownAmount[];
@@ -70,6 +72,9 @@ export async function recordAttempt(client: Queryable, record: ChunkRecord, cont
     );
     await storeLastKnown(client, { job: context.job.name, lookup: name, values });
   }
+  const { job, instance, target, dryRun } = context;
+  if (target.marked && !dryRun && !record.staged)
+    await rememberRows(client, { job: job.name, instance, target, loaded: record.loaded });
   await closeAttempt(client, record, context);
 }
 

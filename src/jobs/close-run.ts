@@ -11,6 +11,7 @@ import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
 import { completeInstance, discardInstance, discardRun, finishRun, type RunStatus } from './ledger.ts';
 import { underLease } from './lease.ts';
+import { markMissing } from './mark-missing.ts';
 import type { RunContext } from './run-context.ts';
 import { StopReason } from './stop-reason.ts';
 
@@ -42,7 +43,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
   }
   const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;
-  const figures: RunFigures = {
+  const figures: Omit<RunFigures, 'marking'> = {
     generator: { name: 'nightfill', version: end.version, node: process.version },
     database: database.description,
     apis: [...context.apis.values()].map((api) => apiFigures(api.statistics())),
@@ -63,7 +64,8 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? end.heldBack ?? null);
   // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
   return underLease(database, lease, async (client) => {
-    await storeFigures(client, run, figures);
+    const marking = broken ? null : await markMissing(client, context);
+    await storeFigures(client, run, { ...figures, marking });
     // Judged on the report's own figures: the run row is written, the report made once more with its status.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
     const verdict = judge(await buildReport(client, run), {

@@ -2,6 +2,8 @@ import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/ap
 import type { Json } from '../sources/exact-json.ts';
 import type { JsonPath } from '../sources/json-path.ts';
 
+export { markColumn } from '../sinks/target-table.ts';
+
 /*
  * Glossary
  * job            a named piece of nightly work, described by a job file
@@ -58,6 +60,8 @@ export interface Load {
   columns: Column[];
   create: boolean;
   missing: 'keep' | 'mark';
+  /** Share of the contracts known before that may be gone at once. */
+  markAtMost: number;
 }
 
 export type Control = { type: 'sum'; column: string; by?: string } | { type: 'completeness'; atLeast: number };

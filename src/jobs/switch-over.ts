@@ -6,6 +6,7 @@ import { isTransient, loadRetry, reasonOf } from './chunk.ts';
 import { storeAmounts, storeFailures } from './chunk-ledger.ts';
 import { rejectedRow, type FailureRecord } from './failure-record.ts';
 import { holdLease } from './lease.ts';
+import { rememberRows } from './loaded-row.ts';
 import type { RunContext } from './run-context.ts';
 import { hasStaged } from './staging.ts';
 
@@ -124,6 +125,13 @@ async function switchChunk(client: ClientForCopy, chunk: StagedChunk, context: R
     rows.map(({ cells }) => cells),
     { sums: summedColumns(job), signal },
   );
+  if (target.marked) {
+    const refused = new Set(result.rejected.map(({ row }) => row));
+    const loaded = rows
+      .map(({ key, cells }) => ({ contract: { key }, row: cells }))
+      .filter((_, row) => !refused.has(row));
+    await rememberRows(client, { job: job.name, instance, target, loaded });
+  }
   const rejected = result.rejected.map((rejection) => ({
     contract: { key: rows[rejection.row]!.key },
     failure: rejectedRow(rejection),

@@ -28,6 +28,7 @@ export async function buildReport(database: Queryable, runId: string): Promise<R
     amounts: await readAmounts(database, { instance, sums: figures.sums }),
     controls: await evaluateControls(database, { instance, figures, counts, planned }),
     stale: await readStale(database, instance),
+    marked: markedRows(figures),
     chunks: await readChunks(database, instance),
     failures,
     failuresOmitted,
@@ -84,6 +85,13 @@ async function readCounts(database: Queryable, instance: string): Promise<Report
   );
   const { staged, ...counts } = rows[0]!;
   return { ...counts, ...(staged !== null && { staged }) };
+}
+
+// Absent from the figures of runs of versions that did not mark.
+function markedRows({ marking }: RunFigures): Report['marked'] {
+  if (!marking) return null;
+  const { control: _, ...marked } = marking;
+  return marked;
 }
 
 /** The latest complete night of the job before the instance's business date. */

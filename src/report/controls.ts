@@ -1,5 +1,5 @@
 import type { Queryable } from '../sinks/postgres.ts';
-import type { RunFigures } from './figures.ts';
+import type { Marking, RunFigures } from './figures.ts';
 import type { ControlResult, Report } from './schema.ts';
 
 /** Checks that independently obtained figures agree. A control whose figures are not there is not evaluated, never passed. */
@@ -16,6 +16,7 @@ export async function evaluateControls(
   return [
     countControl(counts, o.planned),
     ofTarget(equal({ name: 'rows in the target for contracts loaded', type: 'keys' }, loaded, rows)),
+    ...(figures.marking ? [markControl(figures.marking)] : []),
     ...(figures.completeness === null ? [] : [completeness(counts, figures.completeness, o.planned)]),
     ...(await sumControls(database, o.instance)).map(ofTarget),
   ];
@@ -35,6 +36,12 @@ function countControl({ sourceTotal, listed, duplicates }: Report['counts'], pla
   if (sourceTotal !== null && planned) return equal(control, sourceTotal, listed + duplicates);
   const actual = String(listed + duplicates);
   return { ...control, expected: '0', actual, delta: '0', tolerance: '0', result: 'not-evaluated' };
+}
+
+function markControl({ control, contracts }: Marking): ControlResult {
+  const named = { name: 'rows marked for contracts no longer listed', type: 'keys' } as const;
+  if (control) return equal(named, control.expected, control.actual);
+  return { ...named, expected: '0', actual: String(contracts), delta: '0', tolerance: '0', result: 'not-evaluated' };
 }
 
 function completeness(

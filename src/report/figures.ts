@@ -16,6 +16,14 @@ export interface RunFigures {
   listFailure: Report['failures'][number] | null;
   sums: SumDefinition[];
   completeness: number | null;
+  /** Null when the job does not mark, and of a sample, a dry run and a run that broke. */
+  marking: Marking | null;
+}
+
+/** What became of the rows of contracts that are not listed any more. */
+export interface Marking extends NonNullable<Report['marked']> {
+  /** Rows that are to bear a mark, and those that do; null when the listing does not tell. */
+  control: { expected: number; actual: number } | null;
 }
 
 /** A sum control, and where the listing's record shows the amount and what splits it. */

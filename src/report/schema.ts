@@ -129,6 +129,15 @@ export const reportSchema = z.strictObject({
   stale: z.array(
     z.strictObject({ lookup: z.string(), contracts: count, oldestAsOf: time, amounts: z.array(currencyAmount) }),
   ),
+  marked: z
+    .strictObject({
+      contracts: count.describe('rows of this job that bear a mark after this run'),
+      tonight: count.describe('of them, those not listed for the first time on this business date'),
+      amounts: z.array(currencyAmount).describe('the money on all of them, as the target has it'),
+      reason: z.string().nullable().describe('why this run marked none; null when it marked what was to mark'),
+    })
+    .nullable()
+    .describe('with missing: mark; null otherwise, and of a sample, a dry run and a run that broke'),
   chunks: z.array(
     z.strictObject({
       number: count,

@@ -18,6 +18,7 @@ export interface CatalogColumn {
   typeOid: string;
   typeModifier: number;
   formatted: string;
+  notNull: boolean;
   /** NOT NULL, and nothing would fill it. */
   mustBeGiven: boolean;
   /** Generated or GENERATED ALWAYS AS IDENTITY: takes no value. */
@@ -55,6 +56,7 @@ const columnsQuery = `
          a.atttypid::text AS "typeOid",
          a.atttypmod AS "typeModifier",
          format_type(a.atttypid, a.atttypmod) AS formatted,
+         a.attnotnull OR t.typnotnull AS "notNull",
          (a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL AS "mustBeGiven",
          a.attgenerated <> '' OR a.attidentity = 'a' AS "refusesValues",
          has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS select,

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { qualifiedName } from './target-table.ts';
+import { markColumn, qualifiedName } from './target-table.ts';
 import type { TargetTable } from './target-table.ts';
 
 /** In the session's temporary schema, dropped with the transaction; one at a time. */
@@ -24,10 +24,13 @@ export function upsertStatements(table: TargetTable): UpsertStatements {
     const quoted = pg.escapeIdentifier(name);
     return { name, quoted, staged: `s.c${index}::${castType}` };
   });
+  // What is loaded is listed: whatever mark the row bears goes, and it counts as updated.
+  const mark = { name: markColumn.name, quoted: markColumn.name, staged: `NULL::${markColumn.type}` };
+  const written = table.marked ? [...columns, mark] : columns;
   const key = columns.filter(({ name }) => table.key.includes(name));
-  const others = columns.filter(({ name }) => !table.key.includes(name));
+  const others = written.filter(({ name }) => !table.key.includes(name));
   const list = (texts: string[]): string => texts.join(', ');
-  const names = list(columns.map(({ quoted }) => quoted));
+  const names = list(written.map(({ quoted }) => quoted));
   const keyNames = list(key.map(({ quoted }) => quoted));
 
   const sameKey = key.map(({ quoted, staged }) => `t.${quoted} = ${staged}`).join(' AND ');
@@ -71,7 +74,7 @@ export function upsertStatements(table: TargetTable): UpsertStatements {
       return `
       WITH written AS (
         INSERT INTO ${qualifiedName(table)} AS target (${names})
-        SELECT ${list(columns.map((column) => column.staged))} FROM ${staged}
+        SELECT ${list(written.map((column) => column.staged))} FROM ${staged}
         ON CONFLICT (${keyNames}) ${onConflict}
         RETURNING ${table.partitioned ? 'NULL::xid' : 'target.xmax'} AS xmax),
       counted AS (

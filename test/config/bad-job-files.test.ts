@@ -511,11 +511,24 @@ const badFiles: Record<string, BadFile> = {
     path: 'lookups.one.batch.key',
     says: /expected a path .* and it is missing/,
   },
-  'marking what is missing': {
+  "marking what is missing without the source's own count": {
     instead: '  key: [id]\n',
     write: '  key: [id]\n  missing: ▸mark\n',
     path: 'load.missing',
-    says: /not available yet in this version; use keep/,
+    says: /mark needs contracts\.total.*add it, or use keep/,
+  },
+  'a loaded column where the mark goes': {
+    instead: /  key: id\nload:[^]*/.exec(smallJob)![0],
+    write:
+      '  key: id\n  total: total\nload:\n  table: contracts\n  missing: mark\n  key: [id]\n  columns:\n    id: { from: listed.id, type: text }\n    ▸missing_since: { from: listed.gone, type: date }\n',
+    path: 'load.columns.missing_since',
+    says: /keeps its mark in a column of the name missing_since; give this one another name/,
+  },
+  'a bound for marks that nobody sets': {
+    instead: '  key: [id]\n',
+    write: '  key: [id]\n  ▸markAtMost: 10%\n',
+    path: 'load.markAtMost',
+    says: /markAtMost has a meaning only with missing: mark/,
   },
   'a transform without threads': {
     write: 'transform: { module: ./rows.ts, threads: ▸0 }\n',
