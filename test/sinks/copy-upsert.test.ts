@@ -8,8 +8,9 @@ import { columnText } from '../../src/sinks/column-value.ts';
 import type { JsonValue } from '../../src/sinks/column-value.ts';
 import { copyUpsert } from '../../src/sinks/copy-upsert.ts';
 import type { Row } from '../../src/sinks/copy-upsert.ts';
+import { prepareTarget } from '../../src/sinks/target-table.ts';
 import { createDatabase } from '../support/database.ts';
-import { connect as connectTo, openDatabase, openTarget } from './load-fixture.ts';
+import { connect as connectTo, declare, openDatabase, openTarget } from './load-fixture.ts';
 
 test('inserted, updated and unchanged rows are told apart, and together are all rows', async () => {
   const database = await openDatabase();
@@ -207,6 +208,26 @@ test('a table of nothing but its key can be loaded', async () => {
   const again = await load([['a'], ['c']]);
   assert.deepEqual([again.inserted, again.updated, again.unchanged], [1, 0, 1]);
 });
+
+for (const columns of [{ id: 'text' }, { id: 'text', name: 'text' }]) {
+  test(`loading takes a mark back, and the row counts as updated (${Object.keys(columns).join(', ')})`, async () => {
+    const database = await openDatabase();
+    const declaration = { ...declare(columns), missing: 'mark' as const };
+    const table = await database.withTransaction(async (client) => prepareTarget(client, declaration));
+    const load = async (ids: string[]) =>
+      database.withTransaction(async (client) => {
+        const rows = ids.map((id) => Object.keys(columns).map(() => id));
+        const { inserted, updated, unchanged, digest } = await copyUpsert(client, table, rows, { sums: [] });
+        return { counts: [inserted, updated, unchanged], digest };
+      });
+    const first = await load(['a', 'b', 'c']);
+    await database.query(`UPDATE target SET missing_since = '2026-01-02' WHERE id <> 'b'`);
+    assert.deepEqual((await load(['a', 'b'])).counts, [0, 1, 1]);
+    const { rows } = await database.query(`SELECT id FROM target WHERE missing_since IS NOT NULL`);
+    assert.deepEqual(rows, [{ id: 'c' }]);
+    assert.deepEqual(await load(['a', 'b', 'c']), { counts: [0, 1, 2], digest: first.digest });
+  });
+}
 
 test('a row without its key is rejected and the others are loaded', async () => {
   const database = await openDatabase();

@@ -158,6 +158,30 @@ test('everything wrong is said at once, in one usage error', async () => {
   });
 });
 
+test('a table that is marked has the column for it: made with the table, never added to one that is there', async () => {
+  const database = await openDatabase();
+  const declaration = { ...declare({ id: 'text' }), missing: 'mark' as const };
+  const table = await prepare(database, declaration);
+  assert.deepEqual(await prepare(database, declaration), table);
+  assert.deepEqual([table.marked, table.columns.map(({ name }) => name)], [true, ['id']]);
+  const { rows } = await database.query(
+    `SELECT format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute
+     WHERE attrelid = 'target'::regclass AND attname = 'missing_since'`,
+  );
+  assert.deepEqual(rows, [{ type: 'date', attnotnull: false }]);
+  for (const [change, code] of [
+    ['ALTER missing_since SET NOT NULL', 'COLUMN_NOT_NULL'],
+    ['ALTER missing_since TYPE text', 'TYPE_DIFFERS'],
+    ['DROP missing_since', 'COLUMN_MISSING'],
+  ]) {
+    await database.query(`ALTER TABLE target ${change}`);
+    assert(
+      (await codesOf(database, declaration)).some(([column, said]) => column === 'missing_since' && said === code),
+    );
+  }
+  await assert.rejects(prepare(database, declaration), /ALTER TABLE "public"."target" ADD COLUMN missing_since date/);
+});
+
 test('a type that would end the cast, take forever to check or be no type at all is refused', async () => {
   const database = await openDatabase();
   const wrong = [
