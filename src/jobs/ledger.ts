@@ -148,19 +148,24 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
   return rows[0]!;
 }
 
-/** Under a fresh lease: marks what an earlier holder left `running` as crashed and takes its chunks over. */
+/**
+ * Under a fresh lease: marks what an earlier holder left `running` as crashed and takes its chunks over, with those of
+ * this instance. A crashed run may be alive after all, and of another date: its chunks are not its own any more either.
+ */
 export async function takeOver(
   database: Queryable,
   o: { job: string; instance: string; run: string; token: string },
 ): Promise<{ crashed: number }> {
-  const { rowCount } = await database.query(
+  const { rows } = await database.query<{ instance: string }>(
     `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without a word'
      FROM nightfill.instance
-     WHERE instance.id = run.instance AND instance.job = $1 AND run.status = 'running' AND run.id <> $2`,
+     WHERE instance.id = run.instance AND instance.job = $1 AND run.status = 'running' AND run.id <> $2
+     RETURNING run.instance`,
     [o.job, o.run],
   );
-  await database.query(`UPDATE nightfill.chunk SET lease = $2 WHERE instance = $1`, [o.instance, o.token]);
-  return { crashed: rowCount ?? 0 };
+  const instances = [o.instance, ...rows.map(({ instance }) => instance)];
+  await database.query(`UPDATE nightfill.chunk SET lease = $2 WHERE instance = ANY ($1)`, [instances, o.token]);
+  return { crashed: rows.length };
 }
 
 /** True when every contract of a closed plan stands in the target; the instance is then complete. */

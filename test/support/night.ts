@@ -10,6 +10,7 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
+import type { ClientForCopy } from '../../src/sinks/postgres.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
@@ -76,6 +77,11 @@ export class Night {
     };
   }
 
+  /** The file that `node` runs. */
+  get program(): string {
+    return program;
+  }
+
   get databaseUrl(): string {
     return this.environment['DATABASE_URL']!;
   }
@@ -84,6 +90,15 @@ export class Night {
   async query<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[]> {
     assert(this.#database, 'this night has no database of its own');
     return (await this.#database.database.query<Row>(sql, values)).rows;
+  }
+
+  /** Keeps what a statement locks locked, by a session of its own, while `task` runs; commits what the task does with it. */
+  async whileLocked(sql: string, task: (client: Pick<ClientForCopy, 'query'>) => Promise<void>): Promise<void> {
+    assert(this.#database, 'this night has no database of its own');
+    await this.#database.database.withTransaction(async (client) => {
+      await client.query(sql);
+      await task(client);
+    });
   }
 
   /** Writes a file into the folder; an object as JSON, which YAML is. */
