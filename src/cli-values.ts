@@ -27,6 +27,16 @@ export function durationOption(text: string): number {
   return duration;
 }
 
+/** `06:00`, in the job's time zone, or a moment with its offset such as `2026-11-22T06:00:00+01:00`. */
+export function finishByOption(text: string): string | Date {
+  if (/^(?:[01]\d|2[0-3]):[0-5]\d$/.test(text)) return text;
+  const at = new Date(text);
+  if (/^\d{4}-\d{2}-\d{2}T.*(?:Z|[+-]\d{2}:?\d{2})$/.test(text) && !Number.isNaN(at.getTime())) return at;
+  throw new InvalidArgumentError(
+    `A time such as 06:00, or a moment such as 2026-11-22T06:00:00+01:00 was expected, not "${text}".`,
+  );
+}
+
 /** `100ms`, or `80ms-160ms`. */
 export function latencyOption(text: string): { min: number; max: number } {
   const [min = '', max = min] = text.split('-');

@@ -12,7 +12,15 @@ import { runCommand } from './commands/run.ts';
 import { scheduleCommand } from './commands/schedule.ts';
 import { simulateCommand } from './commands/simulate.ts';
 import type { Terminal } from './commands/terminal.ts';
-import { durationOption, integerList, isoDate, latencyOption, positiveInteger, rateOption } from './cli-values.ts';
+import {
+  durationOption,
+  finishByOption,
+  integerList,
+  isoDate,
+  latencyOption,
+  positiveInteger,
+  rateOption,
+} from './cli-values.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
 import { version } from './version.ts';
@@ -97,6 +105,12 @@ const executionOptions = (command: Command): Command =>
       option('--grace <duration>', 'time for what is in flight after the first SIGINT or SIGTERM')
         .argParser(durationOption)
         .default(30_000, '30s'),
+    )
+    .addOption(
+      option(
+        '--finish-by <time>',
+        "when to have ended, 06:00 or 2026-11-22T06:00:00+01:00, in place of the job's own",
+      ).argParser(finishByOption),
     )
     .addOption(
       option('--trigger <what>', 'what the report says started the run')

@@ -3,12 +3,11 @@ import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import { forecastApi, rateThatFits, type ApiForecast } from '../jobs/forecast.ts';
 import type { Job } from '../jobs/job.ts';
 import { listedFieldKeeper } from '../jobs/amounts.ts';
-import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
+import { ExpectedRequests } from '../jobs/expected-requests.ts';
+import { dateScope, plannedContract } from '../jobs/plan.ts';
+import { contractsAtOnce } from '../jobs/run.ts';
 import { Api } from '../sources/api.ts';
-import type { Json } from '../sources/exact-json.ts';
-import { getPath } from '../sources/json-path.ts';
 import { listPages } from '../sources/paginate.ts';
-import { renderTemplate, templatePaths, type Resolve } from '../sources/template.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -44,9 +43,7 @@ export interface Forecast {
 async function forecastNight(job: Job, businessDate: string): Promise<Forecast> {
   const listing = await countListing(job, businessDate);
   const apis = Object.values(job.apis).map((options) => {
-    const lookups = job.lookups.filter(({ api }) => api === options.name);
-    const asked = lookups.reduce((sum, { name }) => sum + listing.requests.get(name)!, 0);
-    const requests = asked + (job.contracts.api === options.name ? listing.pages : 0);
+    const requests = listing.expected.at(options.name) + (job.contracts.api === options.name ? listing.pages : 0);
     return forecastApi(options, { requests, latencyMs: listing.latencyMs });
   });
   const shortestMs = Math.max(...apis.map((api) => api.shortestMs));
@@ -73,15 +70,14 @@ interface CountedListing {
   sourceTotal: string | undefined;
   /** Of the listing's own pages: the only latency there is before anything else was asked. */
   latencyMs: number;
-  /** Per lookup. */
-  requests: Map<string, number>;
+  expected: ExpectedRequests;
 }
 
 async function countListing(job: Job, businessDate: string): Promise<CountedListing> {
   await using api = new Api(job.apis[job.contracts.api]!);
   const keep = listedFieldKeeper(job);
   const keys = new Set<string>();
-  const distinct = new Map(job.lookups.map(({ name }) => [name, new Set<string>()]));
+  const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   let pages = 0;
   let sourceTotal: string | undefined;
   for await (const page of listPages(api, job.contracts, { resolve: dateScope(businessDate) })) {
@@ -91,35 +87,11 @@ async function countListing(job: Job, businessDate: string): Promise<CountedList
       const contract = plannedContract(record, { job, keep, ordinal: keys.size + 1 });
       if (contract.problem !== null || keys.has(contract.key)) continue;
       keys.add(contract.key);
-      for (const lookup of job.lookups)
-        distinct.get(lookup.name)!.add(addressOf(lookup, { contract, businessDate }) ?? contract.key);
+      expected.add(contract);
     }
   }
-  const requests = job.lookups.map(({ name, batch }) => {
-    const different = distinct.get(name)!.size;
-    return [name, batch ? Math.ceil(different / batch.size) : different] as const;
-  });
   const { p50 } = api.statistics().latencyMs;
-  return { contracts: keys.size, pages, sourceTotal, latencyMs: p50, requests: new Map(requests) };
-}
-
-/** Where a contract's lookup leads; undefined when only another lookup's answer would tell. */
-function addressOf(
-  { path, query }: Job['lookups'][number],
-  { contract, businessDate }: { contract: PlannedContract; businessDate: string },
-): string | undefined {
-  const templates = [path, ...Object.values(query)];
-  const known = new Set<string | number>(['key', 'listed', 'businessDate', 'businessMonth']);
-  if (!templates.every((template) => templatePaths(template).every(([root]) => known.has(root!)))) return undefined;
-  const dates = dateScope(businessDate);
-  const resolve: Resolve = (at): Json | undefined =>
-    at[0] === 'key' ? contract.key : at[0] === 'listed' ? getPath(contract.listed, at.slice(1)) : dates(at);
-  try {
-    return templates.map((template) => renderTemplate(template, resolve)).join(' ');
-  } catch {
-    // A value that is not there fails the contract, and asks nothing.
-    return undefined;
-  }
+  return { contracts: keys.size, pages, sourceTotal, latencyMs: p50, expected };
 }
 
 function lines(job: Job, forecast: Forecast): string[] {

@@ -1,9 +1,10 @@
+import { timeOfDay } from '../jobs/admission.ts';
 import type { RunContext } from '../jobs/run-context.ts';
 import type { ProgressSnapshot } from '../observe/progress.ts';
 
 /** Gives the snapshots of a run that the progress display draws. */
 export function progressSnapshot(context: RunContext): () => ProgressSnapshot {
-  const { job, businessDate, tally, clock, bounds } = context;
+  const { job, businessDate, tally, clock, finishBy } = context;
   const started = clock.now();
   const doneBefore = tally.enriched + tally.degraded + tally.failed;
   return () => {
@@ -24,8 +25,10 @@ export function progressSnapshot(context: RunContext): () => ProgressSnapshot {
       chunks: tally.chunks,
       elapsedMs,
       ...(tally.listingDone && done > doneBefore && { etaMs: perContract * (tally.listed - done) }),
-      ...(job.finishBy && { finishBy: job.finishBy }),
-      ...(bounds.deadline !== undefined && { finishByMs: bounds.deadline - clock.now() }),
+      ...(finishBy && {
+        finishBy: timeOfDay(finishBy, job.timezone),
+        finishByMs: finishBy.getTime() - clock.wallNow(),
+      }),
       apis: [...context.apis.values()].map((api) => {
         const { name, requests, retries, rateLimited, inFlight, currentRate, concurrency, breaker } = api.statistics();
         const limits = job.apis[name]!.limits.rates.map(({ requests: limit, per }) => (limit * 1_000) / per);

@@ -1,7 +1,7 @@
 import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
-import { businessDateIn } from '../jobs/business-date.ts';
+import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Trigger } from '../jobs/ledger.ts';
 import { JobRunningError } from '../jobs/lease.ts';
@@ -28,6 +28,8 @@ export interface ExecuteOptions extends DatabaseSelection {
   trigger?: Trigger;
   /** Milliseconds that work in flight has after the first signal. */
   grace?: number;
+  /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
+  finishBy?: string | Date;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -68,6 +70,7 @@ export async function executeJob(
 ): Promise<number> {
   const { options, terminal, businessDate, database, log } = o;
   const { stdout, stderr, environment } = terminal;
+  const finishBy = finishByOf(options, job);
   const reportFile = reportFileOf(job, businessDate, options);
   await requireWritable(reportFile);
   const mode = progressMode(stderr, environment);
@@ -88,6 +91,7 @@ export async function executeJob(
       version,
       log,
       clock: systemClock,
+      ...(finishBy && { finishBy }),
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
@@ -121,6 +125,20 @@ export async function executeJob(
   stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
   await writeFile(text);
   return result.report.run.exitCode;
+}
+
+/** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */
+function finishByOf({ finishBy }: ExecuteOptions, { timezone }: Job): Date | undefined {
+  const now = new Date();
+  if (typeof finishBy === 'string') return nextTimeOfDay(finishBy, { timezone, now });
+  if (finishBy && finishBy <= now)
+    throw new UsageError(
+      `--finish-by ${finishBy.toISOString()} is over, it is ${now.toISOString()}; name a later time`,
+      {
+        code: 'FINISH_BY_OVER',
+      },
+    );
+  return finishBy;
 }
 
 const reportFileOf = (job: Job, businessDate: string, { report }: ExecuteOptions): string =>

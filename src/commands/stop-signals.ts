@@ -15,7 +15,7 @@ export function stopSignals({ graceMs, note }: { graceMs: number; note: (line: s
   const ending = new AbortController();
   let grace: NodeJS.Timeout | undefined;
   const onSignal = (name: keyof typeof exitCodes): void => {
-    const reason = new StopReason('SIGNAL', `stopped by ${name}`, exitCodes[name]);
+    const reason = new StopReason('SIGNAL', `stopped by ${name}`, { exitCode: exitCodes[name] });
     if (stopping.signal.aborted) return ending.abort(reason);
     note(`${name}: finishing what is in flight; once more ends it at once`);
     stopping.abort(reason);

@@ -215,6 +215,8 @@ async function closeAttempt(client: Queryable, record: ChunkRecord, { instance, 
        updated = CASE WHEN $5 THEN 0 ELSE updated END + $9,
        unchanged = CASE WHEN $5 THEN 0 ELSE unchanged END + $10,
        failed = now.failed,
+       reason = NULL,
+       retry_after = NULL,
        status = CASE WHEN now.failed = 0 THEN 'succeeded' WHEN now.failed = contracts THEN 'failed' ELSE 'partial' END,
        duration_ms = duration_ms + $11,
        digest = CASE

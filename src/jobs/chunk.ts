@@ -22,7 +22,8 @@ export interface ChunkOutcome {
 
 /**
  * Works on one chunk: asks for its contracts, then loads what came and records what did not, in one transaction.
- * Gives undefined when the run was stopping before any of its contracts had begun: the chunk stays not-started.
+ * Gives undefined when the run was stopping before any of its contracts had begun, or the deadline had come too near: the
+ * chunk stays not-started.
  */
 export async function workChunk(
   chunk: PlannedChunk,
@@ -42,19 +43,20 @@ export async function workChunk(
       load(chunk, contracts, { context, enrichMs: enriched - begun, whole: o.wholeChunk ?? false }),
     );
     tally.loadMs += clock.now() - loading;
+    tally.loads += 1;
     tally.bufferedBytes -= contracts.reduce((sum, contract) => sum + bytesOf(contract), 0);
     return settle(record, contracts, context);
   });
 }
 
 async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<EnrichedContract[] | undefined> {
-  let begun = false;
+  let begun: boolean | undefined;
   const results = await Promise.all(
     chunk.contracts.map(async (contract) =>
       context.contracts.add(async () => {
         context.signal.throwIfAborted();
-        if (!begun && context.stopping.aborted) return undefined;
-        begun = true;
+        begun ??= !context.stopping.aborted && context.admission.admits(chunk);
+        if (!begun) return undefined;
         const result = await context.metrics.measure('contract', async () => enrichContract(contract, context));
         context.tally[provisionalOutcome(result)] += 1;
         context.tally.fetchedBytes += bytesOf(result);

@@ -9,7 +9,14 @@ import type { ApiStatistics } from '../sources/api.ts';
 import { listedAmountPaths } from './amounts.ts';
 import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
-import { completeInstance, discardInstance, discardRun, finishRun, type RunStatus } from './ledger.ts';
+import {
+  completeInstance,
+  discardInstance,
+  discardRun,
+  explainNotStarted,
+  finishRun,
+  type RunStatus,
+} from './ledger.ts';
 import { underLease } from './lease.ts';
 import { markMissing } from './mark-missing.ts';
 import type { RunContext } from './run-context.ts';
@@ -23,6 +30,8 @@ export interface RunEnd {
   stopReason: unknown;
   /** Why rows held back for the switch at the end were not switched. */
   heldBack?: string | undefined;
+  /** Numbers of the chunks that the run was to work on; all when undefined. */
+  chunks: readonly number[] | undefined;
   /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
   planned: boolean;
   version: string;
@@ -66,6 +75,15 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   return underLease(database, lease, async (client) => {
     const marking = broken ? null : await markMissing(client, context);
     await storeFigures(client, run, { ...figures, marking });
+    if (reason !== null)
+      await explainNotStarted(client, {
+        instance,
+        token: context.token,
+        chunks: end.chunks,
+        // Of a listing that failed the run tells; its chunks were left for what stopped it.
+        reason: (broken ? undefined : stopReason?.message) ?? reason,
+        after: stopReason?.after,
+      });
     // Judged on the report's own figures: the run row is written, the report made once more with its status.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
     const verdict = judge(await buildReport(client, run), {

@@ -1,5 +1,6 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import type { ApiOptions } from '../sources/api-options.ts';
+import type { Lookup } from './job.ts';
 
 /** What a night asks of one API, at most, and how long that takes at the least. */
 export interface ApiForecast {
@@ -34,4 +35,37 @@ export function forecastApi(
 /** The rate per second at which `requests` fit into `availableMs`, rounded up. */
 export function rateThatFits(requests: number, availableMs: number): number {
   return availableMs <= 0 ? Infinity : Math.ceil((requests * 1_000) / availableMs);
+}
+
+/** What is still to be asked of one API. */
+export interface RemainingRequests {
+  requests: number;
+  concurrency: number;
+  latencyMs: number;
+  /** Monotonic: when the last of so many could be sent at the soonest under the rates. */
+  soonestSent: (requests: number) => number;
+}
+
+/** The monotonic time before which the requests cannot have been answered; a contract's lookups in turn take `chainMs`. */
+export function earliestEnd(
+  apis: readonly RemainingRequests[],
+  { now, chainMs }: { now: number; chainMs: number },
+): number {
+  const ends = apis
+    .filter(({ requests }) => requests > 0)
+    .map(({ requests, concurrency, latencyMs, soonestSent }) =>
+      Math.max(now + Math.ceil(requests / concurrency) * latencyMs, soonestSent(requests) + latencyMs),
+    );
+  return Math.max(now + chainMs, ...ends);
+}
+
+/** Milliseconds that a contract's lookups take, each after those it needs. */
+export function longestChain(
+  lookups: readonly Pick<Lookup, 'name' | 'api' | 'needs'>[],
+  latencyMs: (api: string) => number,
+): number {
+  const ends = new Map<string, number>();
+  for (const { name, api, needs } of lookups)
+    ends.set(name, Math.max(0, ...needs.map((needed) => ends.get(needed) ?? 0)) + latencyMs(api));
+  return Math.max(0, ...ends.values());
 }

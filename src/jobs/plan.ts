@@ -56,6 +56,7 @@ export async function planContracts(
   const resolve = dateScope(context.businessDate);
   try {
     listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds })) {
+      tally.pages += 1;
       sourceTotal ??= page.total;
       for (const record of page.records) {
         if (records >= limit) break listing;

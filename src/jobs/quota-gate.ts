@@ -76,5 +76,6 @@ function quotaReason(
   return new StopReason(
     'QUOTA',
     `API "${name}" has used ${used} of its ${of} requests for ${period} and leaves ${reserved} to others; ${needed}${advice}; the quota renews at ${new Date(renewsAt).toISOString()}`,
+    { after: new Date(renewsAt) },
   );
 }

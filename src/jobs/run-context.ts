@@ -6,6 +6,7 @@ import type { Database } from '../sinks/postgres.ts';
 import type { TargetTable } from '../sinks/target-table.ts';
 import type { Api } from '../sources/api.ts';
 import type { Log } from '../observe/log.ts';
+import type { Admission } from './admission.ts';
 import type { BatchedLookup } from './batched-lookup.ts';
 import type { Job } from './job.ts';
 import type { KeptQuotas } from './quota-ledger.ts';
@@ -30,6 +31,8 @@ export interface RunContext {
   batched: ReadonlyMap<string, BatchedLookup>;
   /** The job's own module, when it has one. */
   transform: RowTransform | undefined;
+  /** Which chunks can still end before the deadline. */
+  admission: Admission;
   /** How many contracts are worked on at once, across chunks, the earliest first. */
   contracts: PQueue;
   /** How many chunks load at once. */
@@ -42,6 +45,8 @@ export interface RunContext {
   stopping: AbortSignal;
   /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock. */
   bounds: { signal: AbortSignal; deadline?: number };
+  /** When the run must have ended; null without a deadline. */
+  finishBy: Date | null;
   tally: Tally;
   metrics: TaskMetrics;
   eventLoop: EventLoopDelay;
@@ -69,6 +74,8 @@ export type EnrichContext = Pick<
 export interface Tally {
   phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
   listed: number;
+  /** Pages of the listing so far. */
+  pages: number;
   listingDone: boolean;
   enriched: number;
   degraded: number;
@@ -81,12 +88,15 @@ export interface Tally {
   listMs: number;
   enrichMs: number;
   loadMs: number;
+  /** Chunks that went to Postgres. */
+  loads: number;
 }
 
 export function newTally(): Tally {
   return {
     phase: 'listing',
     listed: 0,
+    pages: 0,
     listingDone: false,
     enriched: 0,
     degraded: 0,
@@ -98,5 +108,6 @@ export function newTally(): Tally {
     listMs: 0,
     enrichMs: 0,
     loadMs: 0,
+    loads: 0,
   };
 }

@@ -10,6 +10,7 @@ import { latestReport } from '../report/store.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
+import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { closeRun } from './close-run.ts';
@@ -36,6 +37,8 @@ export interface RunOptions {
   stopping: AbortSignal;
   /** Ends everything at once. */
   signal: AbortSignal;
+  /** When the run must have ended, in place of the job's own `finishBy`. */
+  finishBy?: Date;
   /** Called once the run is under way, for the progress display. */
   onStart?: (context: RunContext) => void;
   /** Called as each contract's fetching ends. */
@@ -157,10 +160,8 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const stop = new AbortController();
   const signal = AbortSignal.any([o.signal, lease.lost, broken.signal]);
   const stopping = AbortSignal.any([o.stopping, stop.signal, signal]);
-  const finishBy = job.finishBy
-    ? nextTimeOfDay(job.finishBy, { timezone: job.timezone, now: new Date(clock.wallNow()) })
-    : null;
-  const deadline = finishBy ? { deadline: clock.now() + finishBy.getTime() - clock.wallNow() } : {};
+  const finishBy = o.finishBy ?? deadlineOf(job, clock);
+  const deadlines = finishBy && deadlinesFor(finishBy, clock);
 
   await using stack = new AsyncDisposableStack();
   const hooks: ApiHooks = {
@@ -172,10 +173,13 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   );
   const quotas = stack.use(await keepQuotas({ apis: apis.values(), database, clock, log }));
   const shared = new SharedLookups();
-  const slots = job.lookups.reduce((sum, { api }) => sum + job.apis[api]!.limits.concurrency, 0);
+  const contracts = new PQueue({ concurrency: contractsAtOnce(job) });
+  const loads = new PQueue({ concurrency: 2 });
+  const tally = newTally();
+  const { businessDate } = instance;
   const context: RunContext = {
     job,
-    businessDate: instance.businessDate,
+    businessDate,
     instance: instance.id,
     run: run.id,
     token: lease.token,
@@ -187,8 +191,20 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     clock,
     signal,
     stopping,
-    bounds: { signal, ...deadline },
-    tally: newTally(),
+    bounds: { signal, ...(deadlines && { deadline: deadlines.requests }) },
+    finishBy,
+    admission: new Admission({
+      job,
+      businessDate,
+      finishBy,
+      deadline: deadlines?.forecast,
+      clock,
+      apis,
+      contracts,
+      loads,
+      tally,
+    }),
+    tally,
     metrics: new TaskMetrics({ clock }),
     eventLoop: stack.use(new EventLoopDelay()),
     onContract: o.onContract ?? (() => undefined),
@@ -196,9 +212,8 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     shared,
     batched: batchedLookups(job, { apis, shared }),
     transform: run.transform,
-    // Twice the requests in flight, so that contracts that wait to repeat a request do not leave the slots empty.
-    contracts: new PQueue({ concurrency: Math.max(8, 2 * slots) }),
-    loads: new PQueue({ concurrency: 2 }),
+    contracts,
+    loads,
   };
   o.onStart?.(context);
   const started = clock.now();
@@ -217,6 +232,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     version: o.version,
     finishBy,
     workMs: clock.now() - started,
+    chunks: run.selection.chunks,
     stopReason: o.stopping.aborted ? o.stopping.reason : stop.signal.aborted ? stop.signal.reason : undefined,
   });
 }
@@ -229,6 +245,24 @@ async function attemptSwitch(context: RunContext): Promise<{ heldBack?: string |
     return { error: context.signal.aborted ? context.signal.reason : error };
   }
 }
+
+const deadlineOf = ({ finishBy, timezone }: Job, clock: Clock): Date | null =>
+  finishBy === undefined ? null : nextTimeOfDay(finishBy, { timezone, now: new Date(clock.wallNow()) });
+
+/**
+ * Monotonic: until when requests may take, for then come the controls and the report; and until when what is admitted
+ * has to have ended by the forecast, which may be wrong by as much. A tenth of the time each, at most 30 s.
+ */
+function deadlinesFor(finishBy: Date, clock: Clock): { requests: number; forecast: number } {
+  const left = finishBy.getTime() - clock.wallNow();
+  const spare = Math.min(30_000, Math.max(0, left) / 10);
+  const end = clock.now() + left;
+  return { requests: end - spare, forecast: end - 2 * spare };
+}
+
+/** Twice the requests in flight, so that contracts that wait to repeat a request do not leave the slots empty. */
+export const contractsAtOnce = ({ lookups, apis }: Pick<Job, 'lookups' | 'apis'>): number =>
+  Math.max(8, 2 * lookups.reduce((sum, { api }) => sum + apis[api]!.limits.concurrency, 0));
 
 const transformFor = async (job: Job, stack: AsyncDisposableStack): Promise<RowTransform | undefined> =>
   job.transform && stack.use(await startTransform(job.transform));

@@ -24,5 +24,15 @@ export async function secondChance(
   const numbers = new BoundedQueue<number>({ items: Infinity });
   for (const { chunk } of rows) await numbers.push(chunk);
   numbers.close();
-  await workChunks(context, numbers, { selection: { onlyTransient: true }, ...handlers });
+  let refusal: StopReason | undefined;
+  await workChunks(context, numbers, {
+    selection: { onlyTransient: true },
+    abort: handlers.abort,
+    stop: (reason) => {
+      // Everything has had its turn by now: what stays failed is for a rerun, and the run did not stop.
+      if (reason.code !== 'DEADLINE') return handlers.stop(reason);
+      refusal ??= reason;
+    },
+  });
+  if (refusal) context.log.warn({ reason: refusal.message }, 'no second chance for what is left');
 }

@@ -18,7 +18,6 @@ export async function workChunks(
   o: { selection: WorkSelection; abort: (error: unknown) => void; stop: (reason: StopReason) => void },
 ): Promise<void> {
   const open = new Set<Promise<void>>();
-  const pace = new Pace(context);
   const quotas = new QuotaGate(context);
   let openContracts = 0;
   let broken: { error: unknown } | undefined;
@@ -29,10 +28,11 @@ export async function workChunks(
   };
   const work = async (chunk: PlannedChunk): Promise<void> => {
     try {
-      const begun = context.clock.now();
       const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
+      const { refusal } = context.admission;
+      if (refusal) o.stop(refusal);
       if (!outcome) return;
-      pace.note(context.clock.now() - begun);
+      context.admission.loaded(chunk);
       stopWhenMostlyFailing(context, outcome, o.stop);
     } catch (error) {
       fail(error);
@@ -54,7 +54,6 @@ export async function workChunks(
         // What has begun mostly takes less than it might, so its end may make room.
         await Promise.race(open);
       }
-      if (!pace.allowsAnother()) o.stop(pace.reason());
       if (context.stopping.aborted) break;
       openContracts += length;
       const working: Promise<void> = work(chunk).finally(() => {
@@ -99,30 +98,4 @@ function stopWhenMostlyFailing(
       `${tally.failed} of ${done} contracts failed (${percent(share)}), more than failures.stopAbove allows (${percent(job.failures.stopAbove)})`,
     ),
   );
-}
-
-/** How long chunks take, so that none is begun that cannot end before the deadline. */
-class Pace {
-  readonly #context: RunContext;
-  #chunkMs = 0;
-
-  constructor(context: RunContext) {
-    this.#context = context;
-  }
-
-  note(chunkMs: number): void {
-    this.#chunkMs = this.#chunkMs === 0 ? chunkMs : this.#chunkMs * 0.7 + chunkMs * 0.3;
-  }
-
-  allowsAnother(): boolean {
-    const { clock, bounds } = this.#context;
-    return bounds.deadline === undefined || clock.now() + this.#chunkMs <= bounds.deadline;
-  }
-
-  reason(): StopReason {
-    return new StopReason(
-      'DEADLINE',
-      `finishBy ${this.#context.job.finishBy} is too near for another chunk, which takes ${Math.round(this.#chunkMs / 1_000)} s`,
-    );
-  }
 }

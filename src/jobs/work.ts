@@ -1,16 +1,17 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import { NightfillError } from '../resilience/failure.ts';
+import { deadlineText } from './admission.ts';
 import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
 import { listingObstacle } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
 import { secondChance } from './second-chance.ts';
-import type { StopReason } from './stop-reason.ts';
+import { StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
 
 interface WorkOutcome {
   /** The listing's own failure. */
   listFailure?: unknown;
-  /** It was not even begun, for the reason that the run stopped. */
+  /** It was not begun or not finished, for the reason that the run stopped. */
   unlisted?: boolean;
   /** What broke the runner. */
   error?: unknown;
@@ -50,7 +51,10 @@ export async function work(
         });
     } catch (error) {
       if (!(error instanceof NightfillError) || context.signal.aborted) throw error;
-      listFailure = error;
+      if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
+        unlisted = true;
+        handlers.stop(listingTooSlow(context, context.finishBy));
+      } else listFailure = error;
     } finally {
       context.tally.listingDone = true;
       context.tally.phase = 'enriching';
@@ -76,6 +80,12 @@ export async function work(
     await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
   }
 }
+
+const listingTooSlow = ({ tally, job }: RunContext, finishBy: Date): StopReason =>
+  new StopReason(
+    'DEADLINE',
+    `${deadlineText(finishBy, job)} came before the listing had ended, after ${tally.pages} pages with ${tally.listed} new contracts; the next run goes on with it`,
+  );
 
 /** Contracts that an earlier run planned and this one works on, for the progress display. */
 async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {

@@ -107,7 +107,9 @@ async function readChunks(database: Queryable, instance: string): Promise<Report
   // A chunk is advised what most of its failures are advised.
   const { rows } = await database.query<ChunkRow>(
     `SELECT number, status, contracts, chunk.failed, attempts, inserted, updated, unchanged, duration_ms AS "durationMs",
-       digest, CASE WHEN status = 'not-started' THEN 'retry-now' ELSE advised.advice END AS action, advised.after
+       digest, chunk.reason,
+       CASE WHEN status <> 'not-started' THEN advised.advice WHEN retry_after IS NULL THEN 'retry-now' ELSE 'retry-after' END AS action,
+       CASE WHEN status = 'not-started' THEN ${rfc3339('retry_after')} ELSE advised.after END AS after
      FROM nightfill.chunk LEFT JOIN LATERAL (
        SELECT advice, ${rfc3339('max(advice_after)')} AS after FROM nightfill.failure
        WHERE failure.instance = chunk.instance AND failure.chunk = chunk.number

@@ -152,6 +152,7 @@ export const reportSchema = z.strictObject({
       digest: digest
         .nullable()
         .describe("SHA-256 of the chunk's rows as they stood in the target; chained over attempts"),
+      reason: z.string().nullable().describe('why it was not started; null when it was, or when the run died unasked'),
       advice: advice.nullable(),
     }),
   ),

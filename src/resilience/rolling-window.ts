@@ -95,6 +95,26 @@ export class RollingWindow {
     return typeof grant === 'object' ? grant : { waitMs: Math.max(0, this.#soonest(weight) - this.#clock.now()) };
   }
 
+  /**
+   * The monotonic time at which the last of `requests` more could be sent at the soonest, were all of them for the
+   * caller: those in front of it and a halved limit are not looked at.
+   */
+  soonest(requests: number): number {
+    checkedNumber(requests, { name: 'requests', least: 1, whole: true });
+    const now = this.#clock.now();
+    const begin = Math.max(now, this.#pausedUntil);
+    const times = this.#windows.map((window) => {
+      window.free(now);
+      // A slot is used once in each window's length, so the last request waits for full rounds and then for its slot.
+      const rounds = Math.floor((requests - 1) / window.limit);
+      const busy = window.used + requests - rounds * window.limit - window.limit;
+      const due = busy <= 0 ? begin : window.dueFor(busy);
+      // What is granted and not sent cannot rest sooner than if it were sent now.
+      return Math.max(begin, due === Infinity ? now + window.per : due) + rounds * window.per;
+    });
+    return Math.max(...times);
+  }
+
   /** Nobody gets a permit before the given monotonic time. An earlier pause that lasts longer stays. */
   pauseUntil(time: number): void {
     this.#pausedUntil = Math.max(this.#pausedUntil, time);

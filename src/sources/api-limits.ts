@@ -42,6 +42,11 @@ export class ApiLimits {
     return this.#window?.peaks() ?? [];
   }
 
+  /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
+  soonestSent(requests: number): number {
+    return this.#window?.soonest(requests) ?? Math.max(this.#clock.now(), this.#pausedUntil);
+  }
+
   /** The right to send one request; undefined where there are no rates. Throws RequestError when the pause is too long. */
   async permit(o: {
     key: string | undefined;

@@ -348,6 +348,11 @@ export class Api implements AsyncDisposable {
     };
   }
 
+  /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
+  soonestSent(requests: number): number {
+    return this.#limits.soonestSent(requests);
+  }
+
   /** Lets what runs end, then closes the sockets. Called again it waits for the same end. */
   async close(): Promise<void> {
     this.#closing ??= this.#close();

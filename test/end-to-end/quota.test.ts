@@ -40,6 +40,11 @@ test('the run stops before it eats the reserve, and goes on when the quota has r
     chunks.map(({ status }) => status),
     ['succeeded', 'succeeded', 'succeeded', 'not-started', 'not-started'],
   );
+  const renewsAt = ended.reason!.split(' ').at(-1)!;
+  assert.deepEqual(
+    chunks.slice(2).map(({ reason, advice }) => [reason, advice]),
+    [[null, null], ...Array.from({ length: 2 }, () => [ended.reason, { action: 'retry-after', after: renewsAt }])],
+  );
   assert.deepEqual(await used(night), [13]);
 
   const sameDay = await night.nightfill(...run);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { UsageError } from '../../src/resilience/failure.ts';
 import { type Permit, RollingWindow } from '../../src/resilience/rolling-window.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -451,4 +452,35 @@ test('those who are sent away leave nothing behind, and who comes later is serve
   assert.deepEqual(clock.pending, []);
   assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
   await clock.finish(window.acquire());
+});
+
+test('tells when the last of many can be sent at the soonest, to the millisecond when one window decides', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ requests: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 500 }) }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+      fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 15 }),
+      fc.integer({ min: 1, max: 40 }),
+      async (rates, pauses, count) => {
+        const clock = new FakeClock();
+        const window = new RollingWindow({ rates, margin: 0, uplinkSpread: 0, clock });
+        const send = async (): Promise<void> => {
+          const permit = await clock.finish(window.acquire());
+          permit.sent();
+          permit.answered();
+        };
+        for (const pause of pauses) {
+          await clock.advance(pause);
+          await send();
+        }
+        const soonest = window.soonest(count);
+        for (let sent = 0; sent < count; sent += 1) await send();
+        if (rates.length === 1) assert.equal(soonest, clock.now());
+        else assert.ok(soonest <= clock.now(), `${soonest} and ${clock.now()}`);
+      },
+    ),
+    { numRuns: 200 },
+  );
 });
