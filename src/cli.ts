@@ -82,7 +82,7 @@ Every option can come from an environment variable: --if-running from NIGHTFILL_
 function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
   const name = made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
-  const isOff = made.isBoolean() && /^(|0|false)$/i.test(process.env[`NIGHTFILL_${name}`] ?? '');
+  const isOff = made.isBoolean() && /^(|0|false)$/i.test(process.env[`NIGHTFILL_${name}`] ?? 'unset');
   return isOff ? made : made.env(`NIGHTFILL_${name}`);
 }
 
@@ -111,6 +111,11 @@ const executionOptions = (command: Command): Command =>
         '--finish-by <time>',
         "when to have ended, 06:00 or 2026-11-22T06:00:00+01:00, in place of the job's own",
       ).argParser(finishByOption),
+    )
+    .addOption(
+      option('--database-wait <duration>', 'how long a run waits for a database that went away')
+        .argParser(durationOption)
+        .default(120_000, '2m'),
     )
     .addOption(
       option('--trigger <what>', 'what the report says started the run')

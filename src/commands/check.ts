@@ -7,6 +7,8 @@ import type { Job } from '../jobs/job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
+import type { Log } from '../observe/log.ts';
+import { systemClock } from '../resilience/clock.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
@@ -39,7 +41,7 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   const opened = await attempt(async () => openDatabase({ ...options, migrate: 'later' }, { environment, log }));
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
-  await checkApis(job, { target, database: opened?.database, say, problems });
+  await checkApis(job, { target, database: opened?.database, say, problems, log });
 
   for (const problem of problems) say(`WRONG ${problem.replaceAll('\n', '\n      ')}`);
   return problems.length === 0 ? 0 : 2;
@@ -58,6 +60,7 @@ async function checkDatabase(
 ): Promise<TargetTable | undefined> {
   const pending = await pendingMigrations(database);
   const found = problems.length;
+  if (pending.length === 0) tryWriting(database, problems);
   if (pending.length > 0) await tryMigrations(database, problems);
   const { table, exists } = await database.withTransaction(async (client) => {
     const inspection = await inspectTarget(client, job.load);
@@ -71,6 +74,14 @@ async function checkDatabase(
   return table;
 }
 
+function tryWriting(database: Database, problems: string[]): void {
+  try {
+    database.requireWritable();
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+}
+
 async function tryMigrations(database: Database, problems: string[]): Promise<void> {
   try {
     await migrate(database, { rehearse: true });
@@ -82,7 +93,13 @@ async function tryMigrations(database: Database, problems: string[]): Promise<vo
 /** One page of the listing, and the lookups of its first contract. */
 async function checkApis(
   job: Job,
-  { target, database, say, problems }: Findings & { target: TargetTable | undefined; database: Database | undefined },
+  {
+    target,
+    database,
+    say,
+    problems,
+    log,
+  }: Findings & { target: TargetTable | undefined; database: Database | undefined; log: Log },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   // One attempt each: what is wrong now is the news.
@@ -116,6 +133,9 @@ async function checkApis(
       batched,
       transform,
       signal,
+      log,
+      clock: systemClock,
+      databaseWaitMs: 0,
       bounds: { signal },
     };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });

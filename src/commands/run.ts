@@ -30,6 +30,8 @@ export interface ExecuteOptions extends DatabaseSelection {
   grace?: number;
   /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
   finishBy?: string | Date;
+  /** Milliseconds for which a database that went away is waited for. */
+  databaseWait?: number;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -71,6 +73,7 @@ export async function executeJob(
   const { options, terminal, businessDate, database, log } = o;
   const { stdout, stderr, environment } = terminal;
   const finishBy = finishByOf(options, job);
+  database.requireWritable();
   const reportFile = reportFileOf(job, businessDate, options);
   await requireWritable(reportFile);
   const mode = progressMode(stderr, environment);
@@ -92,6 +95,7 @@ export async function executeJob(
       log,
       clock: systemClock,
       ...(finishBy && { finishBy }),
+      databaseWaitMs: options.databaseWait ?? 120_000,
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {

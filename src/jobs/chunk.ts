@@ -1,12 +1,12 @@
-import { retry } from '../resilience/retry.ts';
 import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
-import { prepareTarget } from '../sinks/target-table.ts';
+import { prepareTarget, requireTarget } from '../sinks/target-table.ts';
 import { createTrial } from '../sinks/trial-table.ts';
 import { amountsKnownOfFailed, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
 import { attemptCommitted, fenceChunk, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
 import { enrichContract, type EnrichedContract } from './enrich.ts';
 import { failureRecord, rejectedRow, type FailureRecord } from './failure-record.ts';
+import { persist } from './persist.ts';
 import type { PlannedChunk, PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 import { isStaged } from './staging.ts';
@@ -72,7 +72,10 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
 const bytesOf = (contract: EnrichedContract): number =>
   contract.status === 'failed' ? 500 : contract.row.reduce((sum, text) => sum + 16 + (text?.length ?? 0), 100);
 
-/** Loads in one transaction, again when Postgres had a transient fault, and as failures when it refuses the whole chunk. */
+/**
+ * Loads in one transaction, again when Postgres had a transient fault, and as failures when it refuses the whole chunk.
+ * Throws what other chunks would meet as well: then this one stays as it was.
+ */
 async function load(
   chunk: PlannedChunk,
   contracts: EnrichedContract[],
@@ -105,7 +108,7 @@ async function load(
   };
   const sums = summedColumns(context.job);
   try {
-    return await retry(
+    return await persist(
       async () =>
         commit(async (client) => {
           const rows = mapped.map(({ row }) => row);
@@ -118,42 +121,26 @@ async function load(
           await client.query('ROLLBACK TO SAVEPOINT rehearsal');
           return result;
         }),
-      {
-        ...loadRetry,
-        clock,
-        signal: context.signal,
-        retryIf: isTransient,
-        onRetry: (attempt, error, delay) =>
-          context.log.warn(
-            { chunk: chunk.number, attempt, delayMs: Math.round(delay), reason: reasonOf(error) },
-            'chunk is loaded again',
-          ),
-      },
+      context,
+      { chunk: chunk.number },
     );
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof DatabaseError)) throw error;
+    if (error.class === 'config' && !context.dryRun) await requireUnchangedTarget(error, context);
     const failure = failureRecord(error, { stage: 'load' });
     for (const entry of mapped.splice(0))
       failed.push({ contract: entry.contract, failure, amounts: refusedAmounts(entry, context) });
-    return commit(async () => Promise.resolve(undefined));
+    return persist(async () => commit(async () => Promise.resolve(undefined)), context, { chunk: chunk.number });
   }
 }
 
-// A sentence: the stack of a lost connection tells nobody anything.
-export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-export const loadRetry = {
-  attempts: 6,
-  backoff: 'exponential',
-  baseDelay: 250,
-  maxDelay: 15_000,
-  jitter: true,
-  maxElapsed: 120_000,
-} as const;
-
-export const isTransient = (error: unknown): boolean =>
-  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.class === 'transient');
+/** Throws TargetLostError when no chunk can be loaded any more: the target was dropped, changed, or its rights revoked. */
+async function requireUnchangedTarget(cause: DatabaseError, context: RunContext): Promise<void> {
+  const look = async (): Promise<void> =>
+    context.database.withTransaction(async (client) => requireTarget(client, context.job.load, cause));
+  await persist(look, context);
+}
 
 /** Sorts the contracts by what became of them, rows that Postgres refused among the failed. */
 function splitOutcomes(

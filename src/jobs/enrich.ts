@@ -8,6 +8,7 @@ import { failureRecord, type FailureRecord } from './failure-record.ts';
 import type { Lookup } from './job.ts';
 import { readLastKnown } from './last-known.ts';
 import { mapRow } from './map-row.ts';
+import { persist } from './persist.ts';
 import type { PlannedContract } from './plan.ts';
 import type { EnrichContext } from './run-context.ts';
 
@@ -159,12 +160,8 @@ async function lastKnownAnswer(
   contract: PlannedContract,
   context: EnrichContext,
 ): Promise<LookupAnswer | undefined> {
-  const known = await readLastKnown(context.database, {
-    job: context.job.name,
-    lookup: name,
-    key: contract.key,
-    maxAge,
-  });
+  const at = { job: context.job.name, lookup: name, key: contract.key, maxAge };
+  const known = await persist(async () => readLastKnown(context.database, at), context);
   return known && { value: known.value, from: 'last-known', asOf: known.asOf };
 }
 

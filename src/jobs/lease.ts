@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Clock } from '../resilience/clock.ts';
-import type { ClientForCopy, Database, Queryable } from '../sinks/postgres.ts';
+import { DatabaseGoneError, type ClientForCopy, type Database, type Queryable } from '../sinks/postgres.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** How long a lease holds without a heartbeat, and how often it is renewed. */
 const leaseSeconds = 30;
 const heartbeatMs = 5_000;
+/** How long the answer to a heartbeat may take before it counts as missed. */
+const answerMs = 10_000;
 
 /** How long giving the lease back may take, in milliseconds. */
 const farewellMs = 5_000;
@@ -23,15 +25,11 @@ export class JobRunningError extends NightfillError {
 }
 
 export class LeaseLostError extends NightfillError {
-  /** `silent`: for so many seconds the database could not be reached. */
-  constructor(job: string, { silent }: { silent?: number } = {}) {
-    const why = silent
-      ? `its database could not be reached for ${silent} s, and another run may take over`
-      : 'another run has taken over';
+  constructor(job: string) {
     super({
       code: 'LEASE_LOST',
       class: 'system',
-      message: `this run lost the lease of ${job}: ${why}; nothing more is committed here`,
+      message: `this run lost the lease of ${job}: another run has taken over; nothing more is committed here`,
     });
   }
 }
@@ -39,15 +37,19 @@ export class LeaseLostError extends NightfillError {
 /** The job's lock: a row with a heartbeat and a fencing token. Not a session lock, so it survives PgBouncer. */
 export interface Lease extends AsyncDisposable {
   readonly token: string;
-  /** Aborts with LeaseLostError when the lease is lost. */
+  /** Aborts with LeaseLostError when another run has it, with DatabaseGoneError when it could not be renewed for too long. */
   readonly lost: AbortSignal;
+  /** Told when a heartbeat was missed, and when one got through after that. */
+  onContact: (reached: boolean) => void;
 }
 
 export interface LeaseOptions {
   job: string;
   run: string;
-  database: Queryable;
+  database: Pick<Database, 'query'>;
   clock: Clock;
+  /** Milliseconds without a heartbeat after which the run ends. What it commits until then is fenced by the token. */
+  databaseWaitMs: number;
   ifRunning: 'fail' | 'wait';
   signal: AbortSignal;
 }
@@ -124,46 +126,63 @@ export async function holdLease(client: Queryable, { job, token }: { job: string
   if (rowCount !== 1) throw new LeaseLostError(job);
 }
 
-function keepAlive({ job, database, clock }: LeaseOptions, token: string): Lease {
+function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token: string): Lease {
   const stop = new AbortController();
   const lost = new AbortController();
   const ended = AbortSignal.any([stop.signal, lost.signal]);
+  const everyMs = Math.min(heartbeatMs, databaseWaitMs / 4);
   let missed = 0;
+  let why: unknown;
   let renewal: Promise<void> | undefined;
   const renew = async (): Promise<void> => {
     const { rowCount } = await database.query(
       `UPDATE nightfill.lease SET renewed_at = now(), expires_at = now() + make_interval(secs => ${leaseSeconds})
        WHERE job = $1 AND token = $2`,
       [job, token],
+      { urgent: true, silenceMs: answerMs },
     );
     missed = 0;
-    if (rowCount !== 1) lost.abort(new LeaseLostError(job));
+    if (rowCount === 1) lease.onContact(true);
+    else lost.abort(new LeaseLostError(job));
   };
-  const beat = async (): Promise<void> => {
-    for (;;) {
-      await clock.sleep(heartbeatMs, ended).catch(() => undefined);
-      if (ended.aborted) return;
-      // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.
-      missed += 1;
-      if (missed * heartbeatMs >= leaseSeconds * 1_000) lost.abort(new LeaseLostError(job, { silent: leaseSeconds }));
-      // Not awaited: a database that answers nothing at all would hold the heartbeat for ever.
-      renewal ??= renew()
-        .catch(() => undefined)
-        .finally(() => (renewal = undefined));
-    }
-  };
-  const beating = beat();
-  return {
+  const lease: Lease = {
     token,
     lost: lost.signal,
+    onContact: () => undefined,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await beating;
       // What cannot be given back expires by itself, and how the run ended is the news.
-      const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token]);
+      const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token], {
+        urgent: true,
+        silenceMs: farewellMs,
+      });
       const patience = new AbortController();
       await Promise.race([given, clock.sleep(farewellMs, patience.signal)]).catch(() => undefined);
       patience.abort();
     },
   };
+  const beat = async (): Promise<void> => {
+    for (;;) {
+      await clock.sleep(everyMs, ended).catch(() => undefined);
+      if (ended.aborted) return;
+      // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.
+      missed += 1;
+      const waitedMs = missed * everyMs;
+      // A database that is away may come back, and then the row says whether the lease is still ours.
+      if (waitedMs >= databaseWaitMs) lost.abort(new DatabaseGoneError(asError(why), { waitedMs }));
+      if (missed > 1) lease.onContact(false);
+      // Not awaited: a database that answers nothing at all would hold the heartbeat for ever.
+      renewal ??= renew()
+        .catch((error: unknown) => {
+          why = error;
+          if (!ended.aborted) lease.onContact(false);
+        })
+        .finally(() => (renewal = undefined));
+    }
+  };
+  const beating = beat();
+  return lease;
 }
+
+const asError = (why: unknown): Error => (why instanceof Error ? why : new Error('Postgres does not answer any more'));

@@ -8,6 +8,7 @@ import type { Job } from './job.ts';
 import { listedFieldKeeper } from './amounts.ts';
 import { isStorableJson } from './last-known.ts';
 import { underLease } from './lease.ts';
+import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
 
 /** A contract of the frozen plan. */
@@ -41,10 +42,11 @@ export async function planContracts(
   let pending: PlannedContract[] = [];
   let records = 0;
   let sourceTotal: string | undefined;
-  let number = await lastChunk(context);
+  let number = await persist(async () => lastChunk(context), context);
 
   const store = async (): Promise<void> => {
-    const stored = await storeChunk(context, { number: number + 1, contracts: pending });
+    const chunk = { number: number + 1, contracts: pending };
+    const stored = await persist(async () => storeChunk(context, chunk), context, { chunk: chunk.number });
     pending = [];
     if (stored === 0) return;
     number += 1;
@@ -71,7 +73,8 @@ export async function planContracts(
     throw error;
   }
   if (pending.length > 0) await store();
-  await closePlan(context, { records, sourceTotal: o.limit === undefined ? sourceTotal : undefined });
+  const total = o.limit === undefined ? sourceTotal : undefined;
+  await persist(async () => closePlan(context, { records, sourceTotal: total }), context);
   tally.listingDone = true;
   tally.listMs = clock.now() - started;
 }
@@ -113,6 +116,12 @@ function fromStoredJson(stored: string): Json {
 async function storeChunk(context: RunContext, { number, contracts }: PlannedChunk): Promise<number> {
   const { database, instance, token, job } = context;
   return underLease(database, { job: job.name, token }, async (client) => {
+    // Numbers are given by this run alone: one that is there is this very chunk, whose COMMIT was not acknowledged.
+    const before = await client.query<{ contracts: number }>(
+      `SELECT contracts FROM nightfill.chunk WHERE instance = $1 AND number = $2`,
+      [instance, number],
+    );
+    if (before.rows[0]) return before.rows[0].contracts;
     await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
       instance,
       number,

@@ -39,6 +39,8 @@ export interface RunContext {
   loads: PQueue;
   log: Log;
   clock: Clock;
+  /** Milliseconds for which a database that went away is waited for. */
+  databaseWaitMs: number;
   /** Aborts everything: a lost lease, a second signal, a broken runner. */
   signal: AbortSignal;
   /** Aborts the admission of chunks that have not begun. */
@@ -67,6 +69,9 @@ export type EnrichContext = Pick<
   | 'transform'
   | 'metrics'
   | 'signal'
+  | 'clock'
+  | 'log'
+  | 'databaseWaitMs'
   | 'bounds'
 >;
 

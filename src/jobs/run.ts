@@ -7,7 +7,7 @@ import { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
 import { latestReport } from '../report/store.ts';
-import type { Database } from '../sinks/postgres.ts';
+import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgres.ts';
 import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
 import { Admission } from './admission.ts';
@@ -17,8 +17,10 @@ import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, underLease, type Lease } from './lease.ts';
+import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
+import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
 import { forgetObsoleteStaged, requireSameLayout } from './staging.ts';
@@ -33,6 +35,8 @@ export interface RunOptions {
   version: string;
   log: Log;
   clock: Clock;
+  /** Milliseconds for which a database that went away is waited for. */
+  databaseWaitMs: number;
   /** Stops admission; what is in flight is finished. Its reason is a StopReason. */
   stopping: AbortSignal;
   /** Ends everything at once. */
@@ -189,6 +193,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     quotas,
     log,
     clock,
+    databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
     bounds: { signal, ...(deadlines && { deadline: deadlines.requests }) },
@@ -215,6 +220,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     contracts,
     loads,
   };
+  const resting = stack.use(restWhileAway(context, lease));
   o.onStart?.(context);
   const started = clock.now();
   const outcome = await work(context, {
@@ -226,7 +232,9 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   });
   context.tally.phase = 'closing';
   if (!outcome.error && !outcome.listFailure) Object.assign(outcome, await attemptSwitch(context));
-  return await closeRun(context, {
+  // Closing locks the lease's row, which keeps the heartbeat waiting for as long.
+  resting[Symbol.dispose]();
+  const end = {
     ...outcome,
     planned: instance.status !== 'planning' || run.mode === 'continue',
     version: o.version,
@@ -234,7 +242,15 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     workMs: clock.now() - started,
     chunks: run.selection.chunks,
     stopReason: o.stopping.aborted ? o.stopping.reason : stop.signal.aborted ? stop.signal.reason : undefined,
-  });
+  };
+  try {
+    // What a rehearsal forgets at its end cannot be closed again.
+    const again = outcome.error === undefined && !dryRun;
+    return await (again ? persist(async () => closeRun(context, end), context) : closeRun(context, end));
+  } catch (error) {
+    // A database that ended the run mostly keeps it from being closed as well: then that is the news.
+    throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
+  }
 }
 
 /** What kept the rows held back out of the target: contracts that failed, or something that broke. */

@@ -1,4 +1,5 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
+import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
 import type { StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
@@ -8,12 +9,14 @@ export async function secondChance(
   context: RunContext,
   handlers: { abort: (error: unknown) => void; stop: (reason: StopReason) => void },
 ): Promise<void> {
-  const { rows } = await context.database.query<{ chunk: number; failed: number }>(
-    `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
-     WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
-     GROUP BY chunk ORDER BY chunk`,
-    [context.instance, context.run],
-  );
+  const failed = async () =>
+    context.database.query<{ chunk: number; failed: number }>(
+      `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
+       WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
+       GROUP BY chunk ORDER BY chunk`,
+      [context.instance, context.run],
+    );
+  const { rows } = await persist(failed, context);
   if (rows.length === 0) return;
   context.log.info(
     { contracts: rows.reduce((sum, { failed }) => sum + failed, 0) },

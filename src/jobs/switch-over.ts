@@ -1,12 +1,11 @@
-import { retry } from '../resilience/retry.ts';
 import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, type ClientForCopy, type Queryable } from '../sinks/postgres.ts';
 import { summedColumns } from './amounts.ts';
-import { isTransient, loadRetry, reasonOf } from './chunk.ts';
 import { storeAmounts, storeFailures } from './chunk-ledger.ts';
 import { rejectedRow, type FailureRecord } from './failure-record.ts';
 import { holdLease } from './lease.ts';
 import { rememberRows } from './loaded-row.ts';
+import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
 import { hasStaged } from './staging.ts';
 
@@ -31,36 +30,26 @@ interface SwitchedChunk extends StagedChunk {
  * new one. Gives why not, as a sentence, when contracts that failed or never started forbid it; they stay held back.
  */
 export async function switchOver(context: RunContext): Promise<string | undefined> {
-  const { database, instance, clock, signal, log } = context;
+  const { database, instance, clock } = context;
   if (!(await hasStaged(database, instance))) return undefined;
   const obstacle = await switchObstacle(context, database);
   if (obstacle) return obstacle;
   const begun = clock.now();
   let inDoubt = false;
-  return retry(
-    async () => {
-      // The answer to an earlier COMMIT was lost: the rows held back went with it.
-      if (inDoubt && !(await hasStaged(database, instance))) return undefined;
-      try {
-        return await context.metrics.measure('switch', async () =>
-          database.withTransaction(async (client) => switchWithin(client, context)),
-        );
-      } catch (error) {
-        inDoubt ||= error instanceof CommitInDoubtError;
-        throw error;
-      } finally {
-        context.tally.loadMs += clock.now() - begun;
-      }
-    },
-    {
-      ...loadRetry,
-      clock,
-      signal,
-      retryIf: isTransient,
-      onRetry: (attempt, error, delay) =>
-        log.warn({ attempt, delayMs: Math.round(delay), reason: reasonOf(error) }, 'the night is switched again'),
-    },
-  );
+  return persist(async () => {
+    // The answer to an earlier COMMIT was lost: the rows held back went with it.
+    if (inDoubt && !(await hasStaged(database, instance))) return undefined;
+    try {
+      return await context.metrics.measure('switch', async () =>
+        database.withTransaction(async (client) => switchWithin(client, context)),
+      );
+    } catch (error) {
+      inDoubt ||= error instanceof CommitInDoubtError;
+      throw error;
+    } finally {
+      context.tally.loadMs += clock.now() - begun;
+    }
+  }, context);
 }
 
 async function switchWithin(client: ClientForCopy, context: RunContext): Promise<string | undefined> {

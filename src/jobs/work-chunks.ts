@@ -1,4 +1,5 @@
 import { workChunk, type ChunkOutcome } from './chunk.ts';
+import { persist } from './persist.ts';
 import { readChunk, type PlannedChunk, type WorkSelection } from './plan.ts';
 import { QuotaGate } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
@@ -41,7 +42,7 @@ export async function workChunks(
   try {
     for await (const number of numbers) {
       while (open.size > 0 && !hasRoom(context, open.size)) await Promise.race(open);
-      const chunk = await readChunk(context, number, o.selection);
+      const chunk = await persist(async () => readChunk(context, number, o.selection), context);
       const { length } = chunk.contracts;
       if (length === 0) continue;
       for (;;) {

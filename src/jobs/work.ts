@@ -1,6 +1,8 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import { deadlineText } from './admission.ts';
+import { DatabaseGoneError } from '../sinks/postgres.ts';
+import { persist } from './persist.ts';
 import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
 import { listingObstacle } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
@@ -39,7 +41,8 @@ export async function work(
   let unlisted = false;
   const list = async (): Promise<void> => {
     try {
-      for (const number of await unfinishedChunks(context, selection)) await numbers.push(number);
+      for (const number of await persist(async () => unfinishedChunks(context, selection), context))
+        await numbers.push(number);
       const obstacle = o.listing ? listingObstacle(context) : undefined;
       if (obstacle) {
         unlisted = true;
@@ -50,7 +53,8 @@ export async function work(
           onChunk: async (number) => numbers.push(number),
         });
     } catch (error) {
-      if (!(error instanceof NightfillError) || context.signal.aborted) throw error;
+      if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
+        throw error;
       if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
         unlisted = true;
         handlers.stop(listingTooSlow(context, context.finishBy));
@@ -62,7 +66,7 @@ export async function work(
     }
   };
   try {
-    await countPlanned(context, selection);
+    await persist(async () => countPlanned(context, selection), context);
     // Both come to their end, also when one fails: what closes the run must find nobody at work.
     const ended = await Promise.allSettled([
       list().catch((error: unknown) => {

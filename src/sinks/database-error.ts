@@ -14,6 +14,16 @@ export class DatabaseError extends NightfillError {
     super(o);
     this.sqlState = o.sqlState;
   }
+
+  /** Whether the same may succeed a little later. */
+  get mayPass(): boolean {
+    return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);
+  }
+
+  /** Whether whatever else is asked of this database fails as well: then it is no chunk's fault. */
+  get isOfWholeDatabase(): boolean {
+    return this.sqlState === undefined ? this.class === 'transient' : databaseStates.test(this.sqlState);
+  }
 }
 
 /** The connection was lost while COMMIT was under way: the transaction may or may not have been committed. */
@@ -28,13 +38,33 @@ export class CommitInDoubtError extends NightfillError {
   }
 }
 
+/** Postgres could not be used for longer than a run waits for it, or cannot be at all: no work is left that could be kept. */
+export class DatabaseGoneError extends NightfillError {
+  constructor(cause: Error, { waitedMs }: { waitedMs: number }) {
+    const seconds = Math.round(waitedMs / 1_000);
+    const stayed = seconds > 0 ? ` For ${seconds} s it stayed so.` : '';
+    super({
+      code: 'DATABASE_GONE',
+      class: 'system',
+      message: `${cause.message}.${stayed} The run ends; what is committed is kept, and the same command goes on from there`,
+      cause,
+    });
+  }
+}
+
 /**
  * SQLSTATE classes and what they mean for the next attempt.
  * Source: PostgreSQL manual, appendix A.
  */
-const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1-5]|25P0[34])/;
-const configStates = /^(28|3D|3F|42|25006|0A)/;
-const dataStates = /^(21|22|23)/;
+const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1235]|25P0[34])/;
+const configStates = /^(28|3D|3F|42|25006|0A|57P04|F0)/;
+// Also what triggers raise and what an index entry cannot hold: a row is to blame, though it was not found.
+const dataStates = /^(21|22|23|38|39|44|54|P0)/;
+
+/** Beside the transient ones: an I/O error of its storage, and a standby that is about to be, or was, the primary. */
+const passingStates = new RegExp(`${transientStates.source}|^(58|25006)`);
+/** Connections, storage, memory, credentials, damaged pages. Locks and time limits are met by one chunk and not by another. */
+const databaseStates = /^(08|25006|28|3D|53|57P0|58|F0|XX00[12])/;
 
 const connectionFaults =
   /Connection terminated|Client has encountered a connection error|timeout expired|Connection ended/i;

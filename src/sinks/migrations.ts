@@ -34,6 +34,7 @@ export async function migrate(
   const migrations = await readMigrations(directory);
   return orExplainDenial(database, async () => {
     if ((await pending(database, migrations)).length === 0) return { applied: [] };
+    database.requireWritable();
     return database.withTransaction(async (client) => {
       await client.query(`SET LOCAL lock_timeout = '2min'`);
       await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('nightfill.migrate', 0))`);

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
+import { Client, serverOf, socketOf } from './connect.ts';
 import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } from './database-error.ts';
 
-export { CommitInDoubtError, DatabaseError } from './database-error.ts';
+export { CommitInDoubtError, DatabaseError, DatabaseGoneError } from './database-error.ts';
 
 /** The one thing most code needs of a database. Numbers beyond int4, dates and times come back as their text. */
 export interface Queryable {
@@ -23,9 +25,24 @@ export interface DatabaseOptions {
   description: string;
   applicationName?: string;
   connections?: number;
+  /** Milliseconds after which a lent connection that passes nothing either way is given up. */
+  silenceMs?: number;
   /** Told of faults on idle connections, which nobody else hears of. */
   onIdleError?: (error: Error) => void;
 }
+
+export interface LendOptions {
+  /** Milliseconds; see DatabaseOptions. */
+  silenceMs?: number;
+  /** Before all others that wait for a connection. */
+  urgent?: boolean;
+}
+
+/**
+ * Longer than any statement may take (below), and the only bound of a network that swallows bytes: TCP takes a quarter
+ * of an hour to notice, and never does where something in between acknowledges what it does not pass on.
+ */
+const silenceMs = 11 * 60_000;
 
 /**
  * Pinned for each transaction, since behind PgBouncer a session is not ours: formats by which rows are compared and
@@ -61,15 +78,26 @@ export class Database implements AsyncDisposable, Queryable {
   readonly description: string;
   /** For example 180004. */
   readonly serverVersion: number;
+  /** A standby, or a role or database whose transactions are read-only. */
+  readonly readOnly: boolean;
   readonly #pool: pg.Pool;
   // Waiting for a free client has no bound of its own, unlike pg-pool's, whose connect timeout covers that wait too.
   readonly #lending: PQueue;
+  readonly #clients = new Set<pg.PoolClient>();
+  readonly #silenceMs: number;
 
-  private constructor(pool: pg.Pool, { description, serverVersion }: { description: string; serverVersion: number }) {
+  private constructor(
+    pool: pg.Pool,
+    o: { description: string; serverVersion: number; readOnly: boolean; silenceMs: number },
+  ) {
     this.#pool = pool;
     this.#lending = new PQueue({ concurrency: pool.options.max });
-    this.description = description;
-    this.serverVersion = serverVersion;
+    this.#silenceMs = o.silenceMs;
+    this.description = o.description;
+    this.serverVersion = o.serverVersion;
+    this.readOnly = o.readOnly;
+    pool.on('connect', (client) => this.#clients.add(client));
+    pool.on('remove', (client) => this.#clients.delete(client));
   }
 
   /** Connects once, so that a wrong address or password is known before anything is begun. Throws UsageError. */
@@ -82,33 +110,67 @@ export class Database implements AsyncDisposable, Queryable {
       types,
       application_name: options.applicationName ?? 'nightfill',
     };
-    const serverVersion = await versionOf(config, description);
+    const { serverVersion, readOnly } = await serverOf(config, description);
     if (serverVersion < 140_000)
       throw new UsageError(
         `${description} is version ${Math.floor(serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,
         { code: 'DATABASE_TOO_OLD' },
       );
-    const pool = new pg.Pool({ ...config, max: connections });
+    const pool = new pg.Pool({ ...config, max: connections, Client });
     pool.on('error', (error) => options.onIdleError?.(error));
-    return new Database(pool, { description, serverVersion });
+    return new Database(pool, { description, serverVersion, readOnly, silenceMs: options.silenceMs ?? silenceMs });
   }
 
-  async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]) {
-    return this.withClient(async (client) => client.query<Row>(text, values));
+  /** Throws UsageError when nothing can be written here. */
+  requireWritable(): void {
+    if (!this.readOnly) return;
+    throw new UsageError(
+      `${this.description} is read-only: a standby, or default_transaction_read_only is set for this user or database; name the primary instead`,
+      { code: 'DATABASE_READ_ONLY' },
+    );
+  }
+
+  async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[], o?: LendOptions) {
+    return this.withClient(async (client) => client.query<Row>(text, values), o);
   }
 
   /** Lends a client; it is closed rather than reused when it is left in a transaction or its connection failed. */
-  async withClient<T>(task: (client: ClientForCopy) => Promise<T>): Promise<T> {
-    return this.#lending.add(async () => this.#lend(task));
+  async withClient<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions = {}): Promise<T> {
+    return this.#lendInTurn(task, { ...o, attempt: 1 });
   }
 
-  async #lend<T>(task: (client: ClientForCopy) => Promise<T>): Promise<T> {
+  async #lendInTurn<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions & { attempt: number }): Promise<T> {
+    try {
+      return await this.#lending.add(async () => this.#lend(task, o), { priority: o.urgent ? 1 : 0 });
+    } catch (error) {
+      if (!(error instanceof NoConnectionLeft)) throw error;
+      // A connection of our own may just be going; with none of ours nothing will be given back to us.
+      if (this.#clients.size === 0 && o.attempt >= 5) throw error.cause;
+      this.#makeDoWith(Math.max(1, this.#clients.size));
+      if (this.#clients.size === 0) await sleep(100 * o.attempt);
+      return this.#lendInTurn(task, { ...o, attempt: o.attempt + 1 });
+    }
+  }
+
+  /** Lends fewer at once for a while: the server, or this role, has no more connections left. */
+  #makeDoWith(connections: number): void {
+    this.#lending.concurrency = Math.min(this.#lending.concurrency, connections);
+    setTimeout(() => (this.#lending.concurrency = this.#pool.options.max), 30_000).unref();
+  }
+
+  async #lend<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions): Promise<T> {
     let client: pg.PoolClient;
     try {
       client = await this.#pool.connect();
     } catch (error) {
-      throw databaseError(error);
+      const known = databaseError(error);
+      throw known instanceof DatabaseError && known.sqlState === '53300' ? new NoConnectionLeft(known) : known;
     }
+    const { silenceMs = this.#silenceMs } = o;
+    const socket = socketOf(client);
+    const giveUp = (): void =>
+      void socket.destroy(new Error(`Connection terminated: nothing came for ${silenceMs / 1_000} s`));
+    socket.setTimeout(silenceMs, giveUp);
     let lost: Error | undefined;
     const noteLoss = (error: Error): void => void (lost ??= error);
     // pg-pool takes its own listener off a lent client; without one a lost connection would end the process.
@@ -116,16 +178,20 @@ export class Database implements AsyncDisposable, Queryable {
     try {
       return await task(client);
     } catch (error) {
-      if (isConnectionFault(error)) lost ??= error as Error;
-      throw databaseError(error);
+      const known = databaseError(error);
+      // One that is read-only stays so: the next connection may lead to the primary.
+      const useless = known instanceof DatabaseError && known.sqlState === '25006';
+      if (useless || isConnectionFault(error)) lost ??= error as Error;
+      throw known;
     } finally {
       client.off('error', noteLoss);
+      socket.setTimeout(0, giveUp);
       client.release(lost ?? isInTransaction(client));
     }
   }
 
   /** Lends a client within a transaction, committed when the task resolves. Throws CommitInDoubtError. */
-  async withTransaction<T>(task: (client: ClientForCopy) => Promise<T>): Promise<T> {
+  async withTransaction<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions = {}): Promise<T> {
     return this.withClient(async (client) => {
       await client.query(`BEGIN;${transactionSettings}`);
       let result: T;
@@ -153,7 +219,12 @@ export class Database implements AsyncDisposable, Queryable {
           cause: undefined,
         });
       return result;
-    });
+    }, o);
+  }
+
+  /** Closes every connection at once, those at work too; later work gets new ones. */
+  cut(): void {
+    for (const client of this.#clients) socketOf(client).destroy();
   }
 
   async close(): Promise<void> {
@@ -165,45 +236,15 @@ export class Database implements AsyncDisposable, Queryable {
   }
 }
 
-const isInTransaction = (client: pg.PoolClient): boolean =>
-  (client as { getTransactionStatus?: () => string | null }).getTransactionStatus?.() !== 'I';
+/** The server has none to give: one of ours that comes back will do. */
+class NoConnectionLeft extends Error {
+  override readonly cause: DatabaseError;
 
-/** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
-async function versionOf(config: pg.ClientConfig, description: string): Promise<number> {
-  const client = new pg.Client(config);
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    const { rows } = await client.query<{ version: number }>(
-      `SELECT current_setting('server_version_num')::integer AS version`,
-    );
-    return rows[0]!.version;
-  } catch (error) {
-    throw cannotConnect(error, description);
-  } finally {
-    await client.end().catch(() => undefined);
+  constructor(cause: DatabaseError) {
+    super(cause.message);
+    this.cause = cause;
   }
 }
 
-/** Why a database cannot be used, as a sentence that holds no password. */
-function cannotConnect(error: unknown, description: string): UsageError {
-  const { code, message } = error as { code?: string; message: string };
-  const reasons: [RegExp, string][] = [
-    [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
-    [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
-    [/^ENOTFOUND/, 'the host name is not known'],
-    [/^EAI_AGAIN/, 'the host name cannot be looked up'],
-    [/^ETIMEDOUT|timeout expired/, 'no answer came in time'],
-    [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
-    [/^28P01/, 'the user or the password is wrong'],
-    [/^28000/, `the server refuses this user (${message})`],
-    [/^3D000/, 'the database does not exist'],
-    [/^53300/, 'the server has no connection left'],
-    [/^57P03/, 'the server is starting up or shutting down'],
-    [/client password must be a string/, 'the server asks for a password, and none was given'],
-    [/does not support SSL/, 'the server does not offer encryption, which sslmode asks for'],
-    [/^(CERT_|ERR_TLS_CERT|.*SIGNED_CERT|UNABLE_TO_)/, `the server's certificate is not trusted (${message})`],
-  ];
-  const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
-  return new UsageError(`cannot connect to ${description}: ${reason}`, { code: 'DATABASE_UNREACHABLE', cause: error });
-}
+const isInTransaction = (client: pg.PoolClient): boolean =>
+  (client as { getTransactionStatus?: () => string | null }).getTransactionStatus?.() !== 'I';

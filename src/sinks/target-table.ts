@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { ClientBase } from 'pg';
-import { UsageError } from '../resilience/failure.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { ColumnShape } from './column-value.ts';
 import { describeTypes, readCatalog } from './target-catalog.ts';
 import type { Catalog, CatalogType } from './target-catalog.ts';
@@ -95,6 +95,25 @@ export async function prepareTarget(client: Queryable, load: TargetDeclaration):
   }
   if (!exists) await createTable(client, table);
   return table;
+}
+
+/** The target can be loaded no more, though it could when the run began. */
+export class TargetLostError extends NightfillError {
+  constructor({ table }: TargetDeclaration, o: { problems: readonly string[]; cause: unknown }) {
+    super({
+      code: 'TARGET_LOST',
+      class: 'config',
+      message: `${table.schema}.${table.name} cannot be loaded any more: ${o.problems.join('; ')}. The run ends; when this is mended, the same command goes on`,
+      cause: o.cause,
+    });
+  }
+}
+
+/** Throws TargetLostError unless the target is as the job declares it. Call it inside a transaction. */
+export async function requireTarget(client: Queryable, load: TargetDeclaration, cause: unknown): Promise<void> {
+  const { problems, exists } = await inspectTarget(client, load);
+  const found = exists ? problems.map(({ message }) => message) : ['the table is gone'];
+  if (found.length > 0) throw new TargetLostError(load, { problems: found, cause });
 }
 
 async function createTable(client: Queryable, table: TargetTable): Promise<void> {

@@ -2,13 +2,16 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { chooseAccount } from '../../src/sinks/embedded-account.ts';
 import { findPostgresBinaries } from '../../src/sinks/embedded-binaries.ts';
 import {
   clusterDatabase,
   clusterUser,
   createCluster,
+  disownStalePostmaster,
   giveTo,
+  readPostmaster,
   startServer,
   stopServer,
   type Cluster,
@@ -17,6 +20,12 @@ import {
 export interface TestCluster extends AsyncDisposable {
   /** Of the database `nightfill`, as its superuser. */
   url: string;
+  /** As a crash of the machine would: the server and all its processes are gone at once, without a word. */
+  kill(): Promise<void>;
+  /** Stops it as an administrator does: sessions are ended with 57P01. */
+  stop(): Promise<void>;
+  /** Starts it anew on the same port and data. */
+  start(): Promise<void>;
 }
 
 /** Major versions the tests can start, and the npm packages that hold them. 18 is the one the product embeds. */
@@ -56,6 +65,13 @@ export async function startCluster({
   const port = await startServer(cluster);
   return {
     url: `postgres://${clusterUser}:test@127.0.0.1:${port}/${clusterDatabase}`,
+    kill: async () => killServer(cluster.dataDirectory),
+    stop: async () => stopServer(cluster),
+    async start() {
+      await disownStalePostmaster(cluster.dataDirectory);
+      const same = await startServer(cluster, port);
+      if (same !== port) throw new Error(`the port ${port} was taken meanwhile`);
+    },
     async [Symbol.asyncDispose]() {
       process.off('exit', vanish);
       await stopServer(cluster, 'immediate');
@@ -70,6 +86,39 @@ export async function missing(version: Version): Promise<string | false> {
     () => false as const,
     () => `no PostgreSQL ${version} for ${process.platform}-${process.arch} in node_modules`,
   );
+}
+
+/** Kills the server on this data directory with all its processes, and resolves when they are gone. */
+export async function killServer(dataDirectory: string): Promise<void> {
+  const server = await readPostmaster(dataDirectory);
+  if (!server) throw new Error(`no server runs on ${dataDirectory}`);
+  const processes = [server.processId, ...childrenOf(server.processId)];
+  // The parent first, so that it neither notices nor replaces those that die.
+  for (const processId of processes) sendKill(processId);
+  while (processes.some(isAlive)) await delay(5);
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === parent)
+    .map(Number);
+}
+
+function parentOf(processId: string): number | undefined {
+  try {
+    const text = readFileSync(`/proc/${processId}/stat`, 'utf8');
+    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+function sendKill(processId: number): void {
+  try {
+    process.kill(processId, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
 }
 
 /** Takes away the clusters of test processes that were killed. */

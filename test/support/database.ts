@@ -69,6 +69,17 @@ export async function execute(url: string, ...statements: string[]): Promise<voi
   }
 }
 
+/** The rows of a query, over a connection of its own. */
+export async function rowsOf<Row extends pg.QueryResultRow>(url: string, sql: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Row>(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
 async function open(url: string): Promise<Database> {
   return Database.open({ config: { connectionString: url }, description: "the test's database" });
 }

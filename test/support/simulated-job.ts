@@ -5,7 +5,7 @@ import {
   type SimulatorOptions,
 } from '../../src/simulator/simulator.ts';
 import type { TestContext } from 'node:test';
-import { startNight, type Night } from './night.ts';
+import { startNight, type Night, type NightOptions } from './night.ts';
 
 interface Changes {
   api?: object;
@@ -76,15 +76,21 @@ export function simulatedJob(
   };
 }
 
+export type SimulatedNightOptions = { simulator: SimulatorOptions; job?: Changes } & Pick<NightOptions, 'databaseUrl'>;
+
 /** A simulator and a night whose `job.yaml` asks it. */
 export async function simulatedNight(
   t: TestContext,
-  { simulator: options, job = {} }: { simulator: SimulatorOptions; job?: Changes },
+  { simulator: options, job = {}, databaseUrl }: SimulatedNightOptions,
 ): Promise<{ simulator: Simulator; night: Night }> {
   const simulator = await startSimulator(options);
   t.after(async () => simulator.close());
   const { crm, usage } = options.credentials ?? simulatedCredentials;
-  const night = await startNight(t, { environment: { CRM_TOKEN: crm, USAGE_KEY: usage }, secrets: [crm, usage] });
+  const night = await startNight(t, {
+    environment: { CRM_TOKEN: crm, USAGE_KEY: usage },
+    secrets: [crm, usage],
+    ...(databaseUrl !== undefined && { databaseUrl }),
+  });
   await night.write('job.yaml', simulatedJob(simulator, job));
   return { simulator, night };
 }

@@ -1,0 +1,69 @@
+import type { Socket } from 'node:net';
+import pg from 'pg';
+import { UsageError } from '../resilience/failure.ts';
+
+/** How long a connection has to say goodbye, in milliseconds. */
+const farewellMs = 5_000;
+
+/** Goodbye to a server that does not answer ends as well: its open socket would keep the process alive. */
+export class Client extends pg.Client {
+  override end(): Promise<void>;
+  override end(callback: (error: Error) => void): void;
+  override end(callback?: (error: Error) => void): Promise<void> | void {
+    const socket = socketOf(this);
+    const late = setTimeout(() => socket.destroy(), farewellMs).unref();
+    socket.once('close', () => clearTimeout(late));
+    return callback ? super.end(callback) : super.end();
+  }
+}
+
+// Public in pg, and missing in its types.
+export const socketOf = (client: pg.ClientBase): Socket =>
+  (client as unknown as { connection: { stream: Socket } }).connection.stream;
+
+/** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
+export async function serverOf(
+  config: pg.ClientConfig,
+  description: string,
+): Promise<{ serverVersion: number; readOnly: boolean }> {
+  const client = new Client(config);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ serverVersion: number; readOnly: boolean }>(
+      `SELECT current_setting('server_version_num')::integer AS "serverVersion",
+         current_setting('transaction_read_only')::boolean AS "readOnly"`,
+    );
+    return rows[0]!;
+  } catch (error) {
+    throw cannotConnect(error, description);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Why a database cannot be used, as a sentence that holds no password. */
+function cannotConnect(error: unknown, description: string): UsageError {
+  const { code, message } = error as { code?: string; message: string };
+  const reasons: [RegExp, string][] = [
+    [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
+    [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
+    [/^ENOTFOUND/, 'the host name is not known'],
+    [/^EAI_AGAIN/, 'the host name cannot be looked up'],
+    [/^ETIMEDOUT|timeout expired/, 'no answer came in time'],
+    [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
+    [/^28P01/, 'the user or the password is wrong'],
+    [/^28000/, `the server refuses this user (${message})`],
+    [/^3D000/, 'the database does not exist'],
+    [
+      /^53300/,
+      `no connection is left for this role (${message}); wait for others to end, or raise max_connections or the role's CONNECTION LIMIT`,
+    ],
+    [/^57P03/, 'the server is starting up or shutting down'],
+    [/client password must be a string/, 'the server asks for a password, and none was given'],
+    [/does not support SSL/, 'the server does not offer encryption, which sslmode asks for'],
+    [/^(CERT_|ERR_TLS_CERT|.*SIGNED_CERT|UNABLE_TO_)/, `the server's certificate is not trusted (${message})`],
+  ];
+  const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
+  return new UsageError(`cannot connect to ${description}: ${reason}`, { code: 'DATABASE_UNREACHABLE', cause: error });
+}
