@@ -110,17 +110,17 @@ async function gatherKnown(client: Queryable, { job, instance, target }: MarkCon
     `CREATE TEMPORARY TABLE nightfill_known (row_key jsonb, listed boolean, before boolean) ON COMMIT DROP`,
   );
   await client.query(
+    // EXISTS looks each key up in the index. A join of two tables whose statistics are of yesterday, or of never, is taken
+    // for one of a few rows, and compares each with each.
     `INSERT INTO pg_temp.nightfill_known
-     SELECT row_key, bool_or(listed.key IS NOT NULL), bool_or(first_instance <> $2)
-     FROM nightfill.loaded_row
-     LEFT JOIN (
-       SELECT DISTINCT contract.key FROM nightfill.contract
-       JOIN nightfill.instance ON instance.id = contract.instance
-       WHERE instance.job = $1
-         AND (instance.id = $2 OR instance.created_at > (SELECT created_at FROM nightfill.instance WHERE id = $2))
-     ) AS listed ON listed.key = loaded_row.contract
-     WHERE loaded_row.job = $1 AND target = $3
-     GROUP BY row_key`,
+     SELECT row_key, bool_or(listed), bool_or(before) FROM (
+       SELECT row_key, first_instance <> $2 AS before, EXISTS (
+           SELECT FROM nightfill.contract WHERE contract.key = loaded_row.contract AND contract.instance = ANY (ARRAY (
+             SELECT id FROM nightfill.instance
+             WHERE job = $1 AND (id = $2 OR created_at > (SELECT created_at FROM nightfill.instance WHERE id = $2))))
+         ) AS listed
+       FROM nightfill.loaded_row WHERE job = $1 AND target = $3
+     ) AS known GROUP BY row_key`,
     [job.name, instance, rememberedTarget(target)],
   );
 }
