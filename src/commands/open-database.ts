@@ -16,10 +16,13 @@ export interface DatabaseSelection {
 /** A database that closes with its embedded server, when it has one. */
 export type OpenedDatabase = AsyncDisposable & { database: Database };
 
-/** Connects to the database that options and environment name, or starts the embedded one, and upgrades the schema. */
+/**
+ * Connects to the database that options and environment name, or starts the embedded one, and upgrades the schema.
+ * An aborted signal is heeded between these steps, so that an embedded server is stopped in good order.
+ */
 export async function openDatabase(
   selection: DatabaseSelection,
-  { environment, log }: Pick<Terminal, 'environment'> & { log: Log },
+  { environment, log, signal }: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
 ): Promise<OpenedDatabase> {
   await using stack = new AsyncDisposableStack();
   const connection = resolveConnection({
@@ -30,6 +33,7 @@ export async function openDatabase(
     connection.kind === 'server'
       ? connection
       : stack.use(await openEmbedded({ directory: resolve('.nightfill/postgres'), log: (line) => log.debug(line) }));
+  signal?.throwIfAborted();
   const database = stack.use(
     await Database.open({
       config,
@@ -39,6 +43,7 @@ export async function openDatabase(
   );
   if (selection.migrate === undefined || selection.migrate === true) await migrate(database);
   else if (selection.migrate === false) await requireCurrentSchema(database);
+  signal?.throwIfAborted();
   const opened = stack.move();
   return { database, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
 }

@@ -4,7 +4,7 @@ import { rerunJob } from '../jobs/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase } from './open-database.ts';
-import { executeJob, type ExecuteOptions } from './run.ts';
+import { executeJob, signalsOf, type ExecuteOptions } from './run.ts';
 import { secretsOf } from './secrets.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -18,7 +18,9 @@ export interface RerunCommandOptions extends ExecuteOptions {
 /** `nightfill rerun`: gives the exit code. */
 export async function rerunCommand(run: string, options: RerunCommandOptions, terminal: Terminal): Promise<number> {
   const { environment } = terminal;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
+  using signals = signalsOf(options, terminal);
+  const { signal } = signals;
+  await using opened = await openDatabase(options, { environment, log: commandLog(terminal), signal });
   const { database } = opened;
   const of = await findRun(database, { run, ...(options.job && { job: options.job }) });
   const { businessDate, job: name } = await readInstance(database, of.instance);
@@ -35,7 +37,7 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
       `${of.jobFile} has changed since run ${of.id}; what is left is done by the file as it is now\n`,
     );
   const log = commandLog(terminal, secretsOf(job));
-  return await executeJob(job, { options, terminal, businessDate, database, log }, async (o) =>
+  return await executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
     rerunJob(job, {
       ...o,
       of,

@@ -17,7 +17,7 @@ import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
-import { stopSignals } from './stop-signals.ts';
+import { stopSignals, type StopSignals } from './stop-signals.ts';
 import { summaryLines } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -50,27 +50,43 @@ export async function runCommand(file: string, options: RunCommandOptions, termi
 export async function runLoadedJob(job: Job, options: RunCommandOptions, terminal: Terminal): Promise<number> {
   const businessDate = options.date ?? businessDateIn(job.timezone, new Date());
   const log = commandLog(terminal, secretsOf(job));
-  await using opened = await openDatabase(options, { environment: terminal.environment, log });
-  return await executeJob(job, { options, terminal, businessDate, database: opened.database, log }, async (o) =>
-    runJob(job, {
-      ...o,
-      businessDate,
-      ...(options.limit !== undefined && { limit: options.limit }),
-      dryRun: options.dryRun ?? false,
-      again: options.again ?? false,
-    }),
+  using signals = signalsOf(options, terminal);
+  const { signal } = signals;
+  await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
+  return await executeJob(
+    job,
+    { options, terminal, businessDate, database: opened.database, log, signals },
+    async (o) =>
+      runJob(job, {
+        ...o,
+        businessDate,
+        ...(options.limit !== undefined && { limit: options.limit }),
+        dryRun: options.dryRun ?? false,
+        again: options.again ?? false,
+      }),
   );
 }
+
+/** Held for as long as anything is open that an end may have to wait for. */
+export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
+  stopSignals({ graceMs: grace ?? 30_000, note: (line) => note(terminal, line) });
 
 const note = ({ stderr }: Terminal, line: string): void => void stderr.write(`${line}\n`);
 
 /** What `run` and `rerun` share: database, signals, progress, and the report's way out. */
 export async function executeJob(
   job: Job,
-  o: { options: ExecuteOptions; terminal: Terminal; businessDate: string; database: Database; log: Log },
+  o: {
+    options: ExecuteOptions;
+    terminal: Terminal;
+    businessDate: string;
+    database: Database;
+    log: Log;
+    signals: StopSignals;
+  },
   execute: (options: RunOptions) => Promise<RunResult>,
 ): Promise<number> {
-  const { options, terminal, businessDate, database, log } = o;
+  const { options, terminal, businessDate, database, log, signals } = o;
   const { stdout, stderr, environment } = terminal;
   const finishBy = finishByOf(options, job);
   database.requireWritable();
@@ -81,10 +97,6 @@ export async function executeJob(
   say(`database: ${database.description}`);
 
   let progress: ReturnType<typeof startProgress> | undefined;
-  using signals = stopSignals({
-    graceMs: options.grace ?? 30_000,
-    note: (line) => (progress ? progress.note(line) : say(line)),
-  });
   let result: RunResult;
   try {
     result = await execute({
@@ -99,7 +111,9 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        progress = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
+        const display = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
+        progress = display;
+        signals.underWay((line) => display.note(line));
       },
       onContract: () => progress?.advance(),
     });

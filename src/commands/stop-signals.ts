@@ -5,29 +5,56 @@ export interface StopSignals extends Disposable {
   stopping: AbortSignal;
   /** The second signal, or the end of the grace period: end at once. */
   signal: AbortSignal;
+  /** From now on something is in flight that the first signal lets end; before, it ends everything at once. */
+  underWay(note: (line: string) => void): void;
 }
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type Name = keyof typeof exitCodes;
 
-/** Turns SIGINT and SIGTERM into an orderly stop, for as long as it is held. */
-export function stopSignals({ graceMs, note }: { graceMs: number; note: (line: string) => void }): StopSignals {
+/** What ends at once has so many milliseconds to roll back, to write the report and to give up the lease. */
+const farewellMs = 10_000;
+
+/**
+ * Turns SIGINT and SIGTERM into an orderly stop, for as long as it is held. Whatever hangs then, the process does not:
+ * a third signal, or the end of the farewell, ends it as it stands, and the next run takes over from it as from a dead one.
+ */
+export function stopSignals(o: { graceMs: number; note: (line: string) => void }): StopSignals {
   const stopping = new AbortController();
   const ending = new AbortController();
-  let grace: NodeJS.Timeout | undefined;
-  const onSignal = (name: keyof typeof exitCodes): void => {
-    const reason = new StopReason('SIGNAL', `stopped by ${name}`, { exitCode: exitCodes[name] });
-    if (stopping.signal.aborted) return ending.abort(reason);
-    note(`${name}: finishing what is in flight; once more ends it at once`);
-    stopping.abort(reason);
-    grace = setTimeout(() => ending.abort(reason), graceMs);
+  let { note } = o;
+  let isUnderWay = false;
+  let timer: NodeJS.Timeout | undefined;
+  const reasonOf = (name: Name): StopReason =>
+    new StopReason('SIGNAL', `stopped by ${name}`, { exitCode: exitCodes[name] });
+  const end = (name: Name): void => {
+    clearTimeout(timer);
+    ending.abort(reasonOf(name));
+    timer = setTimeout(() => leave(name), farewellMs).unref();
   };
-  const names = Object.keys(exitCodes) as (keyof typeof exitCodes)[];
+  const leave = (name: Name): void => {
+    note(`${name}: ended without a word; the next run takes over`);
+    process.exit(exitCodes[name]);
+  };
+  const onSignal = (name: Name): void => {
+    if (ending.signal.aborted) return leave(name);
+    const first = !stopping.signal.aborted;
+    if (first) stopping.abort(reasonOf(name));
+    if (!first || !isUnderWay) return end(name);
+    note(`${name}: finishing what is in flight; once more ends it at once`);
+    timer = setTimeout(() => end(name), o.graceMs);
+  };
+  const names = Object.keys(exitCodes) as Name[];
   for (const name of names) process.on(name, onSignal);
   return {
     stopping: stopping.signal,
     signal: ending.signal,
+    underWay(say) {
+      isUnderWay = true;
+      note = say;
+    },
     [Symbol.dispose]() {
-      clearTimeout(grace);
+      clearTimeout(timer);
       for (const name of names) process.off(name, onSignal);
     },
   };

@@ -13,13 +13,22 @@ const answerMs = 10_000;
 /** How long giving the lease back may take, in milliseconds. */
 const farewellMs = 5_000;
 
+interface HolderName {
+  run: string;
+  host: string;
+  processId: number;
+}
+
+const nameOf = ({ run, host, processId }: HolderName): string =>
+  `run ${run}, process ${processId} on ${host.split(' ')[0]}`;
+
 /** Another run of this job is at work: exit code 5. */
 export class JobRunningError extends NightfillError {
-  constructor(job: string, holder: { run: string; host: string; processId: number }) {
+  constructor(job: string, holder: HolderName) {
     super({
       code: 'JOB_RUNNING',
       class: 'transient',
-      message: `another run of ${job} is at work (run ${holder.run}, process ${holder.processId} on ${holder.host.split(' ')[0]}); wait for it, or use --if-running wait`,
+      message: `another run of ${job} is at work (${nameOf(holder)}); wait for it, or use --if-running wait`,
     });
   }
 }
@@ -52,6 +61,8 @@ export interface LeaseOptions {
   databaseWaitMs: number;
   ifRunning: 'fail' | 'wait';
   signal: AbortSignal;
+  /** Told once whom `wait` waits for. */
+  onWait?: (holder: string) => void;
 }
 
 /** Takes the job's lease, at once from a holder that is certainly dead or has expired. Throws JobRunningError. */
@@ -59,12 +70,14 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const { job, run, database, clock, ifRunning, signal } = options;
   const self = thisProcess();
   const token = randomUUID();
-  for (;;) {
+  for (let told = false; ;) {
     const attempt = await tryTake({ database, job, run, token, self });
     if (attempt.taken) return keepAlive(options, token);
     // The holder that was in the way may have gone since, and is not worth naming then.
     if (!attempt.holder) continue;
     if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder);
+    if (!told) options.onWait?.(nameOf(attempt.holder));
+    told = true;
     await clock.sleep(1_000, signal);
   }
 }

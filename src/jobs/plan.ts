@@ -32,7 +32,7 @@ export interface PlannedChunk {
  */
 export async function planContracts(
   context: RunContext,
-  o: { limit?: number; onChunk: (number: number) => Promise<void> },
+  o: { limit?: number; signal: AbortSignal; onChunk: (number: number) => Promise<void> },
 ): Promise<void> {
   const { job, tally, clock } = context;
   const api = context.apis.get(job.contracts.api)!;
@@ -57,7 +57,7 @@ export async function planContracts(
 
   const resolve = dateScope(context.businessDate);
   try {
-    listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds })) {
+    listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds, signal: o.signal })) {
       tally.pages += 1;
       sourceTotal ??= page.total;
       for (const record of page.records) {

@@ -123,7 +123,13 @@ async function requireSamePlan(database: Database, o: { instance: ledger.Instanc
 }
 
 const leaseFor = async (job: Job, run: string, o: RunOptions): Promise<Lease> =>
-  takeLease({ job: job.name, run, ...o, signal: AbortSignal.any([o.signal, o.stopping]) });
+  takeLease({
+    job: job.name,
+    run,
+    ...o,
+    signal: AbortSignal.any([o.signal, o.stopping]),
+    onWait: (holder) => o.log.info(`waiting for another run of ${job.name} (${holder})`),
+  });
 
 interface RunPlan {
   id: string;
@@ -141,6 +147,8 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const { database, trigger, version } = o;
   const { job, lease } = run;
   const instance = run.instance.id;
+  // Told to stop before anything has begun: then there is no run to report.
+  o.stopping.throwIfAborted();
   const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
     await ledger.startRun(client, { ...run, instance, trigger, version });
     return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
@@ -227,6 +235,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     selection: run.selection,
     listing: instance.status === 'planning',
     limit: o.limit,
+    interrupted: AbortSignal.any([signal, o.stopping]),
     broken,
     stop,
   });

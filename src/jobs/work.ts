@@ -27,6 +27,8 @@ export async function work(
     /** The listing was not finished by an earlier run. */
     listing: boolean;
     limit: number | undefined;
+    /** Ends the listing: what it waits for has no side effects, and the next run lists again. */
+    interrupted: AbortSignal;
     broken: AbortController;
     stop: AbortController;
   },
@@ -49,16 +51,18 @@ export async function work(
         handlers.stop(obstacle);
       } else if (o.listing)
         await planContracts(context, {
+          signal: o.interrupted,
           ...(o.limit !== undefined && { limit: o.limit }),
           onChunk: async (number) => numbers.push(number),
         });
     } catch (error) {
+      if (error instanceof StopReason) unlisted = true;
       if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
         throw error;
       if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
         unlisted = true;
         handlers.stop(listingTooSlow(context, context.finishBy));
-      } else listFailure = error;
+      } else if (!unlisted) listFailure = error;
     } finally {
       context.tally.listingDone = true;
       context.tally.phase = 'enriching';

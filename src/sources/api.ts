@@ -181,6 +181,8 @@ export class Api implements AsyncDisposable {
         signal: call.signal,
       });
     } catch (error) {
+      // An abort is the caller's own doing, and no failure of the API's.
+      call.request.signal?.throwIfAborted();
       // The cause says what happened and when to come back.
       throw error instanceof RetryAbandonedError ? error.cause : error;
     }
