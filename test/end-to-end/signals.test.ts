@@ -20,7 +20,7 @@ function ordinary({ url }: Pick<RecordedRequest, 'url'>): ScriptedAnswer {
 
 interface Trouble {
   /** What the server does instead of answering, on a first attempt at the night. */
-  script?: (request: RecordedRequest) => ScriptedAnswer | Promise<undefined> | undefined;
+  script?: (request: RecordedRequest) => ScriptedAnswer | undefined | Promise<ScriptedAnswer | undefined>;
   api?: object;
 }
 
@@ -65,7 +65,7 @@ async function finishNight(night: Night): Promise<void> {
   );
 }
 
-const isListing = ({ url }: RecordedRequest): boolean => !/^\/contracts\//.test(url);
+const isListing = ({ url }: RecordedRequest): boolean => !url.startsWith('/contracts/');
 const isOf =
   (key: string) =>
   ({ url }: RecordedRequest): boolean =>
@@ -80,12 +80,12 @@ const unavailable = (retryAfter: number): ScriptedAnswer => ({
 const waits: Record<string, Trouble & { asked: (requests: readonly RecordedRequest[]) => boolean; graceless?: true }> =
   {
     'a page of the listing that never comes': {
-      script: (request) => (request.url.includes('after=') ? never : undefined),
+      script: async (request) => (request.url.includes('after=') ? never : undefined),
       asked: (requests) => requests.some(({ url }) => url.includes('after=')),
       graceless: true,
     },
     'an answer that never comes': {
-      script: (request) => (isOf('c2')(request) ? never : undefined),
+      script: async (request) => (isOf('c2')(request) ? never : undefined),
       asked: (requests) => requests.some(isOf('c2')),
     },
     'the time that the server asks to wait': {
@@ -118,7 +118,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
   test('amid the second chance', async (t) => {
     let failed = false;
     const { server, night, behave } = await troubledNight(t, {
-      script(request) {
+      async script(request) {
         if (!isOf('c2')(request)) return undefined;
         if (failed) return never;
         failed = true;
@@ -135,7 +135,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
 
   test('while another session keeps the target locked', async (t) => {
     const { server, night, behave } = await troubledNight(t, {
-      script: (request) => (isOf('c2')(request) ? gate.promise : undefined),
+      script: async (request) => (isOf('c2')(request) ? gate.promise : undefined),
     });
     const gate = Promise.withResolvers<undefined>();
     const running = night.start('run', 'job.yaml', '--grace', '100ms');
@@ -159,7 +159,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
   });
 
   test('while it waits for another run of the job', async (t) => {
-    const { server, night, behave } = await troubledNight(t, { script: () => never });
+    const { server, night, behave } = await troubledNight(t, { script: async () => never });
     const holder = night.start('run', 'job.yaml', '--grace', '1ms');
     await until(() => server.requests.length > 0, holder.ended);
     const waiting = night.start('run', 'job.yaml', '--if-running', 'wait', '--report', 'waiting.json');
@@ -194,7 +194,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
 
   test('a third time, while its database says nothing at all', async (t) => {
     const { server, night, behave } = await troubledNight(t, {
-      script: (request) => (isOf('c2')(request) ? never : undefined),
+      script: async (request) => (isOf('c2')(request) ? never : undefined),
     });
     const direct = night.databaseUrl;
     const proxy = await startTcpProxy(direct);
