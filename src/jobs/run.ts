@@ -255,7 +255,9 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   try {
     // What a rehearsal forgets at its end cannot be closed again.
     const again = outcome.error === undefined && !dryRun;
-    return await (again ? persist(async () => closeRun(context, end), context) : closeRun(context, end));
+    // Whoever is told to stop has a report to write: only a lost lease keeps a run from being closed.
+    const closing = { ...context, signal: lease.lost };
+    return await (again ? persist(async () => closeRun(context, end), closing) : closeRun(context, end));
   } catch (error) {
     // A database that ended the run mostly keeps it from being closed as well: then that is the news.
     throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
