@@ -259,6 +259,8 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     const closing = { ...context, signal: lease.lost };
     return await (again ? persist(async () => closeRun(context, end), closing) : closeRun(context, end));
   } catch (error) {
+    // Its loss cuts the connections, and is the news.
+    lease.lost.throwIfAborted();
     // A database that ended the run mostly keeps it from being closed as well: then that is the news.
     throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
   }
