@@ -90,6 +90,11 @@ const databaseUrl = (): Option =>
   option('--database-url <url>', 'PostgreSQL to use; else DATABASE_URL, PG* variables, or the embedded one');
 const noMigrate = (): Option =>
   option('--no-migrate', 'fail when the nightfill schema is not current, instead of upgrading it');
+const finishBy = (): Option =>
+  option(
+    '--finish-by <time>',
+    "when to have ended, 06:00 or 2026-11-22T06:00:00+01:00, in place of the job's own",
+  ).argParser(finishByOption);
 const example = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 
 const executionOptions = (command: Command): Command =>
@@ -106,12 +111,7 @@ const executionOptions = (command: Command): Command =>
         .argParser(durationOption)
         .default(30_000, '30s'),
     )
-    .addOption(
-      option(
-        '--finish-by <time>',
-        "when to have ended, 06:00 or 2026-11-22T06:00:00+01:00, in place of the job's own",
-      ).argParser(finishByOption),
-    )
+    .addOption(finishBy())
     .addOption(
       option('--database-wait <duration>', 'how long a run waits for a database that went away')
         .argParser(durationOption)
@@ -230,6 +230,8 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .argument('<job>', 'the job file')
     .description('list, and say what tonight would take: contracts, requests, the shortest time; writes nothing')
     .addOption(option('--date <date>', 'business date, YYYY-MM-DD').argParser(isoDate))
+    .addOption(finishBy())
+    .addOption(databaseUrl())
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill plan jobs/contract-enrichment.yaml'))
     .action(async (job: string, options: Parameters<typeof planCommand>[1]) =>

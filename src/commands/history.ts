@@ -40,13 +40,14 @@ const runsSql = `
 export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {
   return withDatabase(options, terminal, async (database) => {
     const { rows } = await database.query<RunLine>(runsSql, [options.job ?? null, null, options.limit ?? 20]);
-    const head = ['run', 'job', 'date', 'mode', 'status', 'started', 'contracts', 'loaded', 'failed'];
+    const head = ['run', 'job', 'date', 'mode', 'status', 'exit', 'started', 'contracts', 'loaded', 'failed'];
     const lines = rows.map((run) => [
       run.id,
       run.job,
       run.businessDate,
       run.mode,
       run.status,
+      String(run.exitCode ?? ''),
       run.startedAt.slice(0, 19).replace('T', ' '),
       ...[run.contracts, run.loaded, run.failed].map(String),
     ]);
@@ -59,14 +60,14 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
   return withDatabase(options, terminal, async (database) => {
     const { id, instance } = await findRun(database, { run, ...(options.job && { job: options.job }) });
     const { rows } = await database.query<RunLine>(runsSql, [null, id, 1]);
-    const { rows: chunks } = await database.query(
+    const { rows: chunks } = await database.query<ChunkLine>(
       `SELECT number, status, contracts, enriched, degraded, failed, inserted, updated, unchanged, attempts,
-         duration_ms AS "durationMs" FROM nightfill.chunk WHERE instance = $1 ORDER BY number`,
+         duration_ms AS "durationMs", reason, ${rfc3339('retry_after')} AS "retryAfter" FROM nightfill.chunk WHERE instance = $1 ORDER BY number`,
       [instance],
     );
     const { rows: failures } = await database.query(
-      `SELECT key, chunk, stage, api, lookup, code, class, http_status AS "httpStatus", message, attempts, advice
-       FROM nightfill.failure WHERE instance = $1 ORDER BY chunk, key COLLATE "C"`,
+      `SELECT key, chunk, stage, api, lookup, code, class, http_status AS "httpStatus", message, attempts, advice,
+         ${rfc3339('advice_after')} AS "adviceAfter" FROM nightfill.failure WHERE instance = $1 ORDER BY chunk, key COLLATE "C"`,
       [instance],
     );
     if (options.json) return { ...rows[0], chunks, failures };
@@ -75,13 +76,50 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
       entries.length === 0 ? [] : ['', title, ...table([Object.keys(entries[0]!), ...entries.map(text)])];
     return [
       ...Object.entries(rows[0]!).map(([name, value]) => `${name.padEnd(14)}${value ?? ''}`),
-      ...listing('chunks', chunks),
+      ...listing(
+        'chunks',
+        chunks.map(({ reason: _, retryAfter: __, ...chunk }) => chunk),
+      ),
+      ...notStarted(chunks),
       ...listing(
         'failures',
-        failures.map(({ httpStatus: _, stage: __, ...failure }) => failure),
+        failures.map(({ httpStatus: _, stage: __, adviceAfter: ___, ...failure }) => failure),
       ),
     ];
   });
+}
+
+interface ChunkLine extends Record<string, unknown> {
+  number: number;
+  reason: string | null;
+  /** RFC 3339. */
+  retryAfter: string | null;
+}
+
+/** Why chunks were not started and when to try again, once per reason. */
+function notStarted(chunks: readonly ChunkLine[]): string[] {
+  const left = chunks.filter(({ reason }) => reason !== null);
+  const byReason = Map.groupBy(
+    left,
+    ({ reason, retryAfter }) => `${reason}${retryAfter ? `; not before ${retryAfter}` : ''}`,
+  );
+  return [...byReason].flatMap(([reason, those]) => [
+    '',
+    `not started: ${those.length === 1 ? 'chunk' : 'chunks'} ${ranges(those.map(({ number }) => number))}`,
+    `  ${reason}`,
+  ]);
+}
+
+/** `1-3, 7` */
+function ranges(numbers: readonly number[]): string {
+  const texts: string[] = [];
+  let first = numbers[0]!;
+  numbers.forEach((number, index) => {
+    if (numbers[index + 1] === number + 1) return;
+    texts.push(first === number ? String(number) : `${first}-${number}`);
+    first = numbers[index + 1]!;
+  });
+  return texts.join(', ');
 }
 
 async function withDatabase(

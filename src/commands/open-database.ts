@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { UsageError } from '../resilience/failure.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { resolveConnection } from '../sinks/connection.ts';
 import { openEmbedded } from '../sinks/embedded.ts';
@@ -46,6 +47,27 @@ export async function openDatabase(
   signal?.throwIfAborted();
   const opened = stack.move();
   return { database, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
+}
+
+/** What `read` finds in a database that is there and has the schema, or why it cannot be read. Makes and changes nothing. */
+export async function readIfThere<T>(
+  selection: Pick<DatabaseSelection, 'databaseUrl'>,
+  { environment, log }: Pick<Terminal, 'environment'> & { log: Log },
+  read: (database: Database) => Promise<T>,
+): Promise<T | { unknown: string }> {
+  const connection = resolveConnection({ environment, ...selection });
+  if (connection.kind === 'embedded' && !existsSync(resolve('.nightfill/postgres/data/PG_VERSION')))
+    return { unknown: 'no database is named, and there is no embedded one here yet' };
+  try {
+    await using opened = await openDatabase({ ...selection, migrate: 'later' }, { environment, log });
+    const { database } = opened;
+    const pending = await pendingMigrations(database);
+    if (pending.length > 0) return { unknown: `${database.description} has no nightfill schema of this version yet` };
+    return await read(database);
+  } catch (error) {
+    if (!(error instanceof NightfillError)) throw error;
+    return { unknown: error.message };
+  }
 }
 
 async function requireCurrentSchema(database: Database): Promise<void> {

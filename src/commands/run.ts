@@ -146,7 +146,7 @@ export async function executeJob(
 }
 
 /** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */
-function finishByOf({ finishBy }: ExecuteOptions, { timezone }: Job): Date | undefined {
+export function finishByOf({ finishBy }: Pick<ExecuteOptions, 'finishBy'>, { timezone }: Job): Date | undefined {
   const now = new Date();
   if (typeof finishBy === 'string') return nextTimeOfDay(finishBy, { timezone, now });
   if (finishBy && finishBy <= now)

@@ -4,15 +4,23 @@ export interface ScheduledJob extends Timetable {
   name: string;
   /** Absolute path of the job file. */
   file: string;
+  catchUp: 'last' | 'none';
 }
 
 export interface EntryPlace {
-  /** How nightfill is called, for example `/usr/bin/node /opt/app/bin/nightfill.js`. */
-  program: string;
+  /** How nightfill is called, word by word, for example `/usr/bin/node` and `/opt/app/bin/nightfill.js`. */
+  program: readonly string[];
   /** Where it runs: reports and the embedded database lie below. */
   folder: string;
 }
 
+/** For systemd: `%` and `$` begin something else, and quotes are C's and not the shell's. */
+const systemdWord = (text: string): string => {
+  const plain = text.replaceAll('%', '%%').replaceAll('$', '$$$$');
+  return /^[\w@%+=:,./$-]+$/.test(plain) ? plain : `"${plain.replaceAll(/[\\"]/g, '\\$&')}"`;
+};
+
+/** For a shell. */
 const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /** Lines for `crontab -e`. CRON_TZ is understood by cronie, not by Debian's cron: there the times are the machine's. */
@@ -21,7 +29,7 @@ export function crontabEntries(jobs: readonly ScheduledJob[], { program, folder 
     .map(
       ({ name, file, schedule, timezone }) =>
         // In a crontab % ends the command.
-        `# ${name}\nCRON_TZ=${timezone}\n${schedule} ${`cd ${quoted(folder)} && ${program} run ${quoted(file)} --trigger cron --if-running skip >> ${quoted(`${name}.log`)} 2>&1`.replaceAll('%', '\\%')}\n`,
+        `# ${name}\nCRON_TZ=${timezone}\n${schedule} ${`cd ${quoted(folder)} && ${[...program, 'run', file].map(quoted).join(' ')} --trigger cron --if-running skip >> ${quoted(`${name}.log`)} 2>&1`.replaceAll('%', '\\%')}\n`,
     )
     .join('\n');
 }
@@ -30,7 +38,7 @@ export function crontabEntries(jobs: readonly ScheduledJob[], { program, folder 
 export function systemdEntries(jobs: readonly ScheduledJob[], { program, folder }: EntryPlace): string {
   return jobs
     .map(
-      ({ name, file, schedule, timezone }) => `# /etc/systemd/system/nightfill-${name}.service
+      ({ name, file, schedule, timezone, catchUp }) => `# /etc/systemd/system/nightfill-${name}.service
 [Unit]
 Description=Nightfill job ${name}
 After=network-online.target
@@ -38,8 +46,8 @@ Wants=network-online.target
 
 [Service]
 Type=oneshot
-WorkingDirectory=${folder}
-ExecStart=${program} run ${quoted(file)} --trigger cron --if-running skip
+WorkingDirectory=${folder.replaceAll('%', '%%')}
+ExecStart=${[...program, 'run', file].map(systemdWord).join(' ')} --trigger cron --if-running skip
 TimeoutStopSec=45
 KillSignal=SIGTERM
 
@@ -51,7 +59,7 @@ Description=Starts nightfill-${name}
 ${calendars(schedule)
   .map((calendar) => `OnCalendar=${calendar} ${timezone}`)
   .join('\n')}
-Persistent=true
+Persistent=${catchUp === 'last'}
 
 [Install]
 WantedBy=timers.target

@@ -4,7 +4,9 @@ import { loadJob } from '../config/load-job.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
+import type { Log } from '../observe/log.ts';
 import { commandLog } from './command-log.ts';
+import { readIfThere } from './open-database.ts';
 import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,7 +26,7 @@ export async function scheduleCommand(
 ): Promise<number> {
   const { stdout } = terminal;
   const jobs = await Promise.all(files.map(async (file) => scheduledJob(file, terminal)));
-  const place = { program: `${process.execPath} ${program}`, folder: process.cwd() };
+  const place = { program: [process.execPath, program], folder: process.cwd() };
   if (options.print) {
     stdout.write(options.print === 'crontab' ? crontabEntries(jobs, place) : systemdEntries(jobs, place));
     return 0;
@@ -48,7 +50,8 @@ async function scheduledJob(file: string, { environment, stderr }: Terminal): Pr
   const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
   if (job.schedule === undefined)
     throw new UsageError(`${file} has no schedule; add one such as schedule: "0 2 * * *"`, { code: 'NO_SCHEDULE' });
-  return { name: job.name, file: job.file.path, schedule: job.schedule, timezone: job.timezone };
+  const { name, schedule, timezone, catchUp } = job;
+  return { name, file: job.file.path, schedule, timezone, catchUp };
 }
 
 const localTime = (at: Date, timezone: string): string =>
@@ -58,6 +61,43 @@ const localTime = (at: Date, timezone: string): string =>
     timeStyle: 'short',
     timeZoneName: undefined,
   }).format(at);
+
+/**
+ * Whether the start that was due last, before this process came up, is to be made up for: the job has run before, and
+ * the date has no night or one that is not finished.
+ */
+async function isMissing(
+  { name }: ScheduledJob,
+  { start, terminal, log }: { start: Start; terminal: Terminal; log: Log },
+): Promise<boolean> {
+  const { businessDate } = start;
+  const facts = { job: name, due: start.due.toISOString(), businessDate };
+  const found = await readIfThere({}, { environment: terminal.environment, log }, async (database) => {
+    const { rows } = await database.query<{ status: string | null }>(
+      `SELECT max(status) FILTER (WHERE business_date = $2) AS status FROM (
+         SELECT DISTINCT ON (business_date) business_date, status FROM nightfill.instance
+         WHERE job = $1 AND purpose = 'night' ORDER BY business_date, generation DESC
+       ) AS night HAVING count(*) > 0`,
+      [name, businessDate],
+    );
+    return { night: rows[0] };
+  });
+  if ('unknown' in found) {
+    log.info(
+      { ...facts, reason: found.unknown },
+      'whether the last start was missed is not known; it is not made up for',
+    );
+    return false;
+  }
+  if (!found.night || found.night.status === 'complete') return false;
+  log.warn(
+    facts,
+    found.night.status === null
+      ? 'the last start was missed and is made up for'
+      : 'the last night is unfinished and gone on with',
+  );
+  return true;
+}
 
 /** Stays up. Each run is a process of its own, so that one that dies takes nothing else with it. */
 async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): Promise<number> {
@@ -94,7 +134,17 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
     };
   try {
     await Promise.all(
-      jobs.map(async (job) => keepSchedule(job, { start: startOf(job), clock: systemClock, signal: stop.signal })),
+      jobs.map(async (job) =>
+        keepSchedule(job, {
+          start: startOf(job),
+          catchUp: job.catchUp,
+          missing: async (start) => isMissing(job, { start, terminal, log }),
+          passedOver: ({ due, skipped }) =>
+            log.warn({ job: job.name, due: due.toISOString(), missed: skipped + 1 }, 'missed, and catchUp is none'),
+          clock: systemClock,
+          signal: stop.signal,
+        }),
+      ),
     );
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);

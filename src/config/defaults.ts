@@ -3,6 +3,7 @@ import type { ByteSizeText, PercentageText } from './quantity.ts';
 
 interface Defaults {
   timezone: string;
+  catchUp: 'last' | 'none';
   concurrency: number;
   headroom: PercentageText;
   quotaReserve: PercentageText;
@@ -32,6 +33,7 @@ interface Defaults {
 /** What holds where a job file says nothing, written as a job file would. */
 export const defaults = {
   timezone: 'UTC',
+  catchUp: 'last',
   concurrency: 10,
   headroom: '0%',
   quotaReserve: '0%',

@@ -216,6 +216,10 @@ export const jobFileSchema = z.strictObject({
   schedule: textAs<string>('a cron expression such as "0 2 * * *"', { parse: parseSchedule })
     .exactOptional()
     .describe('When `nightfill schedule` starts the job: minute hour day month weekday.'),
+  catchUp: z
+    .enum(['last', 'none'])
+    .default(defaults.catchUp)
+    .describe('Of starts that `nightfill schedule` missed: make up for the last one (default), or for none.'),
   finishBy: text('a time as "HH:MM", from "00:00" to "23:59"', /^(?:[01]\d|2[0-3]):[0-5]\d$/)
     .exactOptional()
     .describe('When the data must be there, as "HH:MM"; the deadline of the run.'),

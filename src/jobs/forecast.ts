@@ -17,9 +17,9 @@ export interface ApiForecast {
 /** The earliest legal finish of an API's requests, as `earliestFinish` has it, and what it takes to reach it. */
 export function forecastApi(
   { name, limits: { rates, concurrency } }: Pick<ApiOptions, 'name' | 'limits'>,
-  { requests, latencyMs }: { requests: number; latencyMs: number },
+  { requests, latencyMs, slots = concurrency }: { requests: number; latencyMs: number; slots?: number },
 ): ApiForecast {
-  const { ms, decidedBy } = earliestFinish({ requests, rates, concurrency, latencyMs });
+  const { ms, decidedBy } = earliestFinish({ requests, rates, concurrency: slots, latencyMs });
   const perSecond = Math.min(...rates.map((rate) => (rate.requests * 1_000) / rate.per));
   return {
     api: name,
@@ -36,6 +36,12 @@ export function forecastApi(
 export function rateThatFits(requests: number, availableMs: number): number {
   return availableMs <= 0 ? Infinity : Math.ceil((requests * 1_000) / availableMs);
 }
+
+/**
+ * Milliseconds of those until `finishBy` that are kept for controls and report, and once more because forecasts err: a
+ * tenth, at most 30 s.
+ */
+export const spareMs = (left: number): number => Math.min(30_000, Math.max(0, left) / 10);
 
 /** What is still to be asked of one API. */
 export interface RemainingRequests {

@@ -71,6 +71,8 @@ export interface Job {
   name: string;
   timezone: string;
   schedule?: string;
+  /** What becomes of starts that `nightfill schedule` missed. */
+  catchUp: 'last' | 'none';
   /** `HH:MM` in the job's time zone. */
   finishBy?: string;
   apis: Record<string, ApiOptions>;

@@ -13,6 +13,7 @@ import { Api, type ApiHooks } from '../sources/api.ts';
 import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
+import { spareMs } from './forecast.ts';
 import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
@@ -280,11 +281,11 @@ const deadlineOf = ({ finishBy, timezone }: Job, clock: Clock): Date | null =>
 
 /**
  * Monotonic: until when requests may take, for then come the controls and the report; and until when what is admitted
- * has to have ended by the forecast, which may be wrong by as much. A tenth of the time each, at most 30 s.
+ * has to have ended by the forecast, which may be wrong by as much.
  */
 function deadlinesFor(finishBy: Date, clock: Clock): { requests: number; forecast: number } {
   const left = finishBy.getTime() - clock.wallNow();
-  const spare = Math.min(30_000, Math.max(0, left) / 10);
+  const spare = spareMs(left);
   const end = clock.now() + left;
   return { requests: end - spare, forecast: end - 2 * spare };
 }

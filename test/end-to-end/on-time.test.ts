@@ -47,6 +47,12 @@ test('a night too long for finishBy loads what fits, ends before it, and the nex
       status === 'not-started' ? [ended.reason, { action: 'retry-now' }] : [null, null],
     );
 
+  const shown = await night.nightfillHere('show', 'latest');
+  const left = chunks.filter(({ status }) => status === 'not-started').map(({ number }) => number);
+  assert.ok(shown.stdout.includes(`not started: chunks ${left[0]}-${left.at(-1)}\n  ${ended.reason}\n`), shown.stdout);
+  const listed = await night.nightfillHere('runs');
+  assert.match(listed.stdout, /stopped +6 /);
+
   const asked = (await simulator.statistics()).crm.statuses[200]!;
   const rest = await run();
   assert.equal(rest.exitCode, 0, rest.stdout + rest.stderr);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { comingStarts, keepSchedule, missedStarts, type Start } from '../../src/jobs/schedule.ts';
+import { comingStarts, keepSchedule, missedStarts, type Start, type Timetable } from '../../src/jobs/schedule.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const nightly = { schedule: '30 2 * * *', timezone: 'Europe/Berlin' };
@@ -20,20 +20,28 @@ test('on the autumn day the hour that comes twice makes one run', () => {
 });
 
 /** Runs the schedule on a fake clock whose wall shows `at` now. */
-function scheduled(at: string, o: { takes?: number } = {}) {
+function scheduled(
+  at: string,
+  o: { takes?: number; timetable?: Timetable; catchUp?: 'last' | 'none'; missing?: (start: Start) => boolean } = {},
+) {
   const clock = new FakeClock();
   clock.stepWall(Date.parse(at) - clock.wallNow());
   const starts: Start[] = [];
   const stop = new AbortController();
-  const ended = keepSchedule(nightly, {
+  const passed: Start[] = [];
+  const { missing } = o;
+  const ended = keepSchedule(o.timetable ?? nightly, {
     clock,
+    catchUp: o.catchUp ?? 'last',
+    ...(missing && { missing: async (start) => Promise.resolve(missing(start)) }),
+    passedOver: (start) => void passed.push(start),
     signal: stop.signal,
     start: async (start) => {
       starts.push(start);
       await clock.sleep(o.takes ?? 0);
     },
   });
-  return { clock, starts, stop: async () => (stop.abort(), ended) };
+  return { clock, starts, passed, stop: async () => (stop.abort(), ended) };
 }
 
 const hour = 3_600_000;
@@ -75,4 +83,71 @@ test('a run that outlasts the next start is followed by it, never joined', async
   const ended = stop();
   await clock.advance(25 * hour);
   await ended;
+});
+
+for (const { zone, spring, autumn } of [
+  { zone: 'Europe/Berlin', spring: '2026-03-29', autumn: '2026-10-25' },
+  { zone: 'America/New_York', spring: '2026-03-08', autumn: '2026-11-01' },
+])
+  for (const day of [spring, autumn])
+    test(`the night of ${day} in ${zone} has one run, also at the hours that change`, async () => {
+      // Berlin changes between 2 and 3, New York too.
+      for (const schedule of ['30 1 * * *', '30 2 * * *', '0 3 * * *']) {
+        const begin = new Date(Date.parse(`${day}T12:00:00Z`) - 24 * hour);
+        const { clock, starts, stop } = scheduled(begin.toISOString(), { timetable: { schedule, timezone: zone } });
+        await clock.advance(24 * hour);
+        assert.deepEqual(
+          starts.map(({ businessDate, skipped }) => [businessDate, skipped]),
+          [[day, 0]],
+          schedule,
+        );
+        await stop();
+      }
+    });
+
+test('with catchUp none a start that was slept through is passed over, and the next one comes', async () => {
+  const { clock, starts, passed, stop } = scheduled('2026-06-01T12:00:00Z', { catchUp: 'none' });
+  await clock.advance(1);
+  clock.stepWall(72 * hour);
+  await clock.advance(60_000);
+  assert.deepEqual(
+    [starts.length, passed.map(({ businessDate, skipped }) => [businessDate, skipped])],
+    [0, [['2026-06-04', 2]]],
+  );
+  await clock.advance(24 * hour);
+  assert.deepEqual(
+    starts.map(({ businessDate }) => businessDate),
+    ['2026-06-05'],
+  );
+  await stop();
+});
+
+test('a clock set back starts no night a second time', async () => {
+  const { clock, starts, stop } = scheduled('2026-06-01T00:00:00Z');
+  await clock.advance(hour);
+  assert.equal(starts.length, 1);
+  clock.stepWall(-hour);
+  await clock.advance(2 * hour);
+  assert.equal(starts.length, 1);
+  await stop();
+});
+
+test('the last start before the process came up is made up for when it is missing, and only that one', async () => {
+  const asked: string[] = [];
+  for (const isMissing of [true, false]) {
+    const { clock, starts, stop } = scheduled('2026-06-05T12:00:00Z', {
+      missing: ({ businessDate }) => (asked.push(businessDate), isMissing),
+    });
+    await clock.advance(1);
+    assert.deepEqual(
+      starts.map(({ due, businessDate }) => [due.toISOString(), businessDate]),
+      isMissing ? [['2026-06-05T00:30:00.000Z', '2026-06-05']] : [],
+    );
+    await stop();
+  }
+  assert.deepEqual(asked, ['2026-06-05', '2026-06-05']);
+  const none = scheduled('2026-06-05T12:00:00Z', { catchUp: 'none', missing: () => assert.fail('not asked') });
+  await none.clock.advance(1);
+  assert.equal(none.starts.length, 0);
+  await none.stop();
 });
