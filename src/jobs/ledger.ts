@@ -53,6 +53,15 @@ export async function createInstance(
   return rows[0]!;
 }
 
+/** Whether chunks of this plan have put rows into the target; rows held back for the end do not count. */
+export async function hasLoadedRows(database: Queryable, instance: string): Promise<boolean> {
+  const { rowCount } = await database.query(
+    `SELECT FROM nightfill.chunk WHERE instance = $1 AND inserted + updated + unchanged > 0 LIMIT 1`,
+    [instance],
+  );
+  return rowCount === 1;
+}
+
 /** The stored plan belongs to a target and a key; with others its rows would land elsewhere. Throws UsageError. */
 export function requireSameTarget(instance: Instance, job: Job): void {
   if (instance.target === targetName(job) && instance.targetKey.join() === job.load.key.join()) return;

@@ -8,7 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
 import { latestReport } from '../report/store.ts';
 import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgres.ts';
-import { prepareTarget, type TargetTable } from '../sinks/target-table.ts';
+import { inspectTarget, prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
 import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
@@ -72,6 +72,7 @@ export async function runJob(
   if (!anew) await requireSamePlan(database, { instance: found, job });
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
+  if (!anew) await requireTargetKept(job, { database, instance: found });
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew
     ? await underLease(database, { job: job.name, token: lease.token }, async (client) => {
@@ -112,6 +113,7 @@ export async function rerunJob(
     };
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
+  await requireTargetKept(job, { database, instance });
   const target = await targetFor(job, { database, dryRun: false });
   const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, transform, selection } as const;
   return { report: await execute(run, o) };
@@ -296,6 +298,17 @@ export const contractsAtOnce = ({ lookups, apis }: Pick<Job, 'lookups' | 'apis'>
 
 const transformFor = async (job: Job, stack: AsyncDisposableStack): Promise<RowTransform | undefined> =>
   job.transform && stack.use(await startTransform(job.transform));
+
+/** A target made anew would hold what is left of the plan and nothing of what was loaded before. Throws UsageError. */
+async function requireTargetKept(job: Job, o: { database: Database; instance: ledger.Instance }): Promise<void> {
+  const { exists } = await o.database.withTransaction(async (client) => inspectTarget(client, job.load));
+  if (exists || !(await ledger.hasLoadedRows(o.database, o.instance.id))) return;
+  const { schema, name } = job.load.table;
+  throw new UsageError(
+    `${schema}.${name} is gone, and with it the rows that were loaded for ${o.instance.businessDate}; restore the table, or plan the date anew with run --again`,
+    { code: 'TARGET_GONE' },
+  );
+}
 
 /** The target, created when missing; a dry run creates it only to look at it. */
 async function targetFor(

@@ -76,6 +76,24 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
     );
   });
 
+  test('it comes back as a standby: the run waits, ends with a sentence, and the next one asks no API', async (t) => {
+    const server = await cluster(t);
+    const { simulator, night } = await slowNight(t, { databaseUrl: server.url });
+    const running = night.start('run', 'job.yaml', '--database-wait', '4s');
+    await someChunks(server.url, running);
+    await server.stop();
+    await server.demote();
+    await server.start();
+    const ended = await running.ended;
+    assert.equal(ended.exitCode, 1, ended.stderr);
+    assertSentence(ended, /read-only transaction.*the same command goes on from there/);
+    await simulator.reset();
+    const refused = await night.nightfill('run', 'job.yaml');
+    assert.equal(refused.exitCode, 2, refused.stderr);
+    assertSentence(refused, /is read-only: a standby/);
+    assert.equal((await simulator.statistics()).crm.requests, 0);
+  });
+
   test('the embedded one is killed: the run ends with a sentence, and the next one starts it and finishes', async (t) => {
     const { night } = await slowNight(t, { databaseUrl: null });
     const running = night.start('run', 'job.yaml', '--database-wait', '1s');

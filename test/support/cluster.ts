@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,8 +24,10 @@ export interface TestCluster extends AsyncDisposable {
   kill(): Promise<void>;
   /** Stops it as an administrator does: sessions are ended with 57P01. */
   stop(): Promise<void>;
-  /** Starts it anew on the same port and data. */
+  /** Starts it anew on the same port and data; as a standby, when it has been made one. */
   start(): Promise<void>;
+  /** From its next start on it is a standby, which applies what a primary sends and can be read only. */
+  demote(): Promise<void>;
 }
 
 /** Major versions the tests can start, and the npm packages that hold them. 18 is the one the product embeds. */
@@ -67,6 +69,7 @@ export async function startCluster({
     url: `postgres://${clusterUser}:test@127.0.0.1:${port}/${clusterDatabase}`,
     kill: async () => killServer(cluster.dataDirectory),
     stop: async () => stopServer(cluster),
+    demote: async () => writeFile(path.join(cluster.dataDirectory, 'standby.signal'), ''),
     async start() {
       await disownStalePostmaster(cluster.dataDirectory);
       const same = await startServer(cluster, port);
