@@ -46,12 +46,15 @@ const silenceMs = 11 * 60_000;
 
 /**
  * Pinned for each transaction, since behind PgBouncer a session is not ours: formats by which rows are compared and
- * digested, and ends to every wait. The search path stays the user's: our own names are all qualified, their triggers' may not be.
+ * digested, and ends to every wait: the server's too, for a client that vanished, as its locks keep the next attempt out. The search path stays the user's: our own names are all qualified, their triggers' may not be.
  */
 const transactionSettings = `
   SET LOCAL lock_timeout = '5s';
   SET LOCAL statement_timeout = '10min';
-  SET LOCAL idle_in_transaction_session_timeout = '2min';
+  SET LOCAL idle_in_transaction_session_timeout = '1min';
+  SET LOCAL tcp_keepalives_idle = 10;
+  SET LOCAL tcp_keepalives_interval = 5;
+  SET LOCAL tcp_keepalives_count = 4;
   SET LOCAL TimeZone = 'UTC';
   SET LOCAL DateStyle = 'ISO, YMD';
   SET LOCAL IntervalStyle = 'postgres';

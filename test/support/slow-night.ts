@@ -36,12 +36,17 @@ export async function someChunks(url: string, running: Running): Promise<void> {
 export const loadedKeys = async (url: string): Promise<string[]> =>
   (await rowsOf<{ key: string }>(url, 'SELECT contract_id AS key FROM enriched ORDER BY 1')).map(({ key }) => key);
 
+let undisturbed: Promise<object[]> | undefined;
+
 /** The rows of a night that nothing happened to. */
 export async function undisturbedRows(t: TestContext): Promise<object[]> {
-  const { night } = await simulatedNight(t, { simulator: { contracts } });
-  const ended = await night.nightfill('run', 'job.yaml');
-  assert.equal(ended.exitCode, 0, ended.stderr);
-  return targetRows(night.databaseUrl);
+  undisturbed ??= (async () => {
+    const { night } = await simulatedNight(t, { simulator: { contracts } });
+    const ended = await night.nightfill('run', 'job.yaml');
+    assert.equal(ended.exitCode, 0, ended.stderr);
+    return targetRows(night.databaseUrl);
+  })();
+  return undisturbed;
 }
 
 export const targetRows = async (url: string): Promise<object[]> =>

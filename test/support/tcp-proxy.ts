@@ -7,8 +7,14 @@ export interface TcpProxy extends AsyncDisposable {
   url: string;
   /** Connections that the server has not closed yet. PostgreSQL closes one as its process ends, all done or rolled back. */
   atServer(): number;
-  /** Passes nothing on from now on, and leaves connections open. */
+  /** Passes nothing on from now on, and leaves connections open: a black hole. */
   hold(): void;
+  /** Passes on again what comes from now on; what was swallowed is lost. */
+  resume(): void;
+  /** Resets every connection now, both ways. */
+  reset(): void;
+  /** Takes one side of every connection away without the other side being told. */
+  abandon(side: 'client' | 'server'): void;
   /** Cuts every connection now, as a network does that goes away. */
   cut(): void;
   /**
@@ -50,6 +56,7 @@ interface Connection {
   number: number;
   arrested: boolean;
   halfOpen: boolean;
+  abandoned?: boolean;
 }
 
 type SetTrap = Trap & { spring: (bytes: Buffer, connection: Connection) => void };
@@ -62,6 +69,7 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
   let trap: SetTrap | undefined;
   let held = false;
   let connections = 0;
+  const all = new Set<Connection>();
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
@@ -71,6 +79,7 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
     far.once('close', () => atServer.delete(far));
     connections += 1;
     const connection: Connection = { near, far, number: connections, arrested: false, halfOpen: false };
+    all.add(connection);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {}).on('close', () => sockets.delete(socket));
@@ -78,7 +87,7 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
     const forward = (direction: Trap['direction'], from: Socket, to: Socket): void => {
       const later = delay ? inOrder(delay) : (act: () => void): void => act();
       from.on('data', (bytes) => {
-        if (held || connection.arrested) return;
+        if (held || connection.arrested || connection.abandoned) return;
         if (trap?.direction !== direction || !trap.matches(bytes, connection.number)) {
           later(() => to.write(bytes));
           return;
@@ -88,7 +97,7 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
         spring(bytes, connection);
       });
       from.on('close', () => {
-        if (!(connection.halfOpen && from === near)) later(() => to.end());
+        if (!connection.abandoned && !(connection.halfOpen && from === near)) later(() => to.end());
       });
     };
     forward('toServer', near, far);
@@ -106,6 +115,19 @@ export async function startTcpProxy(target: string, { delay }: TcpProxyOptions =
     atServer: () => atServer.size,
     hold() {
       held = true;
+    },
+    resume() {
+      held = false;
+    },
+    reset() {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    abandon(side) {
+      for (const connection of all) {
+        connection.abandoned = true;
+        connection[side === 'client' ? 'near' : 'far'].destroy();
+      }
+      all.clear();
     },
     cut,
     cutWhen(next) {
