@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
+import { sessionName, thisProcess } from '../jobs/process-identity.ts';
 import { resolveConnection } from '../sinks/connection.ts';
 import { openEmbedded } from '../sinks/embedded.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
@@ -39,6 +40,7 @@ export async function openDatabase(
     await Database.open({
       config,
       description,
+      applicationName: sessionName(thisProcess()),
       onIdleError: (error) => log.warn({ reason: error.message }, 'an idle connection failed'),
     }),
   );

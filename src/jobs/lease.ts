@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DatabaseGoneError, type ClientForCopy, type Database, type Queryable } from '../sinks/postgres.ts';
-import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
+import { isCertainlyDead, sessionName, thisProcess, type ProcessIdentity } from './process-identity.ts';
 
 /** How long a lease holds without a heartbeat, and how often it is renewed. */
 const leaseSeconds = 30;
@@ -82,7 +82,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   }
 }
 
-type Holder = ProcessIdentity & { run: string; token: string };
+type Holder = ProcessIdentity & { run: string; token: string; expired: boolean };
 
 async function tryTake(o: {
   database: Queryable;
@@ -93,6 +93,7 @@ async function tryTake(o: {
 }): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
   const before = await holderOf(o);
   const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
+  if (before && (dead || before.expired)) await endSessions(before, o);
   const taken = await o.database.query(
     `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => ${leaseSeconds}))
@@ -107,9 +108,30 @@ async function tryTake(o: {
   return { taken: false, holder: await holderOf(o) };
 }
 
+/**
+ * Ends what a gone holder's sessions have open at a server that has not noticed: it would keep its locks, the lease's
+ * row among them, for minutes. Where this is not allowed they are waited for.
+ */
+async function endSessions(
+  holder: Holder,
+  { database, self }: { database: Queryable; self: ProcessIdentity },
+): Promise<void> {
+  const name = sessionName(holder);
+  // A process may hold leases one after the other, and must not end its own sessions.
+  if (name === sessionName(self)) return;
+  await database
+    .query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
+      [name],
+    )
+    .catch(() => undefined);
+}
+
 async function holderOf({ database, job }: { database: Queryable; job: string }): Promise<Holder | undefined> {
   const { rows } = await database.query<Holder>(
-    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn" FROM nightfill.lease WHERE job = $1`,
+    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn", expires_at < now() AS expired
+     FROM nightfill.lease WHERE job = $1`,
     [job],
   );
   return rows[0];

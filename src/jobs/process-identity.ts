@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
@@ -34,6 +35,12 @@ export function thisProcess(): ProcessIdentity {
     processId: process.pid,
     processBorn: statOf(process.pid).born,
   };
+}
+
+/** What the process calls its database sessions (`application_name`), so that they can be told from any other's. */
+export function sessionName({ host, processId, processBorn }: ProcessIdentity): string {
+  const digest = createHash('sha256').update(`${host} ${processId} ${processBorn}`).digest('hex');
+  return `nightfill ${processId} ${digest.slice(0, 32)}`;
 }
 
 /** True only when `holder` certainly does not run any more: it ran on this host and its process is gone. */

@@ -17,6 +17,9 @@ interface Point {
   next: Next;
   /** Contracts that are committed at least, and at most. */
   committed?: [number, number];
+  /** Rows that readers of the target see at that moment, where that is known. */
+  visible?: number;
+  job?: object;
 }
 
 const withheld =
@@ -31,6 +34,8 @@ const unanswered =
 
 const chunk = 'INSERT INTO nightfill.chunk_attempt';
 const report = 'INSERT INTO nightfill.report';
+// With the zero byte that ends a statement: others delete some of the rows.
+const switched = 'DELETE FROM nightfill.staged WHERE instance = $1\0';
 const planned = `UPDATE nightfill.instance SET status = 'planned'`;
 const all: [number, number] = [40, 40];
 
@@ -99,6 +104,20 @@ const points: Point[] = [
     committed: [39, 39],
   },
   {
+    name: 'before COMMIT of the switch (`commit: run`)',
+    job: { commit: 'run' },
+    moment: withheld(() => commitOf(switched)),
+    next: 'closes',
+    visible: 0,
+  },
+  {
+    name: 'after COMMIT of the switch before its acknowledgement (`commit: run`)',
+    job: { commit: 'run' },
+    moment: unanswered(() => commitOf(switched)),
+    next: 'closes',
+    visible: 40,
+  },
+  {
     name: 'while reporting, the figures being stored',
     moment: unanswered(() => sent('UPDATE nightfill.run SET figures')),
     next: 'closes',
@@ -156,14 +175,15 @@ const undisturbed = await (async () => {
 })();
 
 describe('SIGKILL of a run, and the same command again', { concurrency: 3 }, () => {
-  for (const { name, moment, next, committed } of points) {
+  for (const { name, moment, next, committed, visible, job = {} } of points) {
     test(`${name}: the next one ${next}`, async (t) => {
-      const scene = await CrashScene.start(t);
+      const scene = await CrashScene.start(t, { job });
       await scene.killAt(moment(scene));
       const [least, most] = committed ?? [0, 40];
       const found = (await scene.committedKeys()).length;
       assert(found >= least && found <= most, `${found} contracts committed, not ${least} to ${most}`);
       if (next === 'closes' || next === 'is complete') assert.equal(found, 40);
+      if (visible !== undefined) assert.equal((await scene.query('SELECT FROM contracts')).length, visible);
       await assertFinished(scene, next);
     });
   }

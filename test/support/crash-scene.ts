@@ -46,7 +46,7 @@ export class CrashScene {
     this.#answers = o.answers;
   }
 
-  static async start(t: Lifetime): Promise<CrashScene> {
+  static async start(t: Lifetime, { job = {} }: { job?: object } = {}): Promise<CrashScene> {
     const answers: Answers['answers'] = { status: new Map(), hang: undefined };
     const scene: { made?: CrashScene } = {};
     const server = await ScriptedServer.start(({ url }) => {
@@ -68,7 +68,7 @@ export class CrashScene {
       environment: { CRM_TOKEN: scriptedToken },
       secrets: [scriptedToken],
     });
-    await night.write('job.yaml', jobFor(server.origin));
+    await night.write('job.yaml', { ...jobFor(server.origin), ...job });
     scene.made = new CrashScene({ server, proxy, night, database, answers });
     return scene.made;
   }
@@ -144,6 +144,15 @@ export class CrashScene {
       { listing: !listed },
     );
     return ended;
+  }
+
+  /** Of this, nothing was asked for. */
+  assertNotAsked(committed: readonly string[]): void {
+    const asked = this.server.requests.map(({ url }) => url.slice('/contracts/'.length));
+    assert.deepEqual(
+      asked.filter((key) => committed.includes(key)),
+      [],
+    );
   }
 
   /** Each of these contracts was asked for once, no other, and the pages of the listing once or not at all. */
