@@ -93,7 +93,7 @@ async function tryTake(o: {
 }): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
   const before = await holderOf(o);
   const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
-  if (before && (dead || before.expired)) await endSessions(before, o);
+  if (before && (dead || before.expired)) await endTransactions(before, o);
   const taken = await o.database.query(
     `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => ${leaseSeconds}))
@@ -109,20 +109,22 @@ async function tryTake(o: {
 }
 
 /**
- * Ends what a gone holder's sessions have open at a server that has not noticed: it would keep its locks, the lease's
- * row among them, for minutes. Where this is not allowed they are waited for.
+ * Ends the transactions that a gone holder has open at a server that has not noticed: they would keep their locks, the
+ * lease's row among them, for minutes. Its idle sessions are left alone: one that only seemed dead must be able to learn
+ * that it lost the lease. Where ending is not allowed, the locks are waited for.
  */
-async function endSessions(
+async function endTransactions(
   holder: Holder,
   { database, self }: { database: Queryable; self: ProcessIdentity },
 ): Promise<void> {
   const name = sessionName(holder);
-  // A process may hold leases one after the other, and must not end its own sessions.
+  // A process may hold leases one after the other, and must not end its own.
   if (name === sessionName(self)) return;
   await database
     .query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-       WHERE application_name = $1 AND usename = current_user AND datname = current_database()`,
+       WHERE application_name = $1 AND xact_start IS NOT NULL AND usename = current_user
+         AND datname = current_database()`,
       [name],
     )
     .catch(() => undefined);

@@ -154,7 +154,10 @@ describe('a run that lost its lease commits nothing more', { concurrency: 2 }, (
     test(`paused amid its chunks while a run ${what} takes the job over`, async (t) => {
       const { night } = await simulatedNight(t, slow);
       const late = night.start('run', 'job.yaml');
-      await until(async () => (await committedChunks(night)) > 0, late.ended);
+      // Paused while it plans, it would keep the lease's row locked, and the UPDATE below would wait for it.
+      const planned = async (): Promise<boolean> =>
+        (await night.query(`SELECT FROM nightfill.instance WHERE status = 'planned'`)).length === 1;
+      await until(async () => (await committedChunks(night)) > 0 && (await planned()), late.ended);
       late.process.kill('SIGSTOP');
       await night.query(`UPDATE nightfill.lease SET expires_at = now()`);
       const taker = await night.nightfill('run', 'job.yaml', ...date);
