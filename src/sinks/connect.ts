@@ -59,6 +59,11 @@ function cannotConnect(error: unknown, description: string): UsageError {
       /^53300/,
       `no connection is left for this role (${message}); wait for others to end, or raise max_connections or the role's CONNECTION LIMIT`,
     ],
+    [/no more connections allowed/, 'PgBouncer has no connection left for clients (max_client_conn)'],
+    [
+      /unsupported startup parameter: options/,
+      'PgBouncer takes no options at the start; leave options and PGOPTIONS out, or name options in its ignore_startup_parameters',
+    ],
     [/^57P03/, 'the server is starting up or shutting down'],
     [/client password must be a string/, 'the server asks for a password, and none was given'],
     [/does not support SSL/, 'the server does not offer encryption, which sslmode asks for'],

@@ -15,6 +15,11 @@ export class DatabaseError extends NightfillError {
     this.sqlState = o.sqlState;
   }
 
+  /** Whether others hold all the connections there are; PgBouncer says so without a SQLSTATE of its own. */
+  get isConnectionLimit(): boolean {
+    return this.sqlState === '53300' || (this.sqlState === '08P01' && /no more connections allowed/.test(this.message));
+  }
+
   /** Whether the same may succeed a little later. */
   get mayPass(): boolean {
     return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);

@@ -167,7 +167,7 @@ export class Database implements AsyncDisposable, Queryable {
       client = await this.#pool.connect();
     } catch (error) {
       const known = databaseError(error);
-      throw known instanceof DatabaseError && known.sqlState === '53300' ? new NoConnectionLeft(known) : known;
+      throw known instanceof DatabaseError && known.isConnectionLimit ? new NoConnectionLeft(known) : known;
     }
     const { silenceMs = this.#silenceMs } = o;
     const socket = socketOf(client);

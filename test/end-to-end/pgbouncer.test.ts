@@ -4,6 +4,8 @@ import pg from 'pg';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { until, type Night, type Running } from '../support/night.ts';
 import { pgbouncerMissing, startPgbouncer, type Pgbouncer } from '../support/pgbouncer.ts';
+import { startCluster } from '../support/cluster.ts';
+import * as slow from '../support/slow-night.ts';
 import { simulatedNight } from '../support/simulated-job.ts';
 
 const contracts = 100;
@@ -77,8 +79,8 @@ describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgboun
     await assertWholeNight(night);
   });
 
-  test('a single server connection is enough', async (t) => {
-    const { night } = await pooledNight(t, { settings: { default_pool_size: 1 } });
+  test('a single connection is enough, to the server and from us', async (t) => {
+    const { night } = await pooledNight(t, { settings: { default_pool_size: 1, max_client_conn: 1 } });
     const { exitCode, stderr } = await night.nightfill('run', 'job.yaml');
     assert.equal(exitCode, 0, stderr);
     await assertWholeNight(night);
@@ -143,5 +145,28 @@ describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgboun
     const { exitCode, stderr } = await running.ended;
     assert.equal(exitCode, 0, stderr);
     await assertWholeNight(night);
+  });
+
+  test('Postgres killed behind it in the middle, and started again, costs a run nothing', async (t) => {
+    await using server = await startCluster({ settings: { synchronous_commit: 'on' } });
+    const pool = await startPgbouncer(t, server.url, { server_login_retry: 1 });
+    const { simulator, night } = await slow.slowNight(t, { databaseUrl: pool.url });
+    const running = night.start('run', 'job.yaml');
+    await slow.someChunks(server.url, running);
+    await server.kill();
+    await until(() => running.output().stderr.includes('Postgres is asked again'), running.ended);
+    await server.start();
+    const { exitCode, stderr } = await running.ended;
+    assert.equal(exitCode, 0, stderr);
+    assert.deepEqual(await slow.targetRows(server.url), await slow.undisturbedRows(t));
+    assert.equal((await simulator.statistics()).crm.records.requests, slow.contracts, 'nothing is fetched twice');
+  });
+
+  test('options that it refuses at the start are named', async (t) => {
+    const { night } = await pooledNight(t);
+    night.environment['DATABASE_URL'] += '?options=-c%20search_path%3Dpublic';
+    const { exitCode, stderr } = await night.nightfill('run', 'job.yaml');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /PgBouncer takes no options at the start.*leave options and PGOPTIONS out/);
   });
 });
