@@ -83,6 +83,7 @@ describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgboun
     const { night } = await pooledNight(t, { settings: { default_pool_size: 1, max_client_conn: 1 } });
     const { exitCode, stderr } = await night.nightfill('run', 'job.yaml');
     assert.equal(exitCode, 0, stderr);
+    assert.doesNotMatch(stderr, /asked again/, 'it waits for the one it has');
     await assertWholeNight(night);
   });
 
