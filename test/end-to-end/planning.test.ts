@@ -73,13 +73,13 @@ test('plan knows what is left of a date that was begun, the quota, and how quick
 
 test('plan says with which rate and which concurrency a night would fit', async (t) => {
   const { night } = await simulatedNight(t, {
-    simulator: { contracts: 500, customers: 50, latency: { min: 20, max: 20 } },
+    simulator: { contracts: 500, customers: 50, latency: { min: 300, max: 300 } },
     job: {
-      crm: { limits: { concurrency: 50, rates: [{ requests: 10, per: '1s' }] } },
+      crm: { limits: { concurrency: 50, rates: [{ requests: 2, per: '1s' }] } },
       usage: { limits: { concurrency: 1 } },
     },
   });
-  const soon = new Date(Date.now() + 8_000).toISOString();
+  const soon = new Date(Date.now() + 90_000).toISOString();
   const planned = await night.nightfill('plan', 'job.yaml', '--json', '--finish-by', soon);
   const forecast = JSON.parse(planned.stdout) as NightForecast;
   assert.equal(forecast.fits, false);
