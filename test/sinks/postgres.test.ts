@@ -122,6 +122,22 @@ void test('a connection lost before COMMIT is a transient error and leaves no do
   await assert.rejects(lost, (error: unknown) => error instanceof DatabaseError && error.class === 'transient');
 });
 
+void test('a connection on which nothing comes any more is given up, and closing does not wait for its goodbye', async (t) => {
+  const { url } = await createDatabase(t, { template: 'empty' });
+  await using proxy = await startTcpProxy(url);
+  const { hostname: host, port, username: user, password, pathname } = new URL(proxy.url);
+  await using database = await Database.open({
+    config: { host, port: Number(port), user, password, database: pathname.slice(1) },
+    description: 'the test',
+    silenceMs: 300,
+  });
+  const silent = database.withTransaction(async (client) => {
+    proxy.hold();
+    return client.query('SELECT 1');
+  });
+  await assert.rejects(silent, { code: 'PG_CONNECTION', class: 'transient', message: /nothing came for 0.3 s/ });
+});
+
 void test('who finds every client lent waits for one, however long', async (t) => {
   const { url } = await createDatabase(t, { template: 'empty' });
   await using database = await Database.open({
