@@ -35,7 +35,7 @@ const isRepeated = async (running: Running): Promise<void> =>
 /** Resolves with the process of a load once it waits for a lock. */
 async function blockedLoad(url: string, running: Running): Promise<number> {
   const blocked = `SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name = 'nightfill'
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'nightfill%'
       AND query LIKE '%nightfill_load%'`;
   let found: { pid: number } | undefined;
   await until(async () => (found = (await rowsOf<{ pid: number }>(url, blocked))[0]) !== undefined, running.ended);
