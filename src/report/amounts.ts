@@ -41,19 +41,22 @@ const amountsSql = `
     GROUP BY 1
   ), currencies AS (
     SELECT currency FROM loaded UNION SELECT currency FROM known UNION SELECT currency FROM unstarted
+  ), figures AS (
+    SELECT currencies.currency, coalesce(known.amount, 0) + coalesce(unstarted.amount, 0) AS listed,
+      coalesce(loaded.amount, 0) AS loaded, coalesce(known.failed, 0) AS failed,
+      coalesce(unstarted.amount, 0) AS unstarted, known.staged,
+      coalesce(known.amount, 0) - coalesce(loaded.amount, 0) - coalesce(known.failed, 0) - coalesce(known.staged, 0) AS variance
+    FROM currencies
+    LEFT JOIN loaded ON loaded.currency IS NOT DISTINCT FROM currencies.currency
+    LEFT JOIN known ON known.currency IS NOT DISTINCT FROM currencies.currency
+    LEFT JOIN unstarted ON unstarted.currency IS NOT DISTINCT FROM currencies.currency
   )
-  SELECT $2::text AS column, currencies.currency,
-    (coalesce(known.amount, 0) + coalesce(unstarted.amount, 0))::text AS listed,
-    coalesce(loaded.amount, 0)::text AS loaded,
-    coalesce(known.failed, 0)::text AS failed,
-    coalesce(unstarted.amount, 0)::text AS "notStarted",
-    known.staged::text AS staged,
-    (coalesce(known.amount, 0) - coalesce(loaded.amount, 0) - coalesce(known.failed, 0) - coalesce(known.staged, 0))::text AS variance
-  FROM currencies
-  LEFT JOIN loaded ON loaded.currency IS NOT DISTINCT FROM currencies.currency
-  LEFT JOIN known ON known.currency IS NOT DISTINCT FROM currencies.currency
-  LEFT JOIN unstarted ON unstarted.currency IS NOT DISTINCT FROM currencies.currency
-  ORDER BY currencies.currency COLLATE "C" NULLS LAST`;
+  SELECT $2::text AS column, currency, round(listed, digits)::text AS listed, round(loaded, digits)::text AS loaded,
+    round(failed, digits)::text AS failed, round(unstarted, digits)::text AS "notStarted",
+    round(staged, digits)::text AS staged, round(variance, digits)::text AS variance
+  -- As many digits as any of them has, so that equal amounts are equal texts.
+  FROM figures, LATERAL (SELECT coalesce(greatest(scale(listed), scale(loaded), scale(variance)), 0) AS digits) AS shown
+  ORDER BY currency COLLATE "C" NULLS LAST`;
 
 /** How many contracts stand on last known values, per lookup, and how much money. */
 export async function readStale(database: Queryable, instance: string): Promise<Report['stale']> {

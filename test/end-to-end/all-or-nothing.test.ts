@@ -64,8 +64,8 @@ describe('commit: run', { concurrency: 3 }, () => {
         currency: 'EUR',
         listed: '40.00',
         loaded: '40.00',
-        failed: '0',
-        notStarted: '0',
+        failed: '0.00',
+        notStarted: '0.00',
         variance: '0.00',
       },
     ]);
@@ -92,10 +92,10 @@ describe('commit: run', { concurrency: 3 }, () => {
         column: 'amount',
         currency: 'EUR',
         listed: '40.00',
-        loaded: '0',
+        loaded: '0.00',
         staged: '38.00',
         failed: '2.00',
-        notStarted: '0',
+        notStarted: '0.00',
         variance: '0.00',
       },
     ]);
