@@ -1,16 +1,15 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { checkCommand } from './commands/check.ts';
-import { demoCommand } from './commands/demo.ts';
-import { runsCommand, showCommand } from './commands/history.ts';
-import { initCommand } from './commands/init.ts';
-import { migrateCommand } from './commands/migrate.ts';
-import { planCommand } from './commands/plan.ts';
-import { pruneCommand } from './commands/prune.ts';
-import { reportCommand } from './commands/report.ts';
-import { rerunCommand } from './commands/rerun.ts';
-import { runCommand } from './commands/run.ts';
-import { scheduleCommand } from './commands/schedule.ts';
-import { simulateCommand } from './commands/simulate.ts';
+import type { checkCommand } from './commands/check.ts';
+import type { demoCommand } from './commands/demo.ts';
+import type { runsCommand, showCommand } from './commands/history.ts';
+import type { migrateCommand } from './commands/migrate.ts';
+import type { planCommand } from './commands/plan.ts';
+import type { pruneCommand } from './commands/prune.ts';
+import type { reportCommand } from './commands/report.ts';
+import type { rerunCommand } from './commands/rerun.ts';
+import type { runCommand } from './commands/run.ts';
+import type { scheduleCommand } from './commands/schedule.ts';
+import type { simulateCommand } from './commands/simulate.ts';
 import type { Terminal } from './commands/terminal.ts';
 import {
   durationOption,
@@ -25,7 +24,10 @@ import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
 import { version } from './version.ts';
 
-/** Runs the command that `arguments_` name and gives its exit code. */
+/**
+ * Runs the command that `arguments_` name and gives its exit code. A command's code is loaded when it is called: help is
+ * there at once, and `run` does not wait for what only `demo` needs.
+ */
 export async function main(
   arguments_: readonly string[],
   terminal: Terminal = { stdout: process.stdout, stderr: process.stderr, environment: process.env },
@@ -149,7 +151,7 @@ function addRun(nightfill: Command, terminal: Terminal, finish: Finish): void {
       ),
     )
     .action(async (job: string, options: Parameters<typeof runCommand>[1]) =>
-      finish(await runCommand(job, options, terminal)),
+      finish(await (await import('./commands/run.ts')).runCommand(job, options, terminal)),
     );
 }
 
@@ -169,7 +171,7 @@ function addSchedule(nightfill: Command, terminal: Terminal, finish: Finish): vo
       ),
     )
     .action(async (jobs: string[], options: Parameters<typeof scheduleCommand>[1]) =>
-      finish(await scheduleCommand(jobs, options, terminal)),
+      finish(await (await import('./commands/schedule.ts')).scheduleCommand(jobs, options, terminal)),
     );
 }
 
@@ -186,7 +188,7 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
   )
     .addHelpText('after', example('nightfill rerun latest', 'nightfill rerun latest --chunk 3,7 --only transient'))
     .action(async (run: string, options: Parameters<typeof rerunCommand>[1]) =>
-      finish(await rerunCommand(run, options, terminal)),
+      finish(await (await import('./commands/rerun.ts')).rerunCommand(run, options, terminal)),
     );
 }
 
@@ -197,13 +199,15 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
     .addOption(option('--json', 'as JSON'))
     .addOption(option('--limit <n>', 'how many').argParser(positiveInteger).default(20))
     .addHelpText('after', example('nightfill runs', 'nightfill runs --job contract-enrichment --json'))
-    .action(async (options: Parameters<typeof runsCommand>[0]) => finish(await runsCommand(options, terminal)));
+    .action(async (options: Parameters<typeof runsCommand>[0]) =>
+      finish(await (await import('./commands/history.ts')).runsCommand(options, terminal)),
+    );
   reading(nightfill.command('show').argument('[run]', "a run's id or latest", 'latest'))
     .description('show one run with its chunks and failures')
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill show latest', 'nightfill show 019a3c55 --json'))
     .action(async (run: string, options: Parameters<typeof showCommand>[1]) =>
-      finish(await showCommand(run, options, terminal)),
+      finish(await (await import('./commands/history.ts')).showCommand(run, options, terminal)),
     );
   reading(nightfill.command('report').argument('[run]', "a run's id or latest", 'latest'))
     .description("write a run's report")
@@ -211,7 +215,7 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
     .addOption(option('-o, --output <file>', 'a file instead of standard output'))
     .addHelpText('after', example('nightfill report latest --format json -o report.json'))
     .action(async (run: string, options: Parameters<typeof reportCommand>[1]) =>
-      finish(await reportCommand(run, options, terminal)),
+      finish(await (await import('./commands/report.ts')).reportCommand(run, options, terminal)),
     );
 }
 
@@ -223,7 +227,7 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .addOption(databaseUrl())
     .addHelpText('after', example('nightfill check jobs/contract-enrichment.yaml'))
     .action(async (job: string, options: Parameters<typeof checkCommand>[1]) =>
-      finish(await checkCommand(job, options, terminal)),
+      finish(await (await import('./commands/check.ts')).checkCommand(job, options, terminal)),
     );
   nightfill
     .command('plan')
@@ -235,14 +239,16 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill plan jobs/contract-enrichment.yaml'))
     .action(async (job: string, options: Parameters<typeof planCommand>[1]) =>
-      finish(await planCommand(job, options, terminal)),
+      finish(await (await import('./commands/plan.ts')).planCommand(job, options, terminal)),
     );
   nightfill
     .command('init')
     .argument('[dir]', 'the folder', '.')
     .description('write a commented job file to start from')
     .addHelpText('after', example('nightfill init jobs'))
-    .action(async (directory: string) => finish(await initCommand(directory, terminal)));
+    .action(async (directory: string) =>
+      finish(await (await import('./commands/init.ts')).initCommand(directory, terminal)),
+    );
   nightfill
     .command('prune')
     .description('forget the history of old business dates; loaded rows stay')
@@ -256,13 +262,17 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .addOption(databaseUrl())
     .addOption(noMigrate())
     .addHelpText('after', example('nightfill prune --keep 400d'))
-    .action(async (options: Parameters<typeof pruneCommand>[0]) => finish(await pruneCommand(options, terminal)));
+    .action(async (options: Parameters<typeof pruneCommand>[0]) =>
+      finish(await (await import('./commands/prune.ts')).pruneCommand(options, terminal)),
+    );
   nightfill
     .command('migrate')
     .description('create or upgrade the nightfill schema; run does so too')
     .addOption(databaseUrl())
     .addHelpText('after', example('nightfill migrate --database-url postgres://etl@db.example/night'))
-    .action(async (options: Parameters<typeof migrateCommand>[0]) => finish(await migrateCommand(options, terminal)));
+    .action(async (options: Parameters<typeof migrateCommand>[0]) =>
+      finish(await (await import('./commands/migrate.ts')).migrateCommand(options, terminal)),
+    );
 }
 
 function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): void {
@@ -286,7 +296,9 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
     .addOption(option('--report <file>', 'where the report is written'))
     .addOption(option('--json', 'the report on standard output'))
     .addHelpText('after', example('nightfill demo', 'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01'))
-    .action(async (options: Parameters<typeof demoCommand>[0]) => finish(await demoCommand(options, terminal)));
+    .action(async (options: Parameters<typeof demoCommand>[0]) =>
+      finish(await (await import('./commands/demo.ts')).demoCommand(options, terminal)),
+    );
   simulated(nightfill.command('simulate'))
     .description('serve the simulated APIs alone')
     .addOption(
@@ -295,7 +307,9 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
       ),
     )
     .addHelpText('after', example('nightfill simulate --port 4010 --faults hanging=0.01,malformed=0.01'))
-    .action(async (options: Parameters<typeof simulateCommand>[0]) => finish(await simulateCommand(options, terminal)));
+    .action(async (options: Parameters<typeof simulateCommand>[0]) =>
+      finish(await (await import('./commands/simulate.ts')).simulateCommand(options, terminal)),
+    );
 }
 
 function faultsOption(text: string): ReturnType<typeof parseFaults> {

@@ -171,7 +171,7 @@ describe('a database that cannot take the night', { concurrency: 2 }, () => {
   });
 
   test('a role that may have one connection only is enough for a whole night', async (t) => {
-    const { night } = await simulatedNight(t, { simulator: { contracts } });
+    const { night } = await simulatedNight(t, { simulator: { contracts }, schema: false });
     const url = await roleOf(t, night, 'CONNECTION LIMIT 1');
     night.environment['DATABASE_URL'] = url;
     const ended = await night.nightfill('run', 'job.yaml');
@@ -241,7 +241,7 @@ describe(
       },
     ])
       test(how, async (t) => {
-        const { simulator, night } = await slowNight(t);
+        const { simulator, night } = await slowNight(t, { schema: false });
         const own = night.databaseUrl;
         const url = await roleOf(t, night);
         const role = new URL(url).username;

@@ -9,6 +9,7 @@ const contracts = Array.from({ length: 20 }, (_, index) => ({ id: `C-${index + 1
 /** A job that was due at midnight last, in UTC, and has run before. */
 async function nightly(t: TestContext, o: { catchUp?: string } = {}) {
   const { night, server } = await scriptedNight(t, {
+    schema: false,
     script: listAndLookUp(contracts),
     job: { schedule: '0 0 * * *', chunk: { size: 5 }, api: { limits: { concurrency: 2 } }, ...o },
   });

@@ -22,10 +22,11 @@ interface Trouble {
   /** What the server does instead of answering, on a first attempt at the night. */
   script?: (request: RecordedRequest) => ScriptedAnswer | undefined | Promise<ScriptedAnswer | undefined>;
   api?: object;
+  schema?: boolean;
 }
 
 /** A night whose server gives trouble until it is told to behave. */
-async function troubledNight(t: TestContext, { script = () => undefined, api = {} }: Trouble) {
+async function troubledNight(t: TestContext, { script = () => undefined, api = {}, schema = true }: Trouble) {
   let troubled = true;
   const job = (extra: object): Parameters<typeof scriptedJob>[1] => ({
     api: { timeout: '10m', retry: { attempts: 5, baseDelay: '1ms', maxElapsed: '1h' }, ...extra },
@@ -35,6 +36,7 @@ async function troubledNight(t: TestContext, { script = () => undefined, api = {
   const { server, night } = await scriptedNight(t, {
     script: async (request) => (troubled ? await script(request) : undefined) ?? ordinary(request),
     job: job(api)!,
+    schema,
   });
   const behave = async (): Promise<void> => {
     troubled = false;
@@ -175,7 +177,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
   });
 
   test('a second time, while the schema is being made by somebody else', async (t) => {
-    const { night } = await troubledNight(t, {});
+    const { night } = await troubledNight(t, { schema: false });
     await night.whileLocked(`SELECT pg_advisory_xact_lock(hashtextextended('nightfill.migrate', 0))`, async () => {
       const running = night.start('run', 'job.yaml');
       await until(async () => {

@@ -134,10 +134,10 @@ export class CrashScene {
   }
 
   /** Runs the command again, to its end, and holds what it asked for against what the dead run had committed. */
-  async finish(command: 'run' | 'rerun' = 'run'): Promise<Ended> {
+  async finish(command: 'run' | 'rerun' = 'run'): Promise<Omit<Ended, 'signal'>> {
     const [committed, listed] = [await this.committedKeys(), await this.listingIsStored()];
     this.server.requests.length = 0;
-    const ended = await this.night.nightfill(...this.command(command));
+    const ended = await this.night.nightfillHere(...this.command(command));
     assert.equal(ended.exitCode, 0, ended.stdout + ended.stderr);
     this.assertAsked(
       keys.filter((key) => !committed.includes(key)),

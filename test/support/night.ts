@@ -11,6 +11,7 @@ import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
 import type { ClientForCopy } from '../../src/sinks/postgres.ts';
+import { compileCache } from './compile-cache.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
@@ -41,15 +42,20 @@ export interface NightOptions {
   environment?: Record<string, string>;
   /** Must not be found in anything the command line writes. */
   secrets?: readonly string[];
+  /** False: the database begins without the `nightfill` schema. */
+  schema?: boolean;
   /** Another database than one of the night's own; null: none is named. */
   databaseUrl?: string | null;
 }
 
-/** Starts with nothing: the schema comes with the first run, as for a user. */
+/** With `schema: false` the database is empty, and the schema comes with the first run, as for a user. */
 export async function startNight(t: Lifetime, options: NightOptions = {}): Promise<Night> {
   const folder = await mkdtemp(path.join(tmpdir(), 'nightfill-night-'));
   t.after(async () => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
-  const database = options.databaseUrl === undefined ? await createDatabase(t, { template: 'empty' }) : undefined;
+  const database =
+    options.databaseUrl === undefined
+      ? await createDatabase(t, { template: options.schema === false ? 'empty' : 'migrated' })
+      : undefined;
   return new Night(t, { folder, ...options, ...(database && { database }) });
 }
 
@@ -69,8 +75,7 @@ export class Night {
     this.#database = o.database;
     this.environment = {
       PATH: process.env['PATH'] ?? '',
-      // Compiling the sources takes longer than most commands do.
-      NODE_COMPILE_CACHE: path.join(tmpdir(), 'nightfill-test-compiled'),
+      NODE_COMPILE_CACHE: compileCache,
       HOME: o.folder,
       ...(url && { DATABASE_URL: url }),
       ...o.environment,

@@ -42,11 +42,11 @@ export function scriptedJob(
 /** A scripted server and a night whose `job.yaml` asks it. */
 export async function scriptedNight(
   t: TestContext,
-  { script, job = {} }: { script: Script; job?: Parameters<typeof scriptedJob>[1] },
+  { script, job = {}, schema = true }: { script: Script; job?: Parameters<typeof scriptedJob>[1]; schema?: boolean },
 ): Promise<{ server: ScriptedServer; night: Night }> {
   const server = await ScriptedServer.start(script);
   t.after(async () => server[Symbol.asyncDispose]());
-  const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken }, secrets: [scriptedToken] });
+  const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken }, secrets: [scriptedToken], schema });
   await night.write('job.yaml', scriptedJob(server.origin, job));
   return { server, night };
 }

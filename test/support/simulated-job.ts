@@ -76,12 +76,15 @@ export function simulatedJob(
   };
 }
 
-export type SimulatedNightOptions = { simulator: SimulatorOptions; job?: Changes } & Pick<NightOptions, 'databaseUrl'>;
+export type SimulatedNightOptions = { simulator: SimulatorOptions; job?: Changes } & Pick<
+  NightOptions,
+  'databaseUrl' | 'schema'
+>;
 
 /** A simulator and a night whose `job.yaml` asks it. */
 export async function simulatedNight(
   t: TestContext,
-  { simulator: options, job = {}, databaseUrl }: SimulatedNightOptions,
+  { simulator: options, job = {}, databaseUrl, schema = true }: SimulatedNightOptions,
 ): Promise<{ simulator: Simulator; night: Night }> {
   const simulator = await startSimulator(options);
   t.after(async () => simulator.close());
@@ -89,6 +92,7 @@ export async function simulatedNight(
   const night = await startNight(t, {
     environment: { CRM_TOKEN: crm, USAGE_KEY: usage },
     secrets: [crm, usage],
+    schema,
     ...(databaseUrl !== undefined && { databaseUrl }),
   });
   await night.write('job.yaml', simulatedJob(simulator, job));

@@ -16,10 +16,11 @@ const slow = {
 /** A night of 100 contracts that something may happen to. */
 export async function slowNight(
   t: TestContext,
-  { databaseUrl, job = {} }: { databaseUrl?: string | null; job?: object } = {},
+  { databaseUrl, job = {}, schema = true }: { databaseUrl?: string | null; job?: object; schema?: boolean } = {},
 ): Promise<{ simulator: Simulator; night: Night }> {
   return simulatedNight(t, {
     ...slow,
+    schema,
     job: { ...slow.job, ...job },
     ...(databaseUrl !== undefined && { databaseUrl }),
   });
