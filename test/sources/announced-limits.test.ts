@@ -4,11 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Api, type RequestError } from '../../src/sources/api.ts';
 import { apiOptions, startApi } from '../support/api-fixture.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
-
-/** The most stamps within any half-open interval of `length`. */
-function mostWithin(stamps: readonly number[], length: number): number {
-  return Math.max(...stamps.map((from) => stamps.filter((at) => at >= from && at < from + length).length));
-}
+import { mostWithin } from '../support/strict-server.ts';
 
 test('a lower limit that the API announces, less headroom, is kept from then on and told once; a higher one changes nothing', async () => {
   let policy = '"a";q=1000;w=1';

@@ -97,3 +97,13 @@ if (!isMainThread && parentPort) {
   const data = workerData as { purpose?: string; options: StrictServerOptions } | null;
   if (data?.purpose === purpose) await serve(parentPort, data.options);
 }
+
+/** The most stamps within any half-open interval of `length`. */
+export function mostWithin(stamps: readonly number[], length: number): number {
+  let most = 0;
+  for (let first = 0, last = 0; last < stamps.length; last += 1) {
+    while (stamps[last]! - stamps[first]! >= length) first += 1;
+    most = Math.max(most, last - first + 1);
+  }
+  return most;
+}
