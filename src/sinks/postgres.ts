@@ -209,7 +209,8 @@ export class Database implements AsyncDisposable, Queryable {
       try {
         committed = await client.query('COMMIT');
       } catch (error) {
-        throw isConnectionFault(error) || String((error as { code?: unknown }).code).startsWith('57P0')
+        // PgBouncer tells of a server that it lost by a SQLSTATE of class 08.
+        throw isConnectionFault(error) || /^(08|57P0)/.test(String((error as { code?: unknown }).code))
           ? new CommitInDoubtError(error)
           : error;
       }

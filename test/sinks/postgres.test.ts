@@ -6,6 +6,7 @@ import { migrate } from '../../src/sinks/migrations.ts';
 import { CommitInDoubtError, Database, DatabaseError } from '../../src/sinks/postgres.ts';
 import { missing, startCluster } from '../support/cluster.ts';
 import { clusterUrl, createDatabase } from '../support/database.ts';
+import { pgbouncerMissing, startPgbouncer } from '../support/pgbouncer.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const open = async (url: string, connections = 4): Promise<Database> => {
@@ -112,6 +113,23 @@ for (const { committed, happening } of [
     assert.equal((await database.query('SELECT 1')).rowCount, 1);
   });
 }
+
+void test(
+  'what PgBouncer says of a server lost during COMMIT leaves the transaction in doubt as well',
+  { skip: pgbouncerMissing() },
+  async (t) => {
+    const { url, database: direct } = await createDatabase(t, { template: 'empty' });
+    await direct.query('CREATE TABLE kept (id integer)');
+    await using proxy = await startTcpProxy(url);
+    const pooled = await startPgbouncer(t, proxy.url);
+    await using database = await open(pooled.url);
+    proxy.cutWhen({ direction: 'toServer', matches: isCommit, pass: true });
+    const doubtful = database.withTransaction(async (client) => client.query('INSERT INTO kept VALUES (1)'));
+    await assert.rejects(doubtful, { code: 'COMMIT_IN_DOUBT', class: 'transient' });
+    while ((await direct.query(inTransaction)).rowCount) await delay(5);
+    assert.equal((await direct.query('SELECT FROM kept')).rowCount, 1);
+  },
+);
 
 void test('a connection lost before COMMIT is a transient error and leaves no doubt', async (t) => {
   const { url } = await createDatabase(t, { template: 'empty' });
