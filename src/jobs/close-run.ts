@@ -46,9 +46,12 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   const lease = { job: job.name, token: context.token };
   const refusal = await refusedAtOnce(context, end);
   if (refusal) {
-    await underLease(database, lease, async (client) =>
-      end.planned ? discardRun(client, run) : discardInstance(client, instance),
-    );
+    await underLease(database, lease, async (client) => {
+      if (!end.planned) return discardInstance(client, instance);
+      await discardRun(client, run);
+      // One that was complete, and was to be worked on anew, still is.
+      await completeInstance(client, instance);
+    });
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
   }
   const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;

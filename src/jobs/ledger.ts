@@ -177,6 +177,13 @@ export async function takeOver(
   return { crashed: rows.length };
 }
 
+/** What is worked on anew may fail, or be held back: until it is closed again, the instance is unfinished. */
+export async function reopenInstance(database: Queryable, instance: string): Promise<void> {
+  await database.query(`UPDATE nightfill.instance SET status = 'planned' WHERE id = $1 AND status = 'complete'`, [
+    instance,
+  ]);
+}
+
 /** True when every contract of a closed plan stands in the target; the instance is then complete. */
 export async function completeInstance(database: Queryable, instance: string): Promise<boolean> {
   const { rowCount } = await database.query(

@@ -154,6 +154,7 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   o.stopping.throwIfAborted();
   const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
     await ledger.startRun(client, { ...run, instance, trigger, version });
+    await ledger.reopenInstance(client, instance);
     return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
   });
   if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');

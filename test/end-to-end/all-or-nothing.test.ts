@@ -1,6 +1,7 @@
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import pg from 'pg';
+import { commitOf, CrashScene } from '../support/crash-scene.ts';
 import { until, type Night } from '../support/night.ts';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
 import type { ScriptedServer } from '../support/scripted-server.ts';
@@ -214,5 +215,48 @@ describe('commit: run', { concurrency: 3 }, () => {
     assert.equal(anew.exitCode, 0, anew.stderr);
     assert.deepEqual(await target(night), ['1.00 × 20']);
     assert.deepEqual(await night.query('SELECT FROM nightfill.staged'), []);
+  });
+
+  test('a complete night worked on anew and held back is unfinished; the next run switches', async (t) => {
+    const { night, source } = await wholeNight(t);
+    const date = ['--date', '2026-01-01'];
+    assert.equal((await night.nightfill('run', 'job.yaml', ...date)).exitCode, 0);
+    source.price = '2.00';
+    source.gone.add('c07');
+    assert.equal((await night.nightfill('rerun', 'latest', '--whole-chunks')).exitCode, 3);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+    source.gone.clear();
+    const mended = await night.nightfill('run', 'job.yaml', ...date);
+    assert.equal(mended.exitCode, 0, mended.stderr);
+    assert.deepEqual(await target(night), ['2.00 × 20']);
+  });
+
+  test('rows held back go in with the next run when the job file lets every chunk stand by itself', async (t) => {
+    const { night, source } = await wholeNight(t);
+    source.gone.add('c07');
+    assert.equal((await night.nightfill('run', 'job.yaml')).exitCode, 3);
+    assert.deepEqual(await target(night), []);
+    await night.write('job.yaml', { ...(JSON.parse(await night.read('job.yaml')) as object), commit: 'chunk' });
+    const rerun = await night.nightfill('rerun', 'latest', '--report', 'rerun.json');
+    assert.equal(rerun.exitCode, 3, rerun.stderr);
+    assert.deepEqual(await target(night), ['1.00 × 19']);
+    const { counts, controls } = await night.report('rerun.json');
+    assert.deepEqual([counts.inserted, counts.failed, counts.staged], [19, 1, undefined]);
+    assert(controls.every(({ result }) => result !== 'fail'));
+  });
+
+  test('when the answer to the COMMIT of a refused switch is lost, the night stays held back', async (t) => {
+    const scene = await CrashScene.start(t, { job: { commit: 'run' } });
+    const first = await scene.night.nightfillHere(...scene.command('run'));
+    assert.equal(first.exitCode, 0, first.stderr);
+    await scene.query(`DELETE FROM contracts`);
+    await scene.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN IF new.id = 'c11' THEN RAISE check_violation USING MESSAGE = 'eleven is not allowed'; END IF; RETURN new; END $$`);
+    await scene.query(`CREATE TRIGGER refuse BEFORE INSERT ON contracts FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    scene.proxy.cutWhen({ direction: 'toServer', matches: commitOf('json_agg(DISTINCT attempt'), pass: true });
+    const held = await scene.night.nightfillHere(...scene.command('run'), '--again');
+    assert.notEqual(held.exitCode, 0);
+    assert.match(held.stdout, /leaves public\.contracts as it was: 1 of 40 contracts failed/);
+    assert.deepEqual(await scene.query('SELECT FROM contracts'), []);
   });
 });
