@@ -147,6 +147,13 @@ async function failRejected(
   );
   const degraded = rows[0]!.degraded;
   await client.query(`DELETE FROM nightfill.staged WHERE instance = $1 AND key = ANY ($2)`, [instance, keys]);
+  // An attempt of which nothing is held back any more is not completed by a later switch.
+  await client.query(
+    `DELETE FROM nightfill.chunk_amount AS amount WHERE instance = $1 AND chunk = $2 AND attempt = ANY ($3)
+       AND NOT EXISTS (SELECT FROM nightfill.staged
+         WHERE staged.instance = $1 AND staged.chunk = $2 AND staged.attempt = amount.attempt)`,
+    [instance, number, attempts],
+  );
   await client.query(
     `UPDATE nightfill.chunk SET enriched = enriched - $3, degraded = degraded - $4, failed = failed + $5,
        status = CASE WHEN failed + $5 = contracts THEN 'failed' ELSE 'partial' END

@@ -172,6 +172,21 @@ describe('commit: run', { concurrency: 3 }, () => {
     assert.deepEqual([merged.counts.enriched, merged.counts.failed, merged.amounts[0]?.variance], [20, 0, '0.00']);
   });
 
+  test('the sums tie out after a rerun of a chunk that the target had refused altogether', async (t) => {
+    const { night } = await wholeNight(t, { chunk: { size: 1 } });
+    await night.query('CREATE TABLE allowed (id text PRIMARY KEY)');
+    await night.query(`INSERT INTO allowed SELECT 'c' || lpad(n::text, 2, '0') FROM generate_series(1, 19) AS n`);
+    await night.query(
+      'CREATE TABLE contracts (id text PRIMARY KEY REFERENCES allowed, name text, currency char(3), amount numeric(12,2))',
+    );
+    const held = await night.nightfill('run', 'job.yaml', '--report', 'held.json');
+    assert.equal(held.exitCode, 3, held.stderr);
+    await night.query(`INSERT INTO allowed VALUES ('c20')`);
+    const mended = await night.nightfill('rerun', 'latest', '--report', 'mended.json');
+    assert.equal(mended.exitCode, 0, mended.stdout + mended.stderr);
+    assert.deepEqual(await target(night), ['1.00 × 20']);
+  });
+
   test('killed before its switch, the same command asks for nothing again and switches', async (t) => {
     const { server, night, source } = await wholeNight(t);
     await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
