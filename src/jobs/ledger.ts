@@ -157,6 +157,20 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
   return rows[0]!;
 }
 
+/** A plan that `run --again` replaced is not worked on any more: its rows would cover newer ones. Throws UsageError. */
+export async function requireLatestPlan(database: Queryable, { id, job, businessDate }: Instance): Promise<void> {
+  const { rowCount } = await database.query(
+    `SELECT FROM nightfill.instance AS this JOIN nightfill.instance AS later USING (job, business_date, purpose)
+     WHERE this.id = $1 AND later.generation > this.generation LIMIT 1`,
+    [id],
+  );
+  if (rowCount === 0) return;
+  throw new UsageError(
+    `run --again has planned ${job} anew for ${businessDate} since that run; rerun latest works on the new plan`,
+    { code: 'PLAN_REPLACED' },
+  );
+}
+
 /**
  * Under a fresh lease: marks what an earlier holder left `running` as crashed and takes its chunks over, with those of
  * this instance. A crashed run may be alive after all, and of another date: its chunks are not its own any more either.

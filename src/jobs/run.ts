@@ -96,6 +96,7 @@ export async function rerunJob(
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
   const instance = await ledger.readInstance(database, o.of.instance);
+  await ledger.requireLatestPlan(database, instance);
   await requireSamePlan(database, { instance, job });
   if (instance.status === 'planning')
     throw new UsageError(

@@ -226,8 +226,12 @@ describe('commit: run', { concurrency: 3 }, () => {
     assert.match(refused.stderr, /load\.columns of .*job\.yaml has changed since; put the job file back, or plan anew/);
     assert.deepEqual(server.requests, []);
     source.gone.clear();
+    const [replaced] = await night.query<{ id: string }>('SELECT id FROM nightfill.run');
     const anew = await night.nightfill('run', 'job.yaml', '--again');
     assert.equal(anew.exitCode, 0, anew.stderr);
+    const late = await night.nightfill('rerun', replaced!.id);
+    assert.equal(late.exitCode, 2, late.stderr);
+    assert.match(late.stderr, /run --again has planned scripted anew/);
     assert.deepEqual(await target(night), ['1.00 × 20']);
     assert.deepEqual(await night.query('SELECT FROM nightfill.staged'), []);
   });
