@@ -22,7 +22,7 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
   const { signal } = signals;
   await using opened = await openDatabase(options, { environment, log: commandLog(terminal), signal });
   const { database } = opened;
-  const of = await findRun(database, { run, ...(options.job && { job: options.job }) });
+  const of = await findRun(database, { run, preferNights: true, ...(options.job && { job: options.job }) });
   const { businessDate, job: name } = await readInstance(database, of.instance);
   const job = await loadJob(of.jobFile, { environment, onWarning: (line) => terminal.stderr.write(`${line}\n`) });
   if (job.name !== name)

@@ -38,6 +38,7 @@ export function summaryLines(report: Report): string[] {
   ];
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
     lines.push('  nightfill rerun latest fetches again what failed or never started');
+  if ([6, 130, 143].includes(run.exitCode)) lines.push('  nightfill run goes on from here');
   return lines;
 }
 

@@ -117,7 +117,15 @@ export async function startRun(
 }
 
 /** The run that `latest` or an id (or its unambiguous beginning) names. Throws UsageError. */
-export async function findRun(database: Queryable, o: { run: string; job?: string }): Promise<RunRow> {
+export async function findRun(
+  database: Queryable,
+  o: {
+    run: string;
+    job?: string;
+    /** `latest` is a night's run where there is any, and not a sample's. */
+    preferNights?: boolean;
+  },
+): Promise<RunRow> {
   const latest = o.run === 'latest';
   if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
@@ -126,8 +134,8 @@ export async function findRun(database: Queryable, o: { run: string; job?: strin
      JOIN nightfill.instance ON instance.id = run.instance
      WHERE ($1::text IS NULL OR instance.job = $1) AND ($2::text IS NULL OR run.id::text LIKE $2 || '%')
        AND ($2::text IS NOT NULL OR purpose <> 'dry-run')
-     ORDER BY run.started_at DESC, run.id DESC LIMIT 2`,
-    [o.job ?? null, latest ? null : o.run.toLowerCase()],
+     ORDER BY $3 AND purpose = 'night' DESC, run.started_at DESC, run.id DESC LIMIT 2`,
+    [o.job ?? null, latest ? null : o.run.toLowerCase(), o.preferNights ?? false],
   );
   if (!rows[0])
     throw new UsageError(

@@ -109,7 +109,7 @@ export async function rerunJob(
   const unclosed = instance.status !== 'complete' && !(await unfinished({}));
   if (!unclosed && !(await unfinished(selection)))
     return {
-      nothingToDo: `nothing failed and nothing is left of ${job.name} for ${instance.businessDate}; nothing to do`,
+      nothingToDo: `nothing failed and nothing is left ${selection.chunks ? `in chunk ${selection.chunks.join(', ')} ` : ''}of ${job.name} for ${instance.businessDate}; nothing to do`,
       stored: await latestReport(database, instance.id),
     };
   await using stack = new AsyncDisposableStack();

@@ -19,6 +19,12 @@ describe('the command line', { concurrency: 3 }, () => {
     const whole = await night.nightfill('run', 'job.yaml');
     assert.equal(whole.exitCode, 0);
     assert.equal((await night.report()).counts.listed, 60);
+
+    await night.query(`UPDATE nightfill.instance SET status = 'planned' WHERE purpose = 'night'`);
+    assert.equal((await night.nightfill('run', 'job.yaml', '--limit', '7', '--report', 'sample.json')).exitCode, 0);
+    const rerun = await night.nightfill('rerun', 'latest', '--report', 'rerun.json');
+    assert.equal(rerun.exitCode, 0, rerun.stderr);
+    assert.equal((await night.report('rerun.json')).counts.listed, 60, 'a sample does not hide the night');
   });
 
   test('--dry-run makes a whole report and leaves no table where there was none', async (t) => {

@@ -36,7 +36,7 @@ const chunk = 'INSERT INTO nightfill.chunk_attempt';
 const report = 'INSERT INTO nightfill.report';
 // With the zero byte that ends a statement: others delete some of the rows.
 const switched = 'DELETE FROM nightfill.staged WHERE instance = $1\0';
-const planned = `UPDATE nightfill.instance SET status = 'planned'`;
+const planned = `UPDATE nightfill.instance SET status = 'planned', source_total`;
 const all: [number, number] = [40, 40];
 
 const points: Point[] = [
