@@ -77,7 +77,7 @@ const note = ({ stderr }: Terminal, line: string): void => void stderr.write(`${
 export async function executeJob(
   job: Job,
   o: {
-    options: ExecuteOptions;
+    options: ExecuteOptions & Pick<RunCommandOptions, 'limit' | 'dryRun'>;
     terminal: Terminal;
     businessDate: string;
     database: Database;
@@ -159,8 +159,15 @@ export function finishByOf({ finishBy }: Pick<ExecuteOptions, 'finishBy'>, { tim
   return finishBy;
 }
 
-const reportFileOf = (job: Job, businessDate: string, { report }: ExecuteOptions): string =>
-  report ?? join('reports', `${job.name}-${businessDate}.json`);
+/** A sample and a rehearsal have files of their own: the night's is what finance reads. */
+function reportFileOf(
+  job: Job,
+  businessDate: string,
+  o: Pick<RunCommandOptions, 'report' | 'limit' | 'dryRun'>,
+): string {
+  const kind = o.dryRun ? '-dry-run' : o.limit === undefined ? '' : '-sample';
+  return o.report ?? join('reports', `${job.name}-${businessDate}${kind}.json`);
+}
 
 /** Throws UsageError, before anything is begun, when a report could not be written. */
 async function requireWritable(file: string): Promise<void> {

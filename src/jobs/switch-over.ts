@@ -34,11 +34,11 @@ export async function switchOver(context: RunContext): Promise<string | undefine
   if (!(await persist(async () => hasStaged(database, instance), context))) return undefined;
   const obstacle = await persist(async () => switchObstacle(context, database), context);
   if (obstacle) return obstacle;
-  const begun = clock.now();
   let inDoubt = false;
   return persist(async () => {
     // The answer to an earlier COMMIT was lost: the rows held back went with it.
     if (inDoubt && !(await hasStaged(database, instance))) return undefined;
+    const begun = clock.now();
     try {
       return await context.metrics.measure('switch', async () =>
         database.withTransaction(async (client) => switchWithin(client, context)),

@@ -21,7 +21,10 @@ describe('the command line', { concurrency: 3 }, () => {
     assert.equal((await night.report()).counts.listed, 60);
 
     await night.query(`UPDATE nightfill.instance SET status = 'planned' WHERE purpose = 'night'`);
-    assert.equal((await night.nightfill('run', 'job.yaml', '--limit', '7', '--report', 'sample.json')).exitCode, 0);
+    const { businessDate } = (await night.report()).run;
+    assert.equal((await night.nightfill('run', 'job.yaml', '--limit', '7')).exitCode, 0);
+    const [own, nights] = [`reports/simulated-${businessDate}-sample.json`, `reports/simulated-${businessDate}.json`];
+    assert.deepEqual([(await night.report(own)).counts.listed, (await night.report(nights)).counts.listed], [7, 60]);
     const rerun = await night.nightfill('rerun', 'latest', '--report', 'rerun.json');
     assert.equal(rerun.exitCode, 0, rerun.stderr);
     assert.equal((await night.report('rerun.json')).counts.listed, 60, 'a sample does not hide the night');

@@ -2,8 +2,23 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Night } from '../support/night.ts';
 import { scriptedNight } from '../support/scripted-job.ts';
 import { simulatedJob, simulatedNight } from '../support/simulated-job.ts';
+
+/** Runs the night's job for one date, in this process. */
+const runIn =
+  (night: Night) =>
+  async (...options: string[]) =>
+    night.nightfillHere(
+      'run',
+      path.join(night.folder, 'job.yaml'),
+      '--date',
+      '2026-03-01',
+      '--report',
+      path.join(night.folder, 'report.json'),
+      ...options,
+    );
 
 /** 300 contracts, each with one request at the usage API; `run` runs the job as one with the rate there. */
 async function threeHundred(t: TestContext) {
@@ -19,16 +34,7 @@ async function threeHundred(t: TestContext) {
         chunk: { size: 20 },
       }),
     );
-  const run = async (...options: string[]) =>
-    night.nightfillHere(
-      'run',
-      path.join(night.folder, 'job.yaml'),
-      '--date',
-      '2026-03-01',
-      '--report',
-      path.join(night.folder, 'report.json'),
-      ...options,
-    );
+  const run = runIn(night);
   const within = (ms: number): string[] => ['--finish-by', new Date(Date.now() + ms).toISOString()];
   return { simulator, night, rated, run, within };
 }
@@ -89,16 +95,7 @@ test('a listing too slow for finishBy stops the run, says so, and is gone on wit
     },
     job: { api: { timeout: '30s' }, chunk: { size: 2 }, contracts: { paginate: { type: 'page', param: 'page' } } },
   });
-  const run = async (...options: string[]) =>
-    night.nightfillHere(
-      'run',
-      path.join(night.folder, 'job.yaml'),
-      '--date',
-      '2026-03-01',
-      '--report',
-      path.join(night.folder, 'report.json'),
-      ...options,
-    );
+  const run = runIn(night);
   const cut = await run('--finish-by', new Date(Date.now() + 4_000).toISOString());
   assert.equal(cut.exitCode, 6, cut.stdout + cut.stderr);
   const { run: ended, counts } = await night.report('report.json');
