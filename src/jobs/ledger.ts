@@ -247,7 +247,10 @@ export async function explainNotStarted(
   );
 }
 
-/** Forgets an instance and all that belongs to it: one that never began, or a dry run's. */
+/**
+ * Forgets an instance, its runs and their reports: one that never began, or a dry run's. Its plan and whatever else it
+ * has is left for `sweep`, so that this is quick whatever its size.
+ */
 export async function discardInstance(database: Queryable, instance: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.instance WHERE id = $1`, [instance]);
 }

@@ -15,6 +15,7 @@ import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { spareMs } from './forecast.ts';
 import { closeRun } from './close-run.ts';
+import { sweep } from './forget.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, underLease, type Lease } from './lease.ts';
@@ -159,13 +160,18 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
   });
   if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
+  let discarded = run.mode === 'dry-run';
   try {
     return await conduct(run, o);
   } catch (error) {
+    discarded ||= error instanceof UsageError;
     const reason = error instanceof Error ? error.message : String(error);
     // Where the ledger cannot be reached, the next run finds this one crashed.
     await ledger.abandonRun(database, { run: run.id, reason }).catch(() => undefined);
     throw error;
+  } finally {
+    // Leaves an instance alone that is still there. What a kill keeps from being swept, prune sweeps.
+    if (discarded) await sweep(database, instance).catch(() => undefined);
   }
 }
 

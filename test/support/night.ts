@@ -91,6 +91,12 @@ export class Night {
     return this.environment['DATABASE_URL']!;
   }
 
+  /** The database of its own. */
+  get database(): TestDatabase['database'] {
+    assert(this.#database, 'this night has no database of its own');
+    return this.#database.database;
+  }
+
   /** Rows of a query, each an object by column name. */
   async query<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[]> {
     assert(this.#database, 'this night has no database of its own');
