@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { checkCommand } from './commands/check.ts';
 import type { demoCommand } from './commands/demo.ts';
-import type { runsCommand, showCommand } from './commands/history.ts';
+import type { runsCommand } from './commands/history.ts';
 import type { migrateCommand } from './commands/migrate.ts';
 import type { planCommand } from './commands/plan.ts';
 import type { pruneCommand } from './commands/prune.ts';
@@ -9,6 +9,7 @@ import type { reportCommand } from './commands/report.ts';
 import type { rerunCommand } from './commands/rerun.ts';
 import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
+import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
 import type { Terminal } from './commands/terminal.ts';
 import {
@@ -207,7 +208,7 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill show latest', 'nightfill show 019a3c55 --json'))
     .action(async (run: string, options: Parameters<typeof showCommand>[1]) =>
-      finish(await (await import('./commands/history.ts')).showCommand(run, options, terminal)),
+      finish(await (await import('./commands/show.ts')).showCommand(run, options, terminal)),
     );
   reading(nightfill.command('report').argument('[run]', "a run's id or latest", 'latest'))
     .description("write a run's report")

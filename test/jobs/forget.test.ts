@@ -50,8 +50,17 @@ describe('forgetting an instance', { concurrency: true }, () => {
     await sweep(database, large!.instance, { onRows: (rows) => steps.push(rows) });
     assert.deepEqual(steps.slice(0, 4), [10_000, 1, 10_000, 1], 'contracts, then their amounts');
     assert.deepEqual(await rowsIn(database), {
-      ...{ instance: 1, run: 1, report: 1, chunk: 3, chunk_attempt: 3, chunk_amount: 6, contract: 60 },
-      ...{ contract_amount: 60, failure: 6, stale: 8, staged: 54 },
+      instance: 1,
+      run: 1,
+      report: 1,
+      chunk: 3,
+      chunk_attempt: 3,
+      chunk_amount: 6,
+      contract: 60,
+      contract_amount: 60,
+      failure: 6,
+      stale: 8,
+      staged: 54,
     });
   });
 
