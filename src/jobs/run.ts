@@ -27,6 +27,7 @@ import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
 import { forgetObsoleteStaged, requireSameLayout } from './staging.ts';
 import { SharedLookups } from './shared-lookups.ts';
+import { countHeldBack, readSwitchPace } from './switch-forecast.ts';
 import { switchOver } from './switch-over.ts';
 import { work } from './work.ts';
 
@@ -200,6 +201,21 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const loads = new PQueue({ concurrency: 2 });
   const tally = newTally();
   const { businessDate } = instance;
+  const admission = new Admission({
+    job,
+    businessDate,
+    finishBy,
+    deadline: deadlines?.forecast,
+    clock,
+    apis,
+    contracts,
+    loads,
+    tally,
+    switchOver:
+      job.commit === 'run' && !dryRun && finishBy
+        ? await persist(async () => switchAhead(run, o), { clock, log, signal, databaseWaitMs: o.databaseWaitMs })
+        : undefined,
+  });
   const context: RunContext = {
     job,
     businessDate,
@@ -215,19 +231,9 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
-    bounds: { signal, ...(deadlines && { deadline: deadlines.requests }) },
+    bounds: deadlines ? boundsUntil(deadlines.requests, { signal, admission }) : { signal },
     finishBy,
-    admission: new Admission({
-      job,
-      businessDate,
-      finishBy,
-      deadline: deadlines?.forecast,
-      clock,
-      apis,
-      contracts,
-      loads,
-      tally,
-    }),
+    admission,
     tally,
     metrics: new TaskMetrics({ clock }),
     eventLoop: stack.use(new EventLoopDelay()),
@@ -276,6 +282,23 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
   }
 }
+
+/** Rows held back so far, and how long each took into the target last; undefined before the first. */
+async function switchAhead({ job, instance }: RunPlan, { database }: RunOptions) {
+  const heldBack = await countHeldBack(database, instance.id);
+  return { heldBack, msPerRow: (await readSwitchPace(database, job.name))?.msPerRow };
+}
+
+/** Bounds of requests; the switch at the end, which grows with what has begun, comes out of their time. */
+const boundsUntil = (
+  deadline: number,
+  { signal, admission }: { signal: AbortSignal; admission: Admission },
+): RunContext['bounds'] => ({
+  signal,
+  get deadline() {
+    return deadline - admission.switchMs;
+  },
+});
 
 /** What kept the rows held back out of the target: contracts that failed, or something that broke. */
 async function attemptSwitch(context: RunContext): Promise<{ heldBack?: string | undefined; error?: unknown }> {

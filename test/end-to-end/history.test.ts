@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
 import { readHistory, type HistoryEntry } from '../../src/jobs/history.ts';
+import type { Job } from '../../src/jobs/job.ts';
 import { findRun } from '../../src/jobs/ledger.ts';
 import { readNightLedger } from '../../src/jobs/night-ledger.ts';
 import { thisProcess } from '../../src/jobs/process-identity.ts';
@@ -200,9 +201,11 @@ describe('a long history', () => {
 
   test('costs runs, show, plan and rerun no more than a short one', async (t) => {
     const { database } = await createDatabase(t);
-    const figures = { apis: [{ name: 'crm', latencyMs: { p50: 10 } }] };
-    const [latest] = await seedNights(database, { nights: 500, contracts: 3, chunkSize: 1, figures });
+    const phases = { listMs: 1, enrichMs: 1, loadMs: 1 };
+    const figures = { apis: [{ name: 'crm', latencyMs: { p50: 10 } }], tasks: [], phases };
+    const [latest] = await seedNights(database, { nights: 500, contracts: 1, figures });
     await database.query('ANALYZE');
+    const job = { name: 'seeded', commit: 'run', lookups: [] as Job['lookups'], apis: {} } as Job;
     const work: Record<string, (client: Queryable) => Promise<unknown>> = {
       runs: async (client) => readHistory(client, { limit: 5 }),
       'runs of a job': async (client) => readHistory(client, { limit: 5, job: 'seeded' }),
@@ -211,7 +214,7 @@ describe('a long history', () => {
       'show by id': async (client) => findRun(client, { run: latest!.run.slice(0, 13) }),
       plan: async (client) =>
         readNightLedger(Object.assign(client, { description: '' }), {
-          job: { name: 'seeded' },
+          job,
           businessDate: '2026-11-21',
         }),
     };
