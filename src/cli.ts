@@ -196,7 +196,7 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
 function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): void {
   const reading = (command: Command): Command =>
     command.addOption(option('--job <name>', 'only of this job')).addOption(databaseUrl()).addOption(noMigrate());
-  reading(nightfill.command('runs').description('list the latest runs, newest first'))
+  reading(nightfill.command('runs').description('list the latest runs and refused starts, newest first'))
     .addOption(option('--json', 'as JSON'))
     .addOption(option('--limit <n>', 'how many').argParser(positiveInteger).default(20))
     .addHelpText('after', example('nightfill runs', 'nightfill runs --job contract-enrichment --json'))
@@ -204,7 +204,7 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
       finish(await (await import('./commands/history.ts')).runsCommand(options, terminal)),
     );
   reading(nightfill.command('show').argument('[run]', "a run's id or latest", 'latest'))
-    .description('show one run with its chunks and failures')
+    .description('show one run with its chunks, its failures and the controls that failed')
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill show latest', 'nightfill show 019a3c55 --json'))
     .action(async (run: string, options: Parameters<typeof showCommand>[1]) =>
@@ -252,7 +252,7 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     );
   nightfill
     .command('prune')
-    .description('forget the history of old business dates; loaded rows stay')
+    .description('forget the history of old business dates, in bounded steps; loaded rows stay')
     .addOption(
       option('--keep <age>', 'how old a business date may be, for example 400d')
         .argParser(durationOption)

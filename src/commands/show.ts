@@ -33,9 +33,14 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
   await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
   const { database } = opened;
   const found = await find(database, { run, job: options.job });
-  if (options.json) await pipeline(asJson(database, found), stdout, { end: false });
+  if (options.json) await pipeline(asJson(database, found), stdout, { end: false }).catch(unlessReadEnough);
   else stdout.write(`${(await asLines(database, found)).map(harmless).join('\n')}\n`);
   return 0;
+}
+
+/** Whoever reads the output may stop in the middle, as `head` does. */
+function unlessReadEnough(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 /** The run or refused start that an id, its beginning or `latest` names. Throws UsageError. */

@@ -98,9 +98,11 @@ async function readNight(
 
 async function readLoadedKeys(database: Queryable, instance: string): Promise<Set<string>> {
   const { rows } = await database.query<{ key: string }>(
-    `SELECT key FROM nightfill.contract JOIN nightfill.chunk ON chunk.instance = contract.instance AND number = chunk
-     WHERE contract.instance = $1 AND chunk.status <> 'not-started'
-       AND NOT EXISTS (SELECT FROM nightfill.failure WHERE failure.instance = contract.instance AND failure.key = contract.key)`,
+    // Looked up by index for each contract, and not joined: see readChunk.
+    `SELECT key FROM nightfill.contract
+     WHERE instance = $1
+       AND (SELECT status FROM nightfill.chunk WHERE chunk.instance = $1 AND number = contract.chunk) <> 'not-started'
+       AND (SELECT true FROM nightfill.failure WHERE failure.instance = $1 AND failure.key = contract.key) IS NULL`,
     [instance],
   );
   return new Set(rows.map(({ key }) => key));
