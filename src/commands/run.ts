@@ -8,6 +8,7 @@ import { JobRunningError } from '../jobs/lease.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
+import type { Report } from '../report/schema.ts';
 import { formatReport, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -18,7 +19,7 @@ import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
 import { stopSignals, type StopSignals } from './stop-signals.ts';
-import { summaryLines } from './summary.ts';
+import { controlLines, summaryLines } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ExecuteOptions extends DatabaseSelection {
@@ -133,16 +134,28 @@ export async function executeJob(
     );
   if ('nothingToDo' in result) {
     const { nothingToDo, stored } = result;
-    stdout.write(options.json ? `${JSON.stringify({ nothingToDo })}\n` : `${nothingToDo}\n`);
+    const verdict = closedVerdict(stored);
+    stdout.write(
+      options.json
+        ? `${JSON.stringify({ nothingToDo, ...verdict })}\n`
+        : `${[nothingToDo, ...controlLines(verdict.controls)].join('\n')}\n`,
+    );
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
-    return 0;
+    return verdict.exitCode;
   }
   const text = formatReport(result.report);
   stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
   await writeFile(text);
   return result.report.run.exitCode;
+}
+
+/** A night whose controls failed stays one whose controls failed, however often it is called again. */
+function closedVerdict(stored: string | undefined): { exitCode: number; controls: Report['controls'] } {
+  const report = stored === undefined ? undefined : (JSON.parse(stored) as Report);
+  if (report?.run.exitCode !== 4) return { exitCode: 0, controls: [] };
+  return { exitCode: 4, controls: report.controls.filter(({ result }) => result === 'fail') };
 }
 
 /** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */

@@ -44,13 +44,21 @@ export async function createInstance(
 ): Promise<Instance> {
   const { job } = o;
   const { rows } = await database.query<Instance>(
-    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256)
-     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8
+    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, knows_rows)
+     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8, true
      FROM nightfill.instance WHERE job = $2 AND business_date = $3 AND purpose = $4
      RETURNING ${instanceColumns}`,
     [uuid(), job.name, o.businessDate, o.purpose, job.timezone, targetName(job), job.load.key, job.file.sha256],
   );
   return rows[0]!;
+}
+
+/**
+ * Locks the instance's row to the end of the transaction. A transaction of ours whose answer to COMMIT was lost has the
+ * lock as well, so what is read from here on is read after its end, however that was.
+ */
+export async function lockInstance(client: Queryable, instance: string): Promise<void> {
+  await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR NO KEY UPDATE`, [instance]);
 }
 
 /** Whether chunks of this plan have put rows into the target; rows held back for the end do not count. */

@@ -7,6 +7,7 @@ import type { Resolve } from '../sources/template.ts';
 import type { Job } from './job.ts';
 import { listedFieldKeeper } from './amounts.ts';
 import { isStorableJson } from './last-known.ts';
+import { lockInstance } from './ledger.ts';
 import { underLease } from './lease.ts';
 import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
@@ -116,6 +117,7 @@ function fromStoredJson(stored: string): Json {
 async function storeChunk(context: RunContext, { number, contracts }: PlannedChunk): Promise<number> {
   const { database, instance, token, job } = context;
   return underLease(database, { job: job.name, token }, async (client) => {
+    await lockInstance(client, instance);
     // Numbers are given by this run alone: one that is there is this very chunk, whose COMMIT was not acknowledged.
     const before = await client.query<{ contracts: number }>(
       `SELECT contracts FROM nightfill.chunk WHERE instance = $1 AND number = $2`,

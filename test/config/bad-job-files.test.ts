@@ -468,7 +468,7 @@ const badFiles: Record<string, BadFile> = {
   'a control that is none': {
     write: 'controls: [▸{ completness: 100% }]\n',
     path: 'controls[0]',
-    says: /expected \{ sum: column, by: column \} or \{ completeness: 100% \}, and a mapping with completness came/,
+    says: /expected \{ sum: column, by: column \}, \{ completeness: 100% \} or \{ listed: \{ change: 50% \} \}, and a mapping with completness came/,
   },
   'a stray key in a control': {
     write: 'controls: [{ sum: amount, ▸buy: currency }]\n',

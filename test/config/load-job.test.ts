@@ -4,6 +4,8 @@ import { inspect } from 'node:util';
 import { loadJob } from '../../src/config/load-job.ts';
 import { environment, load, refusal, smallJob } from './job-file.ts';
 
+const strict = { severity: 'fail', tolerance: { absolute: '0', share: 0 } };
+
 test('the shipped job file loads', async () => {
   const job = await loadJob('jobs/contract-enrichment.yaml', { environment });
   assert.equal(job.name, 'contract-enrichment');
@@ -24,8 +26,9 @@ test('the shipped job file loads', async () => {
     default: 0,
   });
   assert.deepEqual(job.controls, [
-    { type: 'sum', column: 'annual_value', by: 'currency' },
-    { type: 'completeness', atLeast: 1 },
+    { type: 'sum', column: 'annual_value', by: 'currency', ...strict },
+    { type: 'completeness', atLeast: 1, ...strict },
+    { type: 'listed', change: 0.5, ...strict },
   ]);
   assert.deepEqual(job.contracts.total, { path: ['meta', 'total'] });
   assert.deepEqual(job.failures, { stopAbove: 0.2 });
@@ -60,7 +63,7 @@ test('what a job file leaves out has a default', async () => {
   assert.deepEqual(job.lookups, []);
   assert.deepEqual(job.load.table, { schema: 'public', name: 'contracts' });
   assert.deepEqual([job.load.create, job.load.missing, job.commit], [true, 'keep', 'chunk']);
-  assert.deepEqual(job.controls, []);
+  assert.deepEqual(job.controls, [{ type: 'listed', change: 0.5, ...strict }]);
   assert.deepEqual([job.chunk, job.failures], [{ size: 500 }, { stopAbove: 1 }]);
 });
 
