@@ -118,7 +118,7 @@ type Comparison = Pick<Previous, 'changes' | 'notComparable'>;
 
 /**
  * How the known amounts moved since an earlier night. A contract is added or removed when it is listed on one of the two
- * only; one that is listed on both, and whose amount is known on one of them, cannot be compared.
+ * only; one that is listed on both, and whose amount is not known on both, cannot be compared.
  * after = before + added - removed + changed - notComparable.before + notComparable.after.
  */
 export async function readChanges(
@@ -152,14 +152,14 @@ const changesSql = `
     FROM now FULL JOIN was ON was.key = now.key
   ), sides AS (
     SELECT side.* FROM pairs, LATERAL (VALUES
-      (is_now, now_currency, 0, coalesce(now_amount, 0), CASE WHEN is_was THEN 0 ELSE now_amount END, 0,
+      (is_now, now_amount IS NOT NULL, now_currency, 0, coalesce(now_amount, 0), CASE WHEN is_was THEN 0 ELSE now_amount END, 0,
         CASE WHEN is_was AND NOT apart THEN now_amount END, 0, CASE WHEN apart THEN now_amount END,
         apart AND was_amount IS NULL),
-      (is_was, was_currency, coalesce(was_amount, 0), 0, 0, CASE WHEN is_now THEN 0 ELSE was_amount END,
+      (is_was, was_amount IS NOT NULL, was_currency, coalesce(was_amount, 0), 0, 0, CASE WHEN is_now THEN 0 ELSE was_amount END,
         CASE WHEN is_now AND NOT apart THEN -was_amount END, CASE WHEN apart THEN was_amount END, 0,
         apart AND was_amount IS NOT NULL)
-    ) AS side (listed, currency, before, after, added, removed, changed, before_apart, after_apart, is_apart)
-    WHERE side.listed
+    ) AS side (listed, known, currency, before, after, added, removed, changed, before_apart, after_apart, is_apart)
+    WHERE side.listed AND (side.known OR side.is_apart)
   ), figures AS (
     SELECT currency, sum(before) AS before, sum(after) AS after, coalesce(sum(added), 0) AS added,
       coalesce(sum(removed), 0) AS removed, coalesce(sum(changed), 0) AS changed,

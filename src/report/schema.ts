@@ -226,7 +226,7 @@ export const reportSchema = z.strictObject({
       ),
       notComparable: z
         .array(z.strictObject({ column: z.string(), currency, contracts: count, before: amount, after: amount }))
-        .describe('contracts listed both times whose amount is known on one of the nights only'),
+        .describe('contracts listed both times whose amount is not known on both nights'),
     })
     .nullable()
     .describe('the latest earlier business date whose listing was whole and which was closed; null of a sample'),
