@@ -207,6 +207,20 @@ test('fewer connections than requests in flight is a warning', async () => {
   assert.match(warnings[0]!, /job\.yaml:5:18: apis\.crm\.connections: 5 connections for 20 requests in flight/);
 });
 
+test('a sum of what only a transform makes is a warning, until the column says where it came from', async () => {
+  const warned = async (column: string) => {
+    const warnings: string[] = [];
+    const text = smallJob.replace('load:', 'transform: ./t.mjs\nload:').replace(/amount: \{.*\}/, `amount: ${column}`);
+    await load(`${text}controls: [{ sum: amount }]\n`, {
+      environment,
+      onWarning: (sentence) => warnings.push(sentence),
+    });
+    return warnings;
+  };
+  assert.match((await warned('{ type: numeric }')).join(), /the transform makes amount, so this control has nothing/);
+  assert.deepEqual(await warned('{ type: numeric, listed: amount }'), []);
+});
+
 test('credentials over http to another machine are a warning, to this one they are not', async () => {
   const warned = async (baseUrl: string, auth = '{ type: bearer, token: { env: CRM_TOKEN } }') => {
     const warnings: string[] = [];
