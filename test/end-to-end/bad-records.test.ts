@@ -59,7 +59,7 @@ test('a record that cannot be loaded fails alone, under a code of its own, and t
   });
   const run = await night.nightfill('run', 'job.yaml');
   assert.equal(run.exitCode, 3, run.stdout + run.stderr);
-  const { counts, failures, chunks, amounts } = await night.report();
+  const { counts, failures, chunks, amounts, tasks } = await night.report();
   assert.deepEqual(Object.fromEntries(failures.map(({ key, code, stage }) => [key, `${stage} ${code}`])), {
     nul: 'map VALUE_HAS_NUL',
     surrogate: 'map VALUE_NOT_UNICODE',
@@ -77,6 +77,10 @@ test('a record that cannot be loaded fails alone, under a code of its own, and t
   });
   assert(failures.every((failure) => failure.class === 'data' && failure.advice.action === 'fix-record'));
   assert.equal(chunks.length, 1);
+  // Those that failed at the load had been fetched and mapped by then.
+  const before = failures.filter(({ stage }) => stage !== 'load').length;
+  const fetched = tasks.find(({ kind }) => kind === 'contract')!;
+  assert.deepEqual([fetched.count, fetched.succeeded, fetched.failed], [15, 15 - before, before]);
   assert.deepEqual(
     [counts.listed, counts.duplicates, counts.enriched, counts.failed, counts.notStarted],
     [15, 1, 2, 13, 0],
