@@ -20,6 +20,7 @@ import {
 import { underLease } from './lease.ts';
 import { markMissing } from './mark-missing.ts';
 import type { RunContext } from './run-context.ts';
+import { forgetObsoleteStaged } from './staging.ts';
 import { StopReason } from './stop-reason.ts';
 
 export interface RunEnd {
@@ -96,6 +97,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
       stopReason,
     });
     await finishRun(client, { run, ...verdict, reason });
+    await forgetObsoleteStaged(client, instance);
     if (!context.dryRun) await completeInstance(client, instance);
     const report = await storeReport(client, await buildReport(client, run));
     if (context.dryRun) await discardInstance(client, instance);

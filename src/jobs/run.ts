@@ -24,7 +24,7 @@ import { keepQuotas } from './quota-ledger.ts';
 import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
-import { forgetObsoleteStaged, requireSameLayout } from './staging.ts';
+import { requireSameLayout } from './staging.ts';
 import { SharedLookups } from './shared-lookups.ts';
 import { switchOver } from './switch-over.ts';
 import { work } from './work.ts';
@@ -75,11 +75,9 @@ export async function runJob(
   if (!anew) await requireTargetKept(job, { database, instance: found });
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew
-    ? await underLease(database, { job: job.name, token: lease.token }, async (client) => {
-        const created = await ledger.createInstance(client, { job, businessDate, purpose });
-        await forgetObsoleteStaged(client, created.id);
-        return created;
-      })
+    ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
+        ledger.createInstance(client, { job, businessDate, purpose }),
+      )
     : found;
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
@@ -96,7 +94,7 @@ export async function rerunJob(
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
   const instance = await ledger.readInstance(database, o.of.instance);
-  await ledger.requireLatestPlan(database, instance);
+  await ledger.requireLatestPlan(database, instance, o.of);
   await requireSamePlan(database, { instance, job });
   if (instance.status === 'planning')
     throw new UsageError(
@@ -246,7 +244,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   });
   context.tally.phase = 'closing';
   if (!outcome.error && !outcome.listFailure) Object.assign(outcome, await attemptSwitch(context));
-  // Closing locks the lease's row, which keeps the heartbeat waiting for as long.
+  // From here on nothing is fetched, and the report is written however long the database is away.
   resting[Symbol.dispose]();
   const end = {
     ...outcome,
