@@ -19,6 +19,7 @@ import {
 } from './ledger.ts';
 import { underLease } from './lease.ts';
 import { markMissing } from './mark-missing.ts';
+import type { NewerNight } from './newer-night.ts';
 import type { RunContext } from './run-context.ts';
 import { forgetObsoleteStaged } from './staging.ts';
 import { StopReason } from './stop-reason.ts';
@@ -36,6 +37,7 @@ export interface RunEnd {
   /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
   planned: boolean;
   version: string;
+  overNewer: NewerNight | null;
   finishBy: Date | null;
   workMs: number;
 }
@@ -69,6 +71,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     },
     workMs: Math.round(end.workMs),
     finishBy: end.finishBy?.toISOString() ?? null,
+    overNewer: end.overNewer,
     listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
     sums: listedAmountPaths(job),
     completeness: job.controls.find((control) => control.type === 'completeness')?.atLeast ?? null,

@@ -23,7 +23,8 @@ export interface Instance {
 const instanceColumns = `id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", status, target,
   target_key AS "targetKey", config_sha256 AS "configSha256"`;
 
-const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
+/** How the ledger names a job's target. */
+export const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
 
 /** The job's latest instance for the date, if any. */
 export async function findInstance(

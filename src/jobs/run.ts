@@ -18,6 +18,7 @@ import { closeRun } from './close-run.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, underLease, type Lease } from './lease.ts';
+import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts';
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
@@ -44,6 +45,8 @@ export interface RunOptions {
   signal: AbortSignal;
   /** When the run must have ended, in place of the job's own `finishBy`. */
   finishBy?: Date;
+  /** Load an older business date although rows of a newer one stand in the target. */
+  overNewer?: boolean;
   /** Called once the run is under way, for the progress display. */
   onStart?: (context: RunContext) => void;
   /** Called as each contract's fetching ends. */
@@ -69,6 +72,10 @@ export async function runJob(
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
       stored: await latestReport(database, found.id),
     };
+  const loads = !o.dryRun && (anew || (await hasRowsToLoad(database, found)));
+  const overNewer = loads
+    ? await requireNewest(database, { job, businessDate, overNewer: o.overNewer ?? false })
+    : null;
   if (!anew) await requireSamePlan(database, { instance: found, job });
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
@@ -81,7 +88,7 @@ export async function runJob(
     : found;
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
-  const run = { id, job, instance, mode, continues, lease, target, transform, selection: {} } as const;
+  const run = { id, job, instance, mode, continues, lease, target, transform, overNewer, selection: {} } as const;
   return { report: await execute(run, o) };
 }
 
@@ -110,12 +117,17 @@ export async function rerunJob(
       nothingToDo: `nothing failed and nothing is left ${selection.chunks ? `in chunk ${selection.chunks.join(', ')} ` : ''}of ${job.name} for ${instance.businessDate}; nothing to do`,
       stored: await latestReport(database, instance.id),
     };
+  const { businessDate } = instance;
+  const loads = selection.wholeChunks || (await hasRowsToLoad(database, instance));
+  const overNewer = loads
+    ? await requireNewest(database, { job, businessDate, overNewer: o.overNewer ?? false })
+    : null;
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   await requireTargetKept(job, { database, instance });
   const target = await targetFor(job, { database, dryRun: false });
-  const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, transform, selection } as const;
-  return { report: await execute(run, o) };
+  const plan = { id, job, instance, lease, target, transform, overNewer, selection };
+  return { report: await execute({ ...plan, mode: 'rerun', continues: o.of }, o) };
 }
 
 /** What was planned, and what of it is held back, fits only the job file it was planned with. */
@@ -142,6 +154,7 @@ interface RunPlan {
   lease: Lease;
   target: TargetTable;
   transform: RowTransform | undefined;
+  overNewer: NewerNight | null;
   selection: WorkSelection;
 }
 
@@ -250,6 +263,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     ...outcome,
     planned: instance.status !== 'planning' || run.mode === 'continue',
     version: o.version,
+    overNewer: run.overNewer,
     finishBy,
     workMs: clock.now() - started,
     chunks: run.selection.chunks,

@@ -9,7 +9,7 @@ import type { Report, ReportBody } from './schema.ts';
 /** Failures shown in a report; the database has them all. */
 const shownFailures = 10_000;
 
-type RunRow = Omit<Report['run'], 'database' | 'durationMs'> & {
+type RunRow = Omit<Report['run'], 'database' | 'durationMs' | 'overNewer'> & {
   instance: string;
   planned: boolean;
   figures: RunFigures;
@@ -23,7 +23,12 @@ export async function buildReport(database: Queryable, runId: string): Promise<R
   return {
     schemaVersion: '1.0',
     generator: figures.generator,
-    run: { ...run, durationMs: Date.parse(run.finishedAt) - Date.parse(run.startedAt), database: figures.database },
+    run: {
+      ...run,
+      durationMs: Date.parse(run.finishedAt) - Date.parse(run.startedAt),
+      database: figures.database,
+      overNewer: figures.overNewer ?? null,
+    },
     counts,
     amounts: await readAmounts(database, { instance, sums: figures.sums }),
     controls: await evaluateControls(database, { instance, figures, counts, planned }),

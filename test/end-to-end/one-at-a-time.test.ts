@@ -164,7 +164,7 @@ test('while a run closes, its heartbeat does not wait for it', async (t) => {
 describe('a run that lost its lease commits nothing more', { concurrency: 2 }, () => {
   for (const [what, date] of [
     ['of the same date', []],
-    ['of another date', ['--date', '2026-01-31', '--report', 'reports/other.json']],
+    ['of a later date', ['--date', '2999-01-31', '--report', 'reports/other.json']],
   ] as const)
     test(`paused amid its chunks while a run ${what} takes the job over`, async (t) => {
       const { night } = await simulatedNight(t, slow);
