@@ -1,5 +1,7 @@
-import { test } from 'node:test';
+import path from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
 
 const records = [
@@ -135,6 +137,115 @@ test('what Postgres cannot store is a failure too where it stands in the listing
     amounts.map(({ loaded, failed }) => ({ loaded, failed })),
     [{ loaded: '1.50', failed: '3.00' }],
   );
+});
+
+describe('a record of the listing that Postgres cannot store fails alone', { concurrency: 2 }, () => {
+  /** A job without lookups that keeps whatever stands at `extra`; the records are JSON texts. */
+  const listedNight = async (t: TestContext, records: readonly string[]) => {
+    const { night } = await scriptedNight(t, {
+      script: () => ({ body: `{"data":[${records.join()}]}`, headers: { 'content-type': 'application/json' } }),
+      job: {
+        lookups: {},
+        failures: { stopAbove: '100%' },
+        chunk: { size: 40 },
+        load: {
+          table: 'contracts',
+          key: ['id'],
+          columns: {
+            id: { from: 'listed.id', type: 'text' },
+            extra: { from: 'listed.extra', type: 'jsonb', default: null },
+            currency: { from: 'listed.currency', type: 'char(3)', default: 'EUR' },
+            amount: { from: 'listed.amount', type: 'numeric(12,2)', default: '1.00' },
+          },
+        },
+      },
+    });
+    const report = path.join(night.folder, 'report.json');
+    const run = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', report);
+    return { night, run, report: await night.report('report.json') };
+  };
+  const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+  const random = (length: number): string =>
+    Array.from({ length }, (_, index) => String.fromCodePoint(0x4e00 + ((index * 7_919) % 20_000))).join('');
+
+  test('a number beyond numeric, an endless key, nesting without end', async (t) => {
+    const { night, run, report } = await listedNight(t, [
+      '{"id":"good"}',
+      '{"id":"huge","extra":1e200000}',
+      '{"id":"tiny","extra":{"deep":[1e-20000]}}',
+      `{"id":"nested","extra":${nested(2_000)}}`,
+      `{"id":"${random(1_000)}"}`,
+      `{"id":"${'k'.repeat(1_025)}"}`,
+      `{"id":"${'k'.repeat(1_024)}"}`,
+      `{"id":"text","extra":"${random(500_000)}"}`,
+      '{"id":"amount","amount":1e200000}',
+      `{"id":"shallow","extra":${nested(400)}}`,
+    ]);
+    assert.equal(run.exitCode, 3, run.stderr);
+    assert.deepEqual(Object.fromEntries(report.failures.map(({ key, code, stage }) => [key, `${stage} ${code}`])), {
+      huge: 'list LISTED_RECORD_UNUSABLE',
+      tiny: 'list LISTED_RECORD_UNUSABLE',
+      nested: 'list LISTED_RECORD_UNUSABLE',
+      amount: 'list LISTED_RECORD_UNUSABLE',
+      '(record 5 of the listing)': 'list CONTRACT_KEY_MISSING',
+      '(record 6 of the listing)': 'list CONTRACT_KEY_MISSING',
+    });
+    assert(report.failures.every(({ advice }) => advice.action === 'fix-record'));
+    const messageOf = (wanted: string): string => report.failures.find(({ key }) => key === wanted)!.message;
+    assert.match(
+      messageOf('huge'),
+      /^record 2 of the listing cannot be kept: Postgres: value overflows numeric format/,
+    );
+    assert.match(messageOf('(record 6 of the listing)'), /a key has 1024 bytes at most, and this one 1025$/);
+    const loaded = await night.query<{ id: string }>('SELECT left(id, 8) AS id FROM contracts ORDER BY id');
+    assert.deepEqual(
+      loaded.map(({ id }) => id),
+      ['good', 'kkkkkkkk', 'shallow', 'text'],
+    );
+  });
+
+  test('whatever JSON is listed, every record is loaded or fails, and the night ends in order', async (t) => {
+    const oddNumber = fc.constantFrom(
+      '1e200000',
+      '-1e-200000',
+      '1e131071',
+      '-0',
+      '1E400',
+      '0.1e-16384',
+      '9'.repeat(40),
+    );
+    const oddText = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('\0', '\ud800', '\udc00\ud800', 'NaN', 'Infinity', random(3_000), '\\u0000', '__proto__'),
+    );
+    const value = fc.oneof(
+      { weight: 3, arbitrary: oddNumber },
+      { weight: 3, arbitrary: oddText.map((text) => JSON.stringify(text)) },
+      { weight: 1, arbitrary: fc.integer({ min: 1, max: 1_500 }).map(nested) },
+      { weight: 3, arbitrary: fc.jsonValue({ maxDepth: 4 }).map((json) => JSON.stringify(json)) },
+    );
+    const field = fc.record({ id: value, extra: value, currency: value, amount: value }, { requiredKeys: [] });
+    const record = fc.oneof(
+      { weight: 1, arbitrary: value },
+      {
+        weight: 9,
+        arbitrary: field.map(
+          (fields) =>
+            `{${Object.entries(fields)
+              .map(([name, json]) => `"${name}":${json}`)
+              .join()}}`,
+        ),
+      },
+    );
+    const records = fc.sample(record, { numRuns: 200, seed: 20_261_121 });
+    const { run, report } = await listedNight(t, [...records, '{"id":"good"}']);
+    assert.equal(run.exitCode, 3, run.stderr);
+    const { counts, failures } = report;
+    assert.equal(counts.listed + counts.duplicates, 201);
+    assert.equal(counts.enriched + counts.failed, counts.listed);
+    assert(counts.enriched > 1 && failures.length === counts.failed, JSON.stringify(counts));
+    assert(failures.every((failure) => failure.class === 'data'));
+  });
 });
 
 test('a contract that fails leaves its earlier row untouched', async (t) => {
