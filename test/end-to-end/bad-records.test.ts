@@ -25,7 +25,7 @@ const records = [
 
 const contracts: Record<string, object> = {
   'good-1': {},
-  'good-2': { name: 'also good', amount: '2.50' },
+  'good-2': { name: 'also good', amount: '2.50', since: '2026-06-30T22:30:00+0000' },
   nul: { name: 'a\0b' },
   surrogate: { name: 'half of 🚀: \ud83d' },
   'not-a-number': { amount: 'twelve' },
@@ -45,6 +45,7 @@ test('a record that cannot be loaded fails alone, under a code of its own, and t
       (key) => contracts[key] && { id: key, must: 1, since: '2026-01-31', ...contracts[key] },
     ),
     job: {
+      timezone: 'Europe/Berlin',
       load: {
         table: 'contracts',
         key: ['id'],
@@ -87,9 +88,9 @@ test('a record that cannot be loaded fails alone, under a code of its own, and t
     [counts.listed, counts.duplicates, counts.enriched, counts.failed, counts.notStarted],
     [15, 1, 2, 13, 0],
   );
-  assert.deepEqual(await night.query('SELECT id, name, amount::text FROM contracts ORDER BY id'), [
-    { id: 'good-1', name: null, amount: '1.00' },
-    { id: 'good-2', name: 'also good', amount: '2.50' },
+  assert.deepEqual(await night.query('SELECT id, name, amount::text, since::text FROM contracts ORDER BY id'), [
+    { id: 'good-1', name: null, amount: '1.00', since: '2026-01-31' },
+    { id: 'good-2', name: 'also good', amount: '2.50', since: '2026-07-01' },
   ]);
   assert.equal(amounts.find(({ currency }) => currency === 'EUR')?.loaded, '3.50');
   for (const { variance } of amounts) assert.equal(Number(variance), 0);
