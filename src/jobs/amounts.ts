@@ -61,7 +61,9 @@ export function knownAmounts(job: Job, textOf: (column: string) => string | null
   return summedColumns(job).flatMap(({ column, by }) => {
     const amount = textOf(column);
     if (!amount || !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?$/i.test(amount)) return [];
-    return [{ column, amount, currency: by === undefined ? null : (textOf(by) ?? null) }];
+    const currency = by === undefined ? null : (textOf(by) ?? null);
+    const isStorable = currency === null || (currency.isWellFormed() && !currency.includes('\0'));
+    return [{ column, amount, currency: isStorable ? currency : null }];
   });
 }
 

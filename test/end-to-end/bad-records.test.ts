@@ -140,6 +140,35 @@ test('what Postgres cannot store is a failure too where it stands in the listing
   );
 });
 
+test('the currency of a failed contract is not known where the listing has a text that Postgres cannot store', async (t) => {
+  const { night } = await scriptedNight(t, {
+    script: listAndLookUp(
+      [
+        { id: 'good', currency: 'EUR', amount: '1.00' },
+        { id: 'gone', currency: 'E\0R', amount: '2.00' },
+        { id: 'lost', currency: '\ud83d', amount: '4.00' },
+      ],
+      (id) => (id === 'good' ? { id, currency: 'EUR', amount: '1.00' } : undefined),
+    ),
+  });
+  const report = path.join(night.folder, 'report.json');
+  const run = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', report);
+  assert.equal(run.exitCode, 3, run.stderr);
+  const { counts, failures, amounts } = await night.report('report.json');
+  assert.deepEqual([counts.enriched, counts.failed], [1, 2]);
+  assert.deepEqual(
+    failures.map(({ key, amount, currency }) => ({ key, amount, currency })),
+    [
+      { key: 'gone', amount: '2.00', currency: undefined },
+      { key: 'lost', amount: '4.00', currency: undefined },
+    ],
+  );
+  assert.deepEqual(
+    amounts.map(({ currency, failed }) => `${currency} ${failed}`),
+    ['EUR 0.00', 'null 6.00'],
+  );
+});
+
 describe('a record of the listing that Postgres cannot store fails alone', { concurrency: 2 }, () => {
   /** A job without lookups that keeps whatever stands at `extra`; the records are JSON texts. */
   const listedNight = async (t: TestContext, records: readonly string[]) => {
