@@ -108,7 +108,7 @@ void test('a client left within a transaction is not lent again', async (t) => {
 
 const inTransaction = `SELECT FROM pg_stat_activity
   WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`;
-const isCommit = (bytes: Buffer): boolean => bytes.includes('COMMIT');
+const isCommit = (bytes: Buffer): boolean => bytes.includes('COMMIT\0');
 
 for (const { committed, happening } of [
   { committed: true, happening: 'the answer to COMMIT is lost' },
