@@ -119,6 +119,7 @@ const executionOptions = (command: Command): Command =>
         .argParser(durationOption)
         .default(120_000, '2m'),
     )
+    .addOption(option('--over-newer', 'load an older date although rows of a newer one stand in the target'))
     .addOption(
       option('--trigger <what>', 'what the report says started the run')
         .choices(['manual', 'cron', 'schedule'])

@@ -33,6 +33,8 @@ export interface ExecuteOptions extends DatabaseSelection {
   finishBy?: string | Date;
   /** Milliseconds for which a database that went away is waited for. */
   databaseWait?: number;
+  /** Load an older date although rows of a newer one stand in the target. */
+  overNewer?: boolean;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -108,6 +110,7 @@ export async function executeJob(
       log,
       clock: systemClock,
       ...(finishBy && { finishBy }),
+      overNewer: options.overNewer ?? false,
       databaseWaitMs: options.databaseWait ?? 120_000,
       stopping: signals.stopping,
       signal: signals.signal,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
+import { findNewerNight } from '../jobs/newer-night.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -80,7 +81,7 @@ async function isMissing(
        ) AS night HAVING count(*) > 0`,
       [name, businessDate],
     );
-    return { night: rows[0] };
+    return { night: rows[0], newer: await findNewerNight(database, { job: name, businessDate }) };
   });
   if ('unknown' in found) {
     log.info(
@@ -90,6 +91,10 @@ async function isMissing(
     return false;
   }
   if (!found.night || found.night.status === 'complete') return false;
+  if (found.newer) {
+    log.warn({ ...facts, newer: found.newer }, 'rows of a newer date are loaded, so the last start is not made up for');
+    return false;
+  }
   log.warn(
     facts,
     found.night.status === null

@@ -5,6 +5,11 @@ export function summaryLines(report: Report): string[] {
   const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
   const lines = [
     `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    ...(run.overNewer
+      ? [
+          `  OVER NEWER  loaded over the rows of ${run.overNewer.businessDate} (run ${run.overNewer.runId}), by --over-newer`,
+        ]
+      : []),
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
     ...(marked ? markedLines(marked) : []),

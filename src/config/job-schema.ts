@@ -252,7 +252,9 @@ export const jobFileSchema = z.strictObject({
   ),
   timezone: textAs<string>('a time zone such as Europe/Berlin or UTC', { parse: parseTimeZone })
     .prefault(defaults.timezone)
-    .describe('The time zone of the business date, schedule and finishBy, for example Europe/Berlin. Default UTC.'),
+    .describe(
+      'The time zone of the business date, schedule, finishBy, and date and timestamp columns, for example Europe/Berlin. Default UTC.',
+    ),
   schedule: textAs<string>('a cron expression such as "0 2 * * *"', { parse: parseSchedule })
     .exactOptional()
     .describe('When `nightfill schedule` starts the job: minute hour day month weekday.'),

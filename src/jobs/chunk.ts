@@ -58,7 +58,9 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
         context.signal.throwIfAborted();
         begun ??= !context.stopping.aborted && context.admission.admits(chunk);
         if (!begun) return undefined;
-        const result = await context.metrics.measure('contract', async () => enrichContract(contract, context));
+        const result = await context.metrics.measure('contract', async () => enrichContract(contract, context), {
+          failed: ({ status }) => status === 'failed',
+        });
         context.tally[provisionalOutcome(result)] += 1;
         context.tally.fetchedBytes += bytesOf(result);
         context.tally.bufferedBytes += bytesOf(result);

@@ -20,7 +20,9 @@ import {
 } from './ledger.ts';
 import { underLease } from './lease.ts';
 import { markMissing } from './mark-missing.ts';
+import type { NewerNight } from './newer-night.ts';
 import type { RunContext } from './run-context.ts';
+import { forgetObsoleteStaged } from './staging.ts';
 import { StopReason } from './stop-reason.ts';
 
 export interface RunEnd {
@@ -36,6 +38,7 @@ export interface RunEnd {
   /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
   planned: boolean;
   version: string;
+  overNewer: NewerNight | null;
   finishBy: Date | null;
   workMs: number;
 }
@@ -69,6 +72,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     },
     workMs: Math.round(end.workMs),
     finishBy: end.finishBy?.toISOString() ?? null,
+    overNewer: end.overNewer,
     listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
     sums: sumDefinitions(job),
     controls: job.controls,
@@ -101,6 +105,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     });
     const why = problems.length > 0 ? brokenBooks(problems, reason) : reason;
     await finishRun(client, { run, ...verdict, reason: why });
+    await forgetObsoleteStaged(client, instance);
     if (!context.dryRun) await completeInstance(client, instance);
     const report = await storeReport(client, withVerdict(body, { ...verdict, reason: why }));
     if (context.dryRun) await discardInstance(client, instance);

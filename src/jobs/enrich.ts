@@ -7,6 +7,7 @@ import { sourcedAmounts, type KnownAmount } from './amounts.ts';
 import { failureRecord, type FailureRecord } from './failure-record.ts';
 import type { Lookup } from './job.ts';
 import { readLastKnown } from './last-known.ts';
+import { isNamelessKey } from './listed-record.ts';
 import { mapRow } from './map-row.ts';
 import { persist } from './persist.ts';
 import type { PlannedContract } from './plan.ts';
@@ -41,7 +42,8 @@ export type EnrichedContract = { contract: PlannedContract } & (
 export async function enrichContract(contract: PlannedContract, context: EnrichContext): Promise<EnrichedContract> {
   const { job } = context;
   if (contract.problem !== null) {
-    const error = new NightfillError({ code: 'CONTRACT_KEY_MISSING', class: 'data', message: contract.problem });
+    const code = isNamelessKey(contract.key) ? 'CONTRACT_KEY_MISSING' : 'LISTED_RECORD_UNUSABLE';
+    const error = new NightfillError({ code, class: 'data', message: contract.problem });
     return {
       contract,
       status: 'failed',

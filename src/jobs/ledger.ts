@@ -23,7 +23,8 @@ export interface Instance {
 const instanceColumns = `id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", status, target,
   target_key AS "targetKey", config_sha256 AS "configSha256"`;
 
-const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
+/** How the ledger names a job's target. */
+export const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
 
 /** The job's latest instance for the date, if any. */
 export async function findInstance(
@@ -174,7 +175,11 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
 }
 
 /** A plan that `run --again` replaced is not worked on any more: its rows would cover newer ones. Throws UsageError. */
-export async function requireLatestPlan(database: Queryable, { id, job, businessDate }: Instance): Promise<void> {
+export async function requireLatestPlan(
+  database: Queryable,
+  { id, job, businessDate }: Instance,
+  { jobFile }: Pick<RunRow, 'jobFile'>,
+): Promise<void> {
   const { rowCount } = await database.query(
     `SELECT FROM nightfill.instance AS this JOIN nightfill.instance AS later USING (job, business_date, purpose)
      WHERE this.id = $1 AND later.generation > this.generation LIMIT 1`,
@@ -182,7 +187,7 @@ export async function requireLatestPlan(database: Queryable, { id, job, business
   );
   if (rowCount === 0) return;
   throw new UsageError(
-    `run --again has planned ${job} anew for ${businessDate} since that run; rerun latest works on the new plan`,
+    `run --again has planned ${job} anew for ${businessDate} since that run; nightfill run ${jobFile} --date ${businessDate} works on the new plan`,
     { code: 'PLAN_REPLACED' },
   );
 }

@@ -25,9 +25,11 @@ export function mapRow(
 ): MappedRow {
   const texts = new Map<string, string | null>();
   let problem: NightfillError | undefined;
+  const { timezone } = context.job;
   const row = context.job.load.columns.map((column, index) => {
     const value = Object.hasOwn(made, column.name) ? made[column.name] : valueOf(column, contract, answers);
-    const found = value === undefined ? absent(column) : columnText(value, context.target.columns[index]!);
+    const found =
+      value === undefined ? absent(column) : columnText(value, context.target.columns[index]!, { timezone });
     if ('problem' in found) {
       problem ??= new NightfillError({ class: 'data', ...found.problem });
       const text = scalarText(value);

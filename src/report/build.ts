@@ -11,7 +11,7 @@ import type { Report, ReportBody } from './schema.ts';
 /** Failures shown in a report; the database has them all. */
 const shownFailures = 10_000;
 
-type RunRow = Omit<Report['run'], 'database' | 'durationMs'> & {
+type RunRow = Omit<Report['run'], 'database' | 'durationMs' | 'overNewer'> & {
   instance: string;
   planned: boolean;
   isNight: boolean;
@@ -35,7 +35,12 @@ export async function buildReport(database: Queryable, runId: string): Promise<B
   const body: ReportBody = {
     schemaVersion: '1.0',
     generator: figures.generator,
-    run: { ...run, durationMs: Date.parse(run.finishedAt) - Date.parse(run.startedAt), database: figures.database },
+    run: {
+      ...run,
+      durationMs: Date.parse(run.finishedAt) - Date.parse(run.startedAt),
+      database: figures.database,
+      overNewer: figures.overNewer ?? null,
+    },
     counts: books.counts,
     amounts: books.amounts.map(({ chunksOff: _, ...amount }) => amount),
     controls: await evaluateControls(database, { instance, figures, books, previous, planned, isNight }),

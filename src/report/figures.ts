@@ -13,6 +13,7 @@ export interface RunFigures {
   workMs: number;
   /** RFC 3339. */
   finishBy: string | null;
+  overNewer: Report['run']['overNewer'];
   listFailure: Report['failures'][number] | null;
   sums: SumDefinition[];
   controls: ControlDefinition[];

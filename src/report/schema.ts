@@ -112,6 +112,10 @@ export const reportSchema = z.strictObject({
     durationMs: milliseconds,
     configSha256: digest,
     database: z.string(),
+    overNewer: z
+      .strictObject({ businessDate: date, runId: z.uuid() })
+      .nullable()
+      .describe('the newer night over whose rows this run loaded older ones, because --over-newer said so'),
   }),
   counts,
   amounts: z.array(

@@ -21,18 +21,25 @@ export class Client extends pg.Client {
 export const socketOf = (client: pg.ClientBase): Socket =>
   (client as unknown as { connection: { stream: Socket } }).connection.stream;
 
+export interface ServerFacts {
+  /** For example 180004. */
+  serverVersion: number;
+  /** A standby, or a role or database whose transactions are read-only. */
+  readOnly: boolean;
+  /** Of transactions that do not name their own: `read committed`, unless the role or the database says otherwise. */
+  defaultIsolation: string;
+}
+
 /** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
-export async function serverOf(
-  config: pg.ClientConfig,
-  description: string,
-): Promise<{ serverVersion: number; readOnly: boolean }> {
+export async function serverOf(config: pg.ClientConfig, description: string): Promise<ServerFacts> {
   const client = new Client(config);
   client.on('error', () => {});
   try {
     await client.connect();
-    const { rows } = await client.query<{ serverVersion: number; readOnly: boolean }>(
+    const { rows } = await client.query<ServerFacts>(
       `SELECT current_setting('server_version_num')::integer AS "serverVersion",
-         current_setting('transaction_read_only')::boolean AS "readOnly"`,
+         current_setting('transaction_read_only')::boolean AS "readOnly",
+         current_setting('default_transaction_isolation') AS "defaultIsolation"`,
     );
     return rows[0]!;
   } catch (error) {

@@ -174,6 +174,8 @@ const kinds: Readonly<Record<string, ColumnShape['kind']>> = {
   700: 'float',
   701: 'float',
   790: 'numeric',
+  1082: 'date',
+  1114: 'timestamp',
   1700: 'numeric',
   3802: 'json',
 };

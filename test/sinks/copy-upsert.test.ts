@@ -91,7 +91,7 @@ test('any text and any decimal read back as they were given', async () => {
     .map(([whole, fraction]) => `${whole}.${fraction}`);
   const shapes = { list: { kind: 'array', element: { kind: 'text' } }, data: { kind: 'json' } } as const;
   const text = (value: JsonValue, shape: (typeof shapes)[keyof typeof shapes]): string => {
-    const result = columnText(value, { name: 'c', formatted: '', shape });
+    const result = columnText(value, { name: 'c', formatted: '', shape }, { timezone: 'UTC' });
     assert.ok('text' in result && result.text !== null);
     return result.text;
   };
