@@ -15,6 +15,7 @@ import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
@@ -46,7 +47,13 @@ export interface RunCommandOptions extends ExecuteOptions {
 
 /** `nightfill run`: gives the exit code. */
 export async function runCommand(file: string, options: RunCommandOptions, terminal: Terminal): Promise<number> {
-  const job = await loadJob(file, { environment: terminal.environment, onWarning: (line) => note(terminal, line) });
+  const { environment } = terminal;
+  const job = await loadJob(file, { environment, onWarning: (line) => note(terminal, line) }).catch(
+    async (error: unknown) => {
+      await recordUnusableFile(file, { error, options, terminal });
+      throw error;
+    },
+  );
   return runLoadedJob(job, options, terminal);
 }
 
@@ -56,10 +63,9 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
   await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
-  return await executeJob(
-    job,
-    { options, terminal, businessDate, database: opened.database, log, signals },
-    async (o) =>
+  const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
+  return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
+    executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>
       runJob(job, {
         ...o,
         businessDate,
@@ -67,6 +73,7 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
         dryRun: options.dryRun ?? false,
         again: options.again ?? false,
       }),
+    ),
   );
 }
 

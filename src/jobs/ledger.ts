@@ -3,6 +3,7 @@ import { v7 as uuid } from 'uuid';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import type { Job } from './job.ts';
+import { idRange } from './run-id.ts';
 
 export type Purpose = 'night' | 'sample' | 'dry-run';
 export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';
@@ -138,14 +139,23 @@ export async function findRun(
   const latest = o.run === 'latest';
   if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
-  const { rows } = await database.query<RunRow>(
-    `SELECT ${runColumns} FROM nightfill.run
-     JOIN nightfill.instance ON instance.id = run.instance
-     WHERE ($1::text IS NULL OR instance.job = $1) AND ($2::text IS NULL OR run.id::text LIKE $2 || '%')
-       AND ($2::text IS NOT NULL OR purpose <> 'dry-run')
-     ORDER BY $3 AND purpose = 'night' DESC, run.started_at DESC, run.id DESC LIMIT 2`,
-    [o.job ?? null, latest ? null : o.run.toLowerCase(), o.preferNights ?? false],
-  );
+  const select = async (where: string, values: unknown[]): Promise<RunRow[]> =>
+    (
+      await database.query<RunRow>(
+        // In the order of an index, so that a long history is not read.
+        `SELECT ${runColumns} FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
+         WHERE ($1::text IS NULL OR instance.job = $1) AND ${where}
+         ORDER BY run.started_at DESC, run.id DESC LIMIT 2`,
+        [o.job ?? null, ...values],
+      )
+    ).rows;
+  const byId = async (): Promise<RunRow[]> =>
+    select(`run.id BETWEEN $2::uuid AND $3::uuid AND run.id::text LIKE $4 || '%'`, [
+      ...idRange(o.run),
+      o.run.toLowerCase(),
+    ]);
+  const nights = latest && o.preferNights ? await select(`purpose = 'night'`, []) : [];
+  const rows = !latest ? await byId() : nights.length > 0 ? nights : await select(`purpose <> 'dry-run'`, []);
   if (!rows[0])
     throw new UsageError(
       `there is no run ${latest ? '' : `${o.run} `}${o.job ? `of ${o.job} ` : ''}in this database; nightfill runs lists them`.replace(
@@ -260,7 +270,10 @@ export async function explainNotStarted(
   );
 }
 
-/** Forgets an instance and all that belongs to it: one that never began, or a dry run's. */
+/**
+ * Forgets an instance, its runs and their reports: one that never began, or a dry run's. Its plan and whatever else it
+ * has is left for `sweep`, so that this is quick whatever its size.
+ */
 export async function discardInstance(database: Queryable, instance: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.instance WHERE id = $1`, [instance]);
 }
