@@ -50,3 +50,10 @@ export function rateOption(text: string): { requests: number; per: number } {
   const [requests = '', per = ''] = text.split('/');
   return { requests: positiveInteger(requests), per: durationOption(per) };
 }
+
+/** Written into a crontab or a unit, so nothing that ends a word there. */
+export function mailAddress(text: string): string {
+  if (!/^[\w.+-]+(?:@[\w.-]+)?$/.test(text))
+    throw new InvalidArgumentError(`A mail address such as data-team@example.com was expected, not "${text}".`);
+  return text;
+}

@@ -38,7 +38,9 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   };
   await using stack = new AsyncDisposableStack();
   const log = commandLog(terminal, secretsOf(job));
-  const opened = await attempt(async () => openDatabase({ ...options, migrate: 'later' }, { environment, log }));
+  const opened = await attempt(async () =>
+    openDatabase({ ...options, database: job.database, migrate: 'later' }, { environment, log }),
+  );
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });

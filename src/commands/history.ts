@@ -2,7 +2,7 @@ import { findRun } from '../jobs/ledger.ts';
 import { rfc3339, workOfRun } from '../report/figures.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -38,8 +38,8 @@ const runsSql = `
 
 /** `nightfill runs`: the latest runs, newest first. */
 export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {
-  return withDatabase(options, terminal, async (database) => {
-    const { rows } = await database.query<RunLine>(runsSql, [options.job ?? null, null, options.limit ?? 20]);
+  return withDatabase(options, terminal, async (database, job) => {
+    const { rows } = await database.query<RunLine>(runsSql, [job ?? null, null, options.limit ?? 20]);
     const head = ['run', 'job', 'date', 'mode', 'status', 'exit', 'started', 'contracts', 'loaded', 'failed'];
     const lines = rows.map((run) => [
       run.id,
@@ -57,8 +57,8 @@ export async function runsCommand(options: HistoryOptions, terminal: Terminal): 
 
 /** `nightfill show`: one run with its chunks and failures. */
 export async function showCommand(run: string, options: HistoryOptions, terminal: Terminal): Promise<number> {
-  return withDatabase(options, terminal, async (database) => {
-    const { id, instance } = await findRun(database, { run, ...(options.job && { job: options.job }) });
+  return withDatabase(options, terminal, async (database, job) => {
+    const { id, instance } = await findRun(database, { run, ...(job && { job }) });
     const { rows } = await database.query<RunLine>(runsSql, [null, id, 1]);
     const { rows: chunks } = await database.query<ChunkLine>(
       `SELECT number, status, contracts, enriched, degraded, failed, inserted, updated, unchanged, attempts,
@@ -125,10 +125,10 @@ function ranges(numbers: readonly number[]): string {
 async function withDatabase(
   options: HistoryOptions,
   terminal: Terminal,
-  read: (database: Queryable) => Promise<string[] | object>,
+  read: (database: Queryable, job: string | undefined) => Promise<string[] | object>,
 ): Promise<number> {
-  await using opened = await openDatabase(options, { environment: terminal.environment, log: commandLog(terminal) });
-  const result = await read(opened.database);
+  await using opened = await openHistory(options, { environment: terminal.environment, log: commandLog(terminal) });
+  const result = await read(opened.database, opened.job);
   terminal.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${(result as string[]).join('\n')}\n`);
   return 0;
 }

@@ -1,6 +1,6 @@
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { openHistory, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface PruneOptions extends DatabaseSelection {
@@ -13,8 +13,12 @@ export interface PruneOptions extends DatabaseSelection {
 /** `nightfill prune`: forgets the history of business dates older than `keep`; loaded rows and last known values stay. */
 export async function pruneCommand(options: PruneOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout } = terminal;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
-  const { instances, runs, needed } = await prune(opened.database, options);
+  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
+  const { instances, runs, needed } = await prune(opened.database, {
+    keep: options.keep,
+    dryRun: options.dryRun ?? false,
+    ...(opened.job !== undefined && { job: opened.job }),
+  });
   const kept = needed === 0 ? '' : `; ${needed} as old stay, for a run or a comparison may still need them`;
   stdout.write(`${options.dryRun ? 'would forget' : 'forgot'} ${instances} business dates with ${runs} runs${kept}\n`);
   return 0;

@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
-import type { Trigger } from '../jobs/ledger.ts';
 import { JobRunningError } from '../jobs/lease.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
@@ -13,7 +12,7 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from './open-database.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
@@ -25,13 +24,10 @@ export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
   json?: boolean;
   ifRunning?: 'fail' | 'skip' | 'wait';
-  trigger?: Trigger;
   /** Milliseconds that work in flight has after the first signal. */
   grace?: number;
   /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
   finishBy?: string | Date;
-  /** Milliseconds for which a database that went away is waited for. */
-  databaseWait?: number;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -52,7 +48,8 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   const log = commandLog(terminal, secretsOf(job));
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
-  await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
+  const selection = withPatience({ ...options, database: job.database });
+  await using opened = await openDatabase(selection, { environment: terminal.environment, log, signal });
   return await executeJob(
     job,
     { options, terminal, businessDate, database: opened.database, log, signals },
@@ -66,6 +63,14 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
       }),
   );
 }
+
+/** A database that is not up yet is waited for as one that goes away during the run. */
+export const withPatience = <Options extends DatabaseSelection>(
+  options: Options,
+): Options & { databaseWait: number } => ({
+  ...options,
+  databaseWait: options.databaseWait ?? defaultDatabaseWaitMs,
+});
 
 /** Held for as long as anything is open that an end may have to wait for. */
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
@@ -107,7 +112,7 @@ export async function executeJob(
       log,
       clock: systemClock,
       ...(finishBy && { finishBy }),
-      databaseWaitMs: options.databaseWait ?? 120_000,
+      databaseWaitMs: options.databaseWait ?? defaultDatabaseWaitMs,
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {

@@ -1,7 +1,9 @@
 import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api-options.ts';
 import type { Json } from '../sources/exact-json.ts';
 import type { JsonPath } from '../sources/json-path.ts';
+import type { PinnedDatabase } from '../sinks/connection.ts';
 
+export type { PinnedDatabase } from '../sinks/connection.ts';
 export { markColumn } from '../sinks/target-table.ts';
 
 /*
@@ -75,6 +77,8 @@ export interface Job {
   catchUp: 'last' | 'none';
   /** `HH:MM` in the job's time zone. */
   finishBy?: string;
+  /** Absent: the database is the one that the command line or the environment names. */
+  database?: PinnedDatabase;
   apis: Record<string, ApiOptions>;
   contracts: ContractListing;
   /** In dependency order. */
