@@ -36,13 +36,16 @@ test('a crontab entry gives the run its variables, and prints what went wrong fo
   });
   const line = entry.split('\n').find((text) => text.startsWith('0 4'))!;
   const cron = async (code: number) => {
-    await writeFile(program, `console.log(process.env.CRM_TOKEN, process.argv.slice(2)); process.exitCode = ${code};`);
+    await writeFile(
+      program,
+      `console.log(process.env.CRM_TOKEN, ...process.argv.slice(2)); process.exitCode = ${code};`,
+    );
     return spawnSync('sh', ['-c', line.slice('0 4 * * * '.length).replaceAll('\\%', '%')], { encoding: 'utf8' });
   };
   const good = await cron(0);
   assert.deepEqual([good.status, good.stdout, good.stderr], [0, '', ''], 'nothing is mailed after a good night');
   const bad = await cron(4);
-  assert.match(bad.stdout, /^nightfill exited with 4\nhush hush .*'--trigger', 'cron'.*/s);
+  assert.match(bad.stdout, /^nightfill exited with 4\nhush hush run .*100%\.yaml --trigger cron/);
 });
 
 test('an entry says when clocks are changed over it, and what to put into its file of variables', () => {
