@@ -13,6 +13,7 @@ import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
+import { tryLoad } from '../sinks/try-load.ts';
 import { Api } from '../sources/api.ts';
 import { listPages } from '../sources/paginate.ts';
 import { commandLog } from './command-log.ts';
@@ -67,6 +68,9 @@ async function checkDatabase(
   const { table, exists } = await database.withTransaction(async (client) => {
     const inspection = await inspectTarget(client, job.load);
     problems.push(...inspection.problems.map(({ message }) => message));
+    const { table: target, exists } = inspection;
+    const refused = inspection.problems.length === 0 && target && (await tryLoad(client, { table: target, exists }));
+    if (refused) problems.push(refused.message);
     return inspection;
   });
   if (problems.length === found)
@@ -104,13 +108,8 @@ async function checkApis(
   }: Findings & { target: TargetTable | undefined; database: Database | undefined; log: Log },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  // One attempt each: what is wrong now is the news.
-  const apis = new Map(
-    Object.values(job.apis).map((options) => [
-      options.name,
-      stack.use(new Api({ ...options, retry: { ...options.retry, attempts: 1 } })),
-    ]),
-  );
+  // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
+  const apis = new Map(Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options))]));
   const signal = new AbortController().signal;
   const businessDate = businessDateIn(job.timezone, new Date());
   const first = await firstContract(job, { api: apis.get(job.contracts.api)!, businessDate, problems });
