@@ -20,6 +20,7 @@ import {
   mailAddress,
   positiveInteger,
   rateOption,
+  renameOption,
 } from './cli-values.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
@@ -288,8 +289,17 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .command('migrate')
     .description('create or upgrade the nightfill schema; run does so too')
     .addOption(option('--job <file>', 'a job file, which may pin the database'))
+    .addOption(
+      new Option('--rename-job <old=new>', 'give the history of the job OLD to the name NEW').argParser(renameOption),
+    )
     .addOption(databaseUrl())
-    .addHelpText('after', example('nightfill migrate --database-url postgres://etl@db.example/night'))
+    .addHelpText(
+      'after',
+      example(
+        'nightfill migrate --database-url postgres://etl@db.example/night',
+        'nightfill migrate --rename-job contracts=contract-enrichment',
+      ),
+    )
     .action(async (options: Parameters<typeof migrateCommand>[0]) =>
       finish(await (await import('./commands/migrate.ts')).migrateCommand(options, terminal)),
     );

@@ -4,6 +4,7 @@ import { batchedLookups } from '../jobs/batched-lookup.ts';
 import { enrichContract } from '../jobs/enrich.ts';
 import { listedFieldKeeper } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
+import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
@@ -73,6 +74,8 @@ async function checkDatabase(
     if (refused) problems.push(refused.message);
     return inspection;
   });
+  const former = pending.length === 0 && (await formerWriter(database, job));
+  if (former) say(`note  ${formerWriterNote(job, former)}`);
   if (problems.length === found)
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,

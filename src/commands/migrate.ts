@@ -1,3 +1,4 @@
+import { renameJob } from '../jobs/rename-job.ts';
 import { migrate } from '../sinks/migrations.ts';
 import { commandLog } from './command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
@@ -7,9 +8,10 @@ import type { Terminal } from './terminal.ts';
 export interface MigrateOptions extends DatabaseSelection {
   /** A job file, which may pin the database. */
   job?: string;
+  renameJob?: { from: string; to: string };
 }
 
-/** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied. */
+/** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied; with `--rename-job` it then gives a job's history to another name. */
 export async function migrateCommand(options: MigrateOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout } = terminal;
   const file = options.job === undefined ? undefined : await loadJobHeader(options.job, environment);
@@ -19,5 +21,10 @@ export async function migrateCommand(options: MigrateOptions, terminal: Terminal
   );
   const { applied } = await migrate(opened.database);
   stdout.write(applied.length === 0 ? 'the nightfill schema is up to date\n' : `applied ${applied.join(', ')}\n`);
+  if (options.renameJob) {
+    const { from, to } = options.renameJob;
+    const { nights } = await renameJob(opened.database, options.renameJob);
+    stdout.write(`${nights} nights of ${from}, with what is known of its contracts, belong to ${to} now\n`);
+  }
   return 0;
 }

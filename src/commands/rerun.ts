@@ -31,7 +31,7 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
   const job = await loadJob(file, { environment, onWarning: (line) => terminal.stderr.write(`${line}\n`) });
   if (job.name !== name)
     throw new UsageError(
-      `run ${of.id} was of job ${name}, and ${file} now describes ${job.name}; put the job file back`,
+      `run ${of.id} was of job ${name}, and ${file} now describes ${job.name}; put the job file back, or give its history to the new name: nightfill migrate --rename-job ${name}=${job.name}`,
       {
         code: 'JOB_RENAMED',
       },

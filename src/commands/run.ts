@@ -4,6 +4,7 @@ import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import { JobRunningError } from '../jobs/lease.ts';
+import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
@@ -50,6 +51,8 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   const { signal } = signals;
   const selection = withPatience({ ...options, database: job.database });
   await using opened = await openDatabase(selection, { environment: terminal.environment, log, signal });
+  const former = await formerWriter(opened.database, job);
+  if (former) log.warn(formerWriterNote(job, former));
   return await executeJob(
     job,
     { options, terminal, businessDate, database: opened.database, log, signals },
