@@ -41,16 +41,7 @@ export async function renameJob(database: Database, names: { from: string; to: s
     await client.query('LOCK TABLE nightfill.lease IN SHARE ROW EXCLUSIVE MODE');
     await requireIdle(client, [from, to]);
     await requireKnown(client, from);
-    const { rows } = await client.query<{ name: string }>(
-      `SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-       WHERE c.relnamespace = 'nightfill'::regnamespace AND c.relkind = 'r' AND a.attname = 'job' AND NOT a.attisdropped
-       ORDER BY 1`,
-    );
-    for (const { name } of rows) {
-      if (name === 'instance') continue;
-      await dropOutdated(client, name, names);
-      await client.query(`UPDATE nightfill.${pg.escapeIdentifier(name)} SET job = $2 WHERE job = $1`, [from, to]);
-    }
+    await client.query((await statementsFor(client, names)).join(';\n'));
     // Both may have planned one date: what the former name planned was replaced by it, as by run --again.
     const moved = await client.query<{ purpose: string }>(
       `UPDATE nightfill.instance AS old SET job = $2, generation = generation - coalesce((
@@ -81,27 +72,29 @@ async function requireKnown(client: Queryable, job: string): Promise<void> {
   throw new UsageError(`this database knows no job ${job}; ${known}`, { code: 'JOB_UNKNOWN' });
 }
 
-/** Deletes of a table what the new name has as well: each unique key with the job in it holds one row. */
-async function dropOutdated(
-  client: Queryable,
-  table: string,
-  { from, to }: { from: string; to: string },
-): Promise<void> {
-  const quoted = `nightfill.${pg.escapeIdentifier(table)}`;
-  const { rows } = await client.query<{ columns: string[] }>(
-    `SELECT array_agg(a.attname::text) AS columns FROM pg_index i
-     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-     WHERE i.indrelid = $1::regclass AND i.indisunique GROUP BY i.indexrelid HAVING bool_or(a.attname = 'job')`,
-    [quoted],
+/**
+ * For every table with a job in it but `instance`: what the new name has as well is deleted under the old one, since each
+ * unique key with the job in it holds one row; then the old name is replaced. Tables to come are found by their column.
+ */
+async function statementsFor(client: Queryable, { from, to }: { from: string; to: string }): Promise<string[]> {
+  const { rows } = await client.query<{ name: string; keys: string[][] }>(
+    `SELECT c.relname AS name, coalesce(json_agg(unique_key.columns) FILTER (WHERE 'job' = ANY (unique_key.columns)), '[]') AS keys
+     FROM pg_class c JOIN pg_attribute job ON job.attrelid = c.oid AND job.attname = 'job' AND NOT job.attisdropped
+     LEFT JOIN LATERAL (
+       SELECT array_agg(a.attname::text) AS columns FROM pg_index i
+       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+       WHERE i.indrelid = c.oid AND i.indisunique GROUP BY i.indexrelid) AS unique_key ON true
+     WHERE c.relnamespace = 'nightfill'::regnamespace AND c.relkind = 'r' AND c.relname <> 'instance'
+     GROUP BY c.oid ORDER BY 1`,
   );
-  for (const { columns } of rows) {
-    const same = columns
-      .filter((column) => column !== 'job')
-      .map((column) => ` AND new.${pg.escapeIdentifier(column)} = old.${pg.escapeIdentifier(column)}`)
-      .join('');
-    await client.query(
-      `DELETE FROM ${quoted} AS old USING ${quoted} AS new WHERE old.job = $1 AND new.job = $2${same}`,
-      [from, to],
-    );
-  }
+  const [old, renamed] = [from, to].map((name) => pg.escapeLiteral(name));
+  return rows.flatMap(({ name, keys }) => {
+    const table = `nightfill.${pg.escapeIdentifier(name)}`;
+    const deletions = keys.map((columns) => {
+      const others = columns.filter((column) => column !== 'job').map((column) => pg.escapeIdentifier(column));
+      const same = others.map((column) => ` AND new.${column} = old.${column}`).join('');
+      return `DELETE FROM ${table} AS old USING ${table} AS new WHERE old.job = ${old} AND new.job = ${renamed}${same}`;
+    });
+    return [...deletions, `UPDATE ${table} SET job = ${renamed} WHERE job = ${old}`];
+  });
 }

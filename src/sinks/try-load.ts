@@ -14,22 +14,29 @@ export async function tryLoad(
   { table, exists }: { table: TargetTable; exists: boolean },
 ): Promise<{ message: string; mayPass: boolean } | undefined> {
   await client.query('SAVEPOINT nightfill_try');
-  let refused: unknown;
-  try {
+  const refused = await refusalOf(async () => {
     if (!exists) await createTable(client, table);
     // Not copyUpsert: looking for the row at fault, of which there is none, it would find nothing wrong.
-    const { stage, dropDuplicates, upsert } = upsertStatements(table);
-    await client.query(`${stage}; ${dropDuplicates}; ${upsert()}`);
+    const statements = upsertStatements(table);
+    await client.query(`${statements.stage}; ${statements.dropDuplicates}; ${statements.upsert()}`);
     await readBack(client, table, []);
-  } catch (error) {
-    refused = databaseError(error);
-  }
-  if (refused !== undefined && !(refused instanceof DatabaseError && refused.sqlState !== undefined)) throw refused;
+  });
   await client.query('ROLLBACK TO SAVEPOINT nightfill_try; RELEASE SAVEPOINT nightfill_try');
   if (refused === undefined) return undefined;
   const remedy = refused.sqlState === '42501' ? await missingGrant(client, table) : undefined;
   const message = `Postgres refuses what a load does, tried without a row: ${refused.message}${remedy ? `; ${remedy}` : ''}`;
   return { message, mayPass: refused.mayPass };
+}
+
+async function refusalOf(task: () => Promise<void>): Promise<DatabaseError | undefined> {
+  try {
+    await task();
+    return undefined;
+  } catch (error) {
+    const known = databaseError(error);
+    if (known instanceof DatabaseError && known.sqlState !== undefined) return known;
+    throw error;
+  }
 }
 
 /** Throws a UsageError when Postgres refuses what a load does. What may pass by itself is left to the load, which tries again. */
