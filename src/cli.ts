@@ -288,7 +288,7 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
   nightfill
     .command('migrate')
     .description('create or upgrade the nightfill schema; run does so too')
-    .addOption(option('--job <file>', 'a job file, which may pin the database'))
+    .addOption(new Option('--job <file>', 'a job file, which may pin the database'))
     .addOption(
       new Option('--rename-job <old=new>', 'give the history of the job OLD to the name NEW').argParser(renameOption),
     )

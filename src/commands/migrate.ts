@@ -24,7 +24,7 @@ export async function migrateCommand(options: MigrateOptions, terminal: Terminal
   if (options.renameJob) {
     const { from, to } = options.renameJob;
     const { nights } = await renameJob(opened.database, options.renameJob);
-    stdout.write(`${nights} nights of ${from}, with what is known of its contracts, belong to ${to} now\n`);
+    stdout.write(`nights of ${from} given to ${to}, with what is known of its contracts: ${nights}\n`);
   }
   return 0;
 }

@@ -26,9 +26,9 @@ export async function formerWriter(database: Queryable, { name, load }: Job): Pr
 }
 
 /** What whoever renamed the job should know. */
-export const formerWriterNote = ({ name, load }: Job, { job, lastDate }: FormerWriter): string =>
+export const formerWriterNote = ({ name, load, database, file }: Job, { job, lastDate }: FormerWriter): string =>
   `${name} has no night yet, and ${load.table.schema}.${load.table.name} was loaded by job ${job}, last for ${lastDate}; ` +
-  `if this is that job under a new name, carry its history over: nightfill migrate --rename-job ${job}=${name}`;
+  `if this is that job under a new name, carry its history over: nightfill migrate ${database ? `--job ${file.path} ` : ''}--rename-job ${job}=${name}`;
 
 /**
  * Gives what the ledger knows of one job to another name: its nights, reports, last known values and loaded rows, in one

@@ -24,7 +24,7 @@ export async function tryLoad(
   await client.query('ROLLBACK TO SAVEPOINT nightfill_try; RELEASE SAVEPOINT nightfill_try');
   if (refused === undefined) return undefined;
   const remedy = refused.sqlState === '42501' ? await missingGrant(client, table) : undefined;
-  const message = `Postgres refuses what a load does, tried without a row: ${refused.message}${remedy ? `; ${remedy}` : ''}`;
+  const message = `a load, tried without a row, is refused: ${refused.message}${remedy ? `; ${remedy}` : ''}`;
   return { message, mayPass: refused.mayPass };
 }
 

@@ -119,7 +119,7 @@ describe('the command line', { concurrency: 3 }, () => {
     await night.query(`CREATE TRIGGER no BEFORE INSERT ON contracts EXECUTE FUNCTION no()`);
     const refused = await night.nightfillHere('check', file);
     assert.equal(refused.exitCode, 2);
-    assert.match(refused.stdout, /WRONG Postgres refuses what a load does, tried without a row: .*not in this table/);
+    assert.match(refused.stdout, /WRONG a load, tried without a row, is refused: .*not in this table/);
     const run = await night.nightfillHere('run', file, '--report', path.join(night.folder, 'report.json'));
     assert.equal(run.exitCode, 2);
     assert.match(run.stderr, /contracts cannot be loaded: .*not in this table/);

@@ -49,7 +49,7 @@ test('a renamed job is told of its former name, and its history can be carried o
   const unknown = await rename('scriptd=renamed');
   assert.deepEqual([unknown.exitCode, /knows renamed, scripted/.test(unknown.stderr)], [2, true], unknown.stderr);
   const renamed = await rename('scripted=renamed');
-  assert.match(renamed.stdout, /2 nights of scripted, .*, belong to renamed now/, renamed.stderr);
+  assert.match(renamed.stdout, /nights of scripted given to renamed, .*: 2\n/, renamed.stderr);
 
   const left = await night.query<{ job: string }>(
     `SELECT job FROM nightfill.instance UNION SELECT job FROM nightfill.report UNION SELECT job FROM nightfill.loaded_row
