@@ -26,7 +26,7 @@ export async function demoCommand(
     const { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } = terminal.environment;
     const { report, json } = options;
     return await runLoadedJob(
-      job,
+      { ...job, database: 'embedded' },
       { again: true, ...(report !== undefined && { report }), json: json ?? false },
       { ...terminal, environment: { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } },
     );

@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
-import type { Trigger } from '../jobs/ledger.ts';
 import { JobRunningError } from '../jobs/lease.ts';
+import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
@@ -14,7 +14,7 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from './open-database.ts';
 import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
@@ -27,13 +27,10 @@ export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
   json?: boolean;
   ifRunning?: 'fail' | 'skip' | 'wait';
-  trigger?: Trigger;
   /** Milliseconds that work in flight has after the first signal. */
   grace?: number;
   /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
   finishBy?: string | Date;
-  /** Milliseconds for which a database that went away is waited for. */
-  databaseWait?: number;
   /** Load an older date although rows of a newer one stand in the target. */
   overNewer?: boolean;
 }
@@ -62,7 +59,10 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   const log = commandLog(terminal, secretsOf(job));
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
-  await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
+  const selection = withPatience({ ...options, database: job.database });
+  await using opened = await openDatabase(selection, { environment: terminal.environment, log, signal });
+  const former = await formerWriter(opened.database, job);
+  if (former) log.warn(formerWriterNote(job, former));
   const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
   return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
     executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>
@@ -76,6 +76,14 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
     ),
   );
 }
+
+/** A database that is not up yet is waited for as one that goes away during the run. */
+export const withPatience = <Options extends DatabaseSelection>(
+  options: Options,
+): Options & { databaseWait: number } => ({
+  ...options,
+  databaseWait: options.databaseWait ?? defaultDatabaseWaitMs,
+});
 
 /** Held for as long as anything is open that an end may have to wait for. */
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
@@ -118,7 +126,7 @@ export async function executeJob(
       clock: systemClock,
       ...(finishBy && { finishBy }),
       overNewer: options.overNewer ?? false,
-      databaseWaitMs: options.databaseWait ?? 120_000,
+      databaseWaitMs: options.databaseWait ?? defaultDatabaseWaitMs,
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
