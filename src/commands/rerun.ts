@@ -1,5 +1,6 @@
 import { loadJob } from '../config/load-job.ts';
 import { findRun, readInstance } from '../jobs/ledger.ts';
+import { reportPlaceOf } from '../jobs/report-place.ts';
 import { rerunJob } from '../jobs/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
@@ -37,7 +38,9 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
       `${of.jobFile} has changed since run ${of.id}; what is left is done by the file as it is now\n`,
     );
   const log = commandLog(terminal, secretsOf(job));
-  return await executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
+  const report = options.report ?? (await reportPlaceOf(database, of.instance));
+  const withPlace = { ...options, ...(report !== undefined && { report }) };
+  return await executeJob(job, { options: withPlace, terminal, businessDate, database, log, signals }, async (o) =>
     rerunJob(job, {
       ...o,
       of,

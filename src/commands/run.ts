@@ -5,6 +5,7 @@ import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Trigger } from '../jobs/ledger.ts';
 import { JobRunningError } from '../jobs/lease.ts';
+import { keepReportPlace } from '../jobs/report-place.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
@@ -142,6 +143,8 @@ export async function executeJob(
   const text = formatReport(result.report);
   stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
   await writeFile(text);
+  // A rerun without it writes to its own folder, which is no reason to fail.
+  await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
 }
 
