@@ -293,6 +293,7 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
       .addOption(option('--faults <shares>', 'for example flaky=0.05,dead=0.01').argParser(faultsOption));
   simulated(nightfill.command('demo'))
     .description('run the main job against simulated APIs and the embedded database')
+    .addOption(option('--rerun', 'fetch again what is left of the latest demo, from APIs that have recovered'))
     .addOption(option('--report <file>', 'where the report is written'))
     .addOption(option('--json', 'the report on standard output'))
     .addHelpText('after', example('nightfill demo', 'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01'))

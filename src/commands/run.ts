@@ -14,6 +14,7 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
+import { nextCommands, type NextCommands } from './next-commands.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
@@ -33,6 +34,8 @@ export interface ExecuteOptions extends DatabaseSelection {
   finishBy?: string | Date;
   /** Milliseconds for which a database that went away is waited for. */
   databaseWait?: number;
+  /** What the summary advises instead of `rerun latest` and `run`. */
+  next?: NextCommands;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -141,7 +144,8 @@ export async function executeJob(
     return 0;
   }
   const text = formatReport(result.report);
-  stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
+  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
+  stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.
   await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
