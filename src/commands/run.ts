@@ -115,7 +115,13 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        const display = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
+        const display = startProgress({
+          snapshot: progressSnapshot(context, signals),
+          stream: stderr,
+          log,
+          mode,
+          environment,
+        });
         progress = display;
         signals.underWay((line) => display.note(line));
       },
