@@ -78,7 +78,7 @@ Exit codes:
   3  partial: some contracts failed, everything else is committed; rerun can mend it
   4  a control failed: data is loaded, and the figures do not tie out
   5  another run of this job holds the lock
-  6  stopped on purpose (deadline, quota or circuit open); resumable
+  6  stopped on purpose (deadline or quota); resumable, and the report says when
   130, 143  stopped by SIGINT, SIGTERM; resumable
 
 Every option can come from an environment variable: --if-running from NIGHTFILL_IF_RUNNING.`;
@@ -325,6 +325,7 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
       .addOption(option('--faults <shares>', 'for example flaky=0.05,dead=0.01').argParser(faultsOption));
   simulated(nightfill.command('demo'))
     .description('run the main job against simulated APIs and the embedded database')
+    .addOption(option('--rerun', 'fetch again what is left of the latest demo, from APIs that have recovered'))
     .addOption(option('--report <file>', 'where the report is written'))
     .addOption(option('--json', 'the report on standard output'))
     .addHelpText('after', example('nightfill demo', 'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01'))

@@ -2,6 +2,7 @@ import { loadJob } from '../config/load-job.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Log } from '../observe/log.ts';
 import { findRun, readInstance, type Instance, type RunRow } from '../jobs/ledger.ts';
+import { reportPlaceOf } from '../jobs/report-place.ts';
 import { rerunJob } from '../jobs/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
@@ -69,7 +70,9 @@ async function rerunOf(
   o.secrets.push(...secretsOf(job));
   const log = commandLog(terminal, o.secrets);
   if (!o.named) await requireSameDatabase(job, { of, file, database, terminal, log });
-  return executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
+  const report = options.report ?? (await reportPlaceOf(database, of.instance));
+  const withPlace = { ...options, ...(report !== undefined && { report }) };
+  return executeJob(job, { options: withPlace, terminal, businessDate, database, log, signals }, async (o) =>
     rerunJob(job, {
       ...o,
       of,

@@ -5,6 +5,7 @@ import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import { JobRunningError } from '../jobs/lease.ts';
 import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
+import { keepReportPlace } from '../jobs/report-place.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
@@ -14,6 +15,7 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
+import { nextCommands, type NextCommands } from './next-commands.ts';
 import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from './open-database.ts';
 import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
@@ -33,6 +35,8 @@ export interface ExecuteOptions extends DatabaseSelection {
   finishBy?: string | Date;
   /** Load an older date although rows of a newer one stand in the target. */
   overNewer?: boolean;
+  /** What the summary advises instead of `rerun latest` and `run`. */
+  next?: NextCommands;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -130,7 +134,13 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        const display = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
+        const display = startProgress({
+          snapshot: progressSnapshot(context, signals),
+          stream: stderr,
+          log,
+          mode,
+          environment,
+        });
         progress = display;
         signals.underWay((line) => display.note(line));
       },
@@ -164,8 +174,11 @@ export async function executeJob(
     return verdict.exitCode;
   }
   const text = formatReport(result.report);
-  stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
+  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
+  stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
   await writeFile(text);
+  // A rerun without it writes to its own folder, which is no reason to fail.
+  await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
 }
 
