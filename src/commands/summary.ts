@@ -1,29 +1,30 @@
 import type { Report } from '../report/schema.ts';
+import type { NextCommands } from './next-commands.ts';
 
 /** A report in a dozen lines for a terminal. */
-export function summaryLines(report: Report): string[] {
+export function summaryLines(report: Report, next: NextCommands): string[] {
   const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
   const lines = [
     `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    ...(run.overNewer
+      ? [
+          `  OVER NEWER  loaded over the rows of ${run.overNewer.businessDate} (run ${run.overNewer.runId}), by --over-newer`,
+        ]
+      : []),
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
     ...(marked ? markedLines(marked) : []),
     ...table(
-      amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance }) => [
+      amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance, unknown }) => [
         `${column}${currency ? ` ${currency}` : ''}`,
         `${loaded} loaded`,
         ...(staged === undefined ? [] : [`${staged} held back`]),
-        `${failed} failed`,
-        `${notStarted} not started`,
+        `${withUnknown(failed, unknown.failed)} failed`,
+        `${withUnknown(notStarted, unknown.notStarted)} not started`,
         `variance ${variance}`,
       ]),
     ),
-    ...controls
-      .filter(({ result }) => result === 'fail')
-      .map(
-        ({ name, currency, expected, actual }) =>
-          `  CONTROL FAILED  ${name}${currency ? ` (${currency})` : ''}: expected ${expected}, found ${actual}`,
-      ),
+    ...controlLines(controls.filter(({ result }) => result === 'fail')),
     ...table(failuresByCode(failures)),
     ...table(
       apis.map(({ name, requests, retries, rateLimited, rates }) => [
@@ -37,9 +38,24 @@ export function summaryLines(report: Report): string[] {
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
-    lines.push('  nightfill rerun latest fetches again what failed or never started');
-  if ([6, 130, 143].includes(run.exitCode)) lines.push('  nightfill run goes on from here');
+    lines.push(`  ${next.rerun} fetches again what failed or never started`);
+  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here`);
   return lines;
+}
+
+/** A line each for controls that failed. */
+export function controlLines(failed: Report['controls']): string[] {
+  return failed.map(
+    ({ name, currency, expected, actual, severity }) =>
+      `  CONTROL ${severity === 'warn' ? 'WARNS ' : 'FAILED'}  ${name}${currency ? ` (${currency})` : ''}: expected ${expected}, found ${actual}`,
+  );
+}
+
+/** What nobody said is not nothing: `0.00` alone would read as if it were. */
+function withUnknown(amount: string, contracts: number): string {
+  if (contracts === 0) return amount;
+  const unknown = `unknown amount of ${contracts} ${contracts === 1 ? 'contract' : 'contracts'}`;
+  return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 
 function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {

@@ -11,9 +11,12 @@ import {
   parameter,
   percentage,
   requestPath,
+  secret,
+  swing,
   template,
   text,
   textAs,
+  tolerance,
   wholeNumber,
 } from './values.ts';
 
@@ -135,6 +138,11 @@ const column = z.strictObject({
     .transform((value) => value as Json)
     .exactOptional()
     .describe('Taken when the path leads nowhere; a JSON null is not nowhere, and loads as NULL.'),
+  listed: jsonPath()
+    .exactOptional()
+    .describe(
+      'Where the same value stands in the record of the listing, for example annualValue. Tells the amount of contracts that were never fetched.',
+    ),
 });
 
 const systemColumns = ['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax'];
@@ -177,6 +185,18 @@ function parseTable(written: string): { schema: string; name: string } {
   return { schema, name };
 }
 
+const judged = {
+  tolerance: tolerance()
+    .exactOptional()
+    .describe('How far the figures may be apart: an amount such as 0.01, or a share of the expected such as 0.1%.'),
+  severity: z
+    .enum(['fail', 'warn'])
+    .default('fail')
+    .describe(
+      'What a control that does not hold does: fail (default) ends the run with exit code 4, warn is only said.',
+    ),
+};
+
 const control = z.union(
   [
     z
@@ -185,13 +205,34 @@ const control = z.union(
         by: identifier('column')
           .exactOptional()
           .describe('Add up for each value of this column, for example a currency.'),
+        change: swing()
+          .exactOptional()
+          .describe(
+            'Compare the sum with that of the latest closed night instead: it fails when the sum has changed by this share or more.',
+          ),
+        ...judged,
       })
-      .describe('Loaded amounts agree with the listed ones.'),
+      .describe('Loaded amounts agree with the listed ones; with change, they agree with those of the night before.'),
     z
-      .strictObject({ completeness: percentage().describe('The least share of listed contracts that must be loaded.') })
+      .strictObject({
+        completeness: percentage().describe('The least share of listed contracts that must be loaded.'),
+        ...judged,
+      })
       .describe('Loaded of listed; below it the run ends with exit code 4 rather than 3.'),
+    z
+      .strictObject({
+        listed: z
+          .union([z.literal('any'), z.strictObject({ change: swing().describe('The share that fails.') })], {
+            error: 'any, or { change: 50% }',
+          })
+          .describe('any, or { change: SHARE }: it fails when the number has changed by this share or more.'),
+        ...judged,
+      })
+      .describe(
+        'Contracts listed, compared with the latest closed night; an empty listing fails. On by default with 50%.',
+      ),
   ],
-  { error: '{ sum: column, by: column } or { completeness: 100% }' },
+  { error: '{ sum: column, by: column }, { completeness: 100% } or { listed: { change: 50% } }' },
 );
 
 const transform = z.union(
@@ -212,7 +253,9 @@ export const jobFileSchema = z.strictObject({
   ),
   timezone: textAs<string>('a time zone such as Europe/Berlin or UTC', { parse: parseTimeZone })
     .prefault(defaults.timezone)
-    .describe('The time zone of the business date, schedule and finishBy, for example Europe/Berlin. Default UTC.'),
+    .describe(
+      'The time zone of the business date, schedule, finishBy, and date and timestamp columns, for example Europe/Berlin. Default UTC.',
+    ),
   schedule: textAs<string>('a cron expression such as "0 2 * * *"', { parse: parseSchedule })
     .exactOptional()
     .describe('When `nightfill schedule` starts the job: minute hour day month weekday.'),
@@ -223,6 +266,14 @@ export const jobFileSchema = z.strictObject({
   finishBy: text('a time as "HH:MM", from "00:00" to "23:59"', /^(?:[01]\d|2[0-3]):[0-5]\d$/)
     .exactOptional()
     .describe('When the data must be there, as "HH:MM"; the deadline of the run.'),
+  database: z
+    .union([z.literal('embedded'), secret()], {
+      error: 'embedded, or the database URL as a secret: { env: NAME } or { file: PATH }',
+    })
+    .exactOptional()
+    .describe(
+      'The database of this job: embedded, or a URL such as postgres://etl@host:5432/night as a secret, { env: NAME } or { file: PATH }. Then nothing else is looked at. Default: what --database-url or the environment names.',
+    ),
   apis: z
     .record(partName('API'), apiSchema)
     .refine((apis) => Object.keys(apis).length > 0, { error: 'at least one API' })

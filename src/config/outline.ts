@@ -9,6 +9,7 @@ const query = z.record(z.string(), z.string()).catch({});
  * speak up together with what is wrong within the parts.
  */
 const outlineSchema = z.object({
+  database: z.unknown().optional(),
   apis: z
     .record(
       z.string(),
@@ -29,7 +30,7 @@ const outlineSchema = z.object({
   load: z
     .object({
       key: names,
-      columns: z.record(z.string(), z.object({ from: name, type: name }).catch({})).catch({}),
+      columns: z.record(z.string(), z.object({ from: name, type: name, listed: name }).catch({})).catch({}),
       missing: name,
       markAtMost: name,
     })

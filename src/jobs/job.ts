@@ -1,7 +1,11 @@
 import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api-options.ts';
 import type { Json } from '../sources/exact-json.ts';
+import type { ControlDefinition } from '../report/figures.ts';
 import type { JsonPath } from '../sources/json-path.ts';
+import type { PinnedDatabase } from '../sinks/connection.ts';
 
+export type { Judged, Tolerance } from '../report/figures.ts';
+export type { PinnedDatabase } from '../sinks/connection.ts';
 export { markColumn } from '../sinks/target-table.ts';
 
 /*
@@ -52,6 +56,8 @@ export interface Column {
   from?: JsonPath;
   /** Taken when the path leads nowhere; JSON null is not nowhere. */
   default?: Json;
+  /** Where the same value stands in the record of the listing. */
+  listed?: JsonPath;
 }
 
 export interface Load {
@@ -64,7 +70,7 @@ export interface Load {
   markAtMost: number;
 }
 
-export type Control = { type: 'sum'; column: string; by?: string } | { type: 'completeness'; atLeast: number };
+export type Control = ControlDefinition;
 
 /** A job file, validated and frozen. Durations in milliseconds, shares between 0 and 1. */
 export interface Job {
@@ -75,6 +81,8 @@ export interface Job {
   catchUp: 'last' | 'none';
   /** `HH:MM` in the job's time zone. */
   finishBy?: string;
+  /** Absent: the database is the one that the command line or the environment names. */
+  database?: PinnedDatabase;
   apis: Record<string, ApiOptions>;
   contracts: ContractListing;
   /** In dependency order. */

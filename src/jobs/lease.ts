@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DatabaseGoneError, type ClientForCopy, type Database, type Queryable } from '../sinks/postgres.ts';
-import { isCertainlyDead, sessionName, thisProcess, type ProcessIdentity } from './process-identity.ts';
+import {
+  isCertainlyAlive,
+  isCertainlyDead,
+  sessionName,
+  thisProcess,
+  type ProcessIdentity,
+} from './process-identity.ts';
 
 /** How long a lease holds without a heartbeat, and how often it is renewed. */
 const leaseSeconds = 30;
@@ -22,13 +28,16 @@ interface HolderName {
 const nameOf = ({ run, host, processId }: HolderName): string =>
   `run ${run}, process ${processId} on ${host.split(' ')[0]}`;
 
-/** Another run of this job is at work: exit code 5. */
+/** Another run of this job is at work: exit code 5. `silent`: it lives, and has not been heard of for too long. */
 export class JobRunningError extends NightfillError {
-  constructor(job: string, holder: HolderName) {
+  constructor(job: string, holder: HolderName, { silent }: { silent: boolean }) {
+    const advice = silent
+      ? `its lease has run out, but its process lives on this machine, so it is not taken over: wait for it, use --if-running wait, or end process ${holder.processId} if it hangs`
+      : 'wait for it, or use --if-running wait';
     super({
       code: 'JOB_RUNNING',
       class: 'transient',
-      message: `another run of ${job} is at work (${nameOf(holder)}); wait for it, or use --if-running wait`,
+      message: `another run of ${job} is at work (${nameOf(holder)}); ${advice}`,
     });
   }
 }
@@ -65,7 +74,13 @@ export interface LeaseOptions {
   onWait?: (holder: string) => void;
 }
 
-/** Takes the job's lease, at once from a holder that is certainly dead or has expired. Throws JobRunningError. */
+/** Tokens of the leases that runs of this very process hold. */
+const heldHere = new Set<string>();
+
+/**
+ * Takes the job's lease, at once from a holder that is certainly dead, and from one that has expired unless its process
+ * certainly lives. Throws JobRunningError.
+ */
 export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const { job, run, database, clock, ifRunning, signal } = options;
   const self = thisProcess();
@@ -75,7 +90,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     if (attempt.taken) return keepAlive(options, token);
     // The holder that was in the way may have gone since, and is not worth naming then.
     if (!attempt.holder) continue;
-    if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder);
+    if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder, { silent: attempt.holder.expired });
     if (!told) options.onWait?.(nameOf(attempt.holder));
     told = true;
     await clock.sleep(1_000, signal);
@@ -92,6 +107,7 @@ async function tryTake(o: {
   self: ProcessIdentity;
 }): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
   const before = await holderOf(o);
+  if (before && isAtWork(before, o.self)) return { taken: false, holder: before };
   const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
   if (before && (dead || before.expired)) await endTransactions(before, o);
   const taken = await o.database.query(
@@ -106,6 +122,12 @@ async function tryTake(o: {
   if (taken.rowCount === 1) return { taken: true };
   // Asked again: of several that start at one instant, the one that was first is not there before.
   return { taken: false, holder: await holderOf(o) };
+}
+
+/** Whether the holder certainly lives. A process may hold leases one after the other, and fail to give one back. */
+function isAtWork(holder: Holder, self: ProcessIdentity): boolean {
+  if (!isCertainlyAlive(holder, self)) return false;
+  return sessionName(holder) !== sessionName(self) || heldHere.has(holder.token);
 }
 
 /**
@@ -140,8 +162,9 @@ async function holderOf({ database, job }: { database: Queryable; job: string })
 }
 
 /**
- * A transaction that commits only under the lease: its row stays locked till the end, so nobody takes the job over in
- * between. Throws LeaseLostError when another run has it already: a late holder commits nothing.
+ * A transaction that commits only under the lease. Throws LeaseLostError when another run has it by then: a late holder
+ * commits nothing. The lease's row is locked as the last thing, because its heartbeat waits for as long: a transaction
+ * that takes longer than the lease lasts would lose it.
  */
 export async function underLease<T>(
   database: Database,
@@ -149,8 +172,9 @@ export async function underLease<T>(
   task: (client: ClientForCopy) => Promise<T>,
 ): Promise<T> {
   return database.withTransaction(async (client) => {
+    const result = await task(client);
     await holdLease(client, { job, token });
-    return task(client);
+    return result;
   });
 }
 
@@ -188,6 +212,7 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
     onContact: () => undefined,
     async [Symbol.asyncDispose]() {
       stop.abort();
+      heldHere.delete(token);
       await beating;
       // What cannot be given back expires by itself, and how the run ended is the news.
       const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token], {
@@ -218,6 +243,7 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
         .finally(() => (renewal = undefined));
     }
   };
+  heldHere.add(token);
   const beating = beat();
   return lease;
 }

@@ -24,7 +24,8 @@ export interface Instance {
 const instanceColumns = `id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", status, target,
   target_key AS "targetKey", config_sha256 AS "configSha256"`;
 
-const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
+/** How the ledger names a job's target. */
+export const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
 
 /** The job's latest instance for the date, if any. */
 export async function findInstance(
@@ -45,13 +46,21 @@ export async function createInstance(
 ): Promise<Instance> {
   const { job } = o;
   const { rows } = await database.query<Instance>(
-    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256)
-     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8
+    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, knows_rows)
+     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8, true
      FROM nightfill.instance WHERE job = $2 AND business_date = $3 AND purpose = $4
      RETURNING ${instanceColumns}`,
     [uuid(), job.name, o.businessDate, o.purpose, job.timezone, targetName(job), job.load.key, job.file.sha256],
   );
   return rows[0]!;
+}
+
+/**
+ * Locks the instance's row to the end of the transaction. A transaction of ours whose answer to COMMIT was lost has the
+ * lock as well, so what is read from here on is read after its end, however that was.
+ */
+export async function lockInstance(client: Queryable, instance: string): Promise<void> {
+  await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR NO KEY UPDATE`, [instance]);
 }
 
 /** Whether chunks of this plan have put rows into the target; rows held back for the end do not count. */
@@ -176,7 +185,11 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
 }
 
 /** A plan that `run --again` replaced is not worked on any more: its rows would cover newer ones. Throws UsageError. */
-export async function requireLatestPlan(database: Queryable, { id, job, businessDate }: Instance): Promise<void> {
+export async function requireLatestPlan(
+  database: Queryable,
+  { id, job, businessDate }: Instance,
+  { jobFile }: Pick<RunRow, 'jobFile'>,
+): Promise<void> {
   const { rowCount } = await database.query(
     `SELECT FROM nightfill.instance AS this JOIN nightfill.instance AS later USING (job, business_date, purpose)
      WHERE this.id = $1 AND later.generation > this.generation LIMIT 1`,
@@ -184,7 +197,7 @@ export async function requireLatestPlan(database: Queryable, { id, job, business
   );
   if (rowCount === 0) return;
   throw new UsageError(
-    `run --again has planned ${job} anew for ${businessDate} since that run; rerun latest works on the new plan`,
+    `run --again has planned ${job} anew for ${businessDate} since that run; nightfill run ${jobFile} --date ${businessDate} works on the new plan`,
     { code: 'PLAN_REPLACED' },
   );
 }

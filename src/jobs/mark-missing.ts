@@ -58,7 +58,8 @@ interface Night {
 async function readNight(client: Queryable, { instance }: MarkContext): Promise<Night> {
   const { rows } = await client.query<Night>(
     `SELECT purpose, status <> 'planning' AS planned, source_total::text AS total, listed, duplicates,
-       (SELECT count(*) FROM nightfill.contract WHERE instance = this.id AND problem IS NOT NULL)::integer AS nameless,
+       (SELECT count(*) FROM nightfill.contract
+        WHERE instance = this.id AND problem IS NOT NULL AND key LIKE '(record % of the listing)')::integer AS nameless,
        (SELECT to_char(max(business_date), 'YYYY-MM-DD') FROM nightfill.instance AS other
         WHERE other.job = this.job AND other.purpose = 'night'
           AND (other.business_date, other.generation) > (this.business_date, this.generation)) AS later,

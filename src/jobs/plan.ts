@@ -1,15 +1,16 @@
 import { NightfillError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
-import { isExactNumber, numberText, parseExactJson, type Json } from '../sources/exact-json.ts';
-import { formatJsonPath, getPath } from '../sources/json-path.ts';
+import { isExactNumber, numberText, type Json } from '../sources/exact-json.ts';
+import { formatJsonPath, getPath, type JsonPath } from '../sources/json-path.ts';
 import { listPages } from '../sources/paginate.ts';
 import type { Resolve } from '../sources/template.ts';
 import type { Job } from './job.ts';
 import { listedFieldKeeper } from './amounts.ts';
-import { isStorableJson } from './last-known.ts';
 import { underLease } from './lease.ts';
+import { fromStoredJson, longestKey, namelessKey } from './listed-record.ts';
 import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
+import { storeContracts, type ListedContract } from './store-contracts.ts';
 
 /** A contract of the frozen plan. */
 export interface PlannedContract {
@@ -39,7 +40,7 @@ export async function planContracts(
   const keep = listedFieldKeeper(job);
   const limit = o.limit ?? Infinity;
   const started = clock.now();
-  let pending: PlannedContract[] = [];
+  let pending: ListedContract[] = [];
   let records = 0;
   let sourceTotal: string | undefined;
   let number = await persist(async () => lastChunk(context), context);
@@ -60,10 +61,11 @@ export async function planContracts(
     listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds, signal: o.signal })) {
       tally.pages += 1;
       sourceTotal ??= page.total;
+      if (o.limit === undefined && sourceTotal !== undefined) tally.sourceTotal = Number(sourceTotal);
       for (const record of page.records) {
         if (records >= limit) break listing;
         records += 1;
-        pending.push(plannedContract(record, { job, keep, ordinal: records }));
+        pending.push({ ...plannedContract(record, { job, keep, ordinal: records }), record: records });
         if (pending.length >= job.chunk.size) await store();
       }
     }
@@ -93,55 +95,39 @@ export function plannedContract(
   const value = getPath(record, path);
   const key = typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : '';
   const listed = keep(record);
-  if (key !== '' && key.isWellFormed() && !key.includes('\0')) return { key, listed, problem: null };
-  const problem = `record ${ordinal} of the listing has no usable key: a text or number was expected at ${formatJsonPath(path)}`;
-  return { key: `(record ${ordinal} of the listing)`, listed, problem };
+  const fault = faultOf(key, path);
+  if (fault === null) return { key, listed, problem: null };
+  return { key: namelessKey(ordinal), listed, problem: `record ${ordinal} of the listing has no usable key: ${fault}` };
 }
 
-/**
- * The JSON for a jsonb column. One that jsonb refuses, for an escaped NUL or half a surrogate pair in it, goes as a text
- * of itself (a record is never a text): the column it is meant for has to say what is wrong with it.
- */
-function storedJson(listed: Json): string {
-  const text = JSON.stringify(listed);
-  return isStorableJson(text) ? text : JSON.stringify(text);
-}
-
-function fromStoredJson(stored: string): Json {
-  const value = parseExactJson(stored);
-  return typeof value === 'string' ? parseExactJson(value) : value;
+function faultOf(key: string, path: JsonPath): string | null {
+  if (key === '' || !key.isWellFormed() || key.includes('\0'))
+    return `a text or number was expected at ${formatJsonPath(path)}`;
+  const bytes = Buffer.byteLength(key);
+  return bytes <= longestKey ? null : `a key has ${longestKey} bytes at most, and this one ${bytes}`;
 }
 
 /** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
-async function storeChunk(context: RunContext, { number, contracts }: PlannedChunk): Promise<number> {
+async function storeChunk(
+  context: RunContext,
+  { number, contracts }: { number: number; contracts: readonly ListedContract[] },
+): Promise<number> {
   const { database, instance, token, job } = context;
   return underLease(database, { job: job.name, token }, async (client) => {
-    // Numbers are given by this run alone: one that is there is this very chunk, whose COMMIT was not acknowledged.
-    const before = await client.query<{ contracts: number }>(
-      `SELECT contracts FROM nightfill.chunk WHERE instance = $1 AND number = $2`,
-      [instance, number],
-    );
-    if (before.rows[0]) return before.rows[0].contracts;
-    await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
-      instance,
-      number,
-      token,
-      contracts.length,
-    ]);
+    // Numbers are given by this run alone: one that is there is this very chunk, whose COMMIT was not acknowledged. The
+    // insert comes first, because it waits for a COMMIT that is still under way.
     const { rowCount } = await client.query(
-      `INSERT INTO nightfill.contract (instance, key, chunk, position, listed, problem)
-       SELECT $1, key, $2, position, listed::jsonb, problem
-       FROM unnest($3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS given (key, listed, problem, position)
-       ON CONFLICT (instance, key) DO NOTHING`,
-      [
-        instance,
-        number,
-        contracts.map(({ key }) => key),
-        contracts.map(({ listed }) => (listed === null ? null : storedJson(listed))),
-        contracts.map(({ problem }) => problem),
-      ],
+      `INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+      [instance, number, token, contracts.length],
     );
-    const stored = rowCount ?? 0;
+    if (rowCount === 0) {
+      const before = await client.query<{ contracts: number }>(
+        `SELECT contracts FROM nightfill.chunk WHERE instance = $1 AND number = $2`,
+        [instance, number],
+      );
+      return before.rows[0]!.contracts;
+    }
+    const stored = await storeContracts(client, { instance, number }, contracts);
     await client.query(
       stored === 0
         ? `DELETE FROM nightfill.chunk WHERE instance = $1 AND number = $2 AND $3 = 0`

@@ -56,3 +56,13 @@ export function isCertainlyDead(holder: ProcessIdentity, self: ProcessIdentity):
   if (state === 'Z' || state === 'X') return true;
   return holder.processBorn !== '' && born !== '' && born !== holder.processBorn;
 }
+
+/**
+ * True only when `holder` certainly runs: on this host, under its process id and birth, and neither stopped (Ctrl-Z, a
+ * debugger) nor ended. Linux alone tells births and states; elsewhere nobody is certainly alive.
+ */
+export function isCertainlyAlive(holder: ProcessIdentity, self: ProcessIdentity): boolean {
+  if (holder.host !== self.host || holder.processBorn === '') return false;
+  const { state, born } = statOf(holder.processId);
+  return born === holder.processBorn && !/^[TtZXx]/.test(state);
+}

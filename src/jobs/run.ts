@@ -9,6 +9,7 @@ import type { Report } from '../report/schema.ts';
 import { latestReport } from '../report/store.ts';
 import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgres.ts';
 import { inspectTarget, prepareTarget, type TargetTable } from '../sinks/target-table.ts';
+import { requireLoadable } from '../sinks/try-load.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
 import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
@@ -19,13 +20,14 @@ import { sweep } from './forget.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, underLease, type Lease } from './lease.ts';
+import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts';
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
 import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
-import { forgetObsoleteStaged, requireSameLayout } from './staging.ts';
+import { requireSameLayout } from './staging.ts';
 import { SharedLookups } from './shared-lookups.ts';
 import { countHeldBack, readSwitchPace } from './switch-forecast.ts';
 import { switchOver } from './switch-over.ts';
@@ -46,6 +48,8 @@ export interface RunOptions {
   signal: AbortSignal;
   /** When the run must have ended, in place of the job's own `finishBy`. */
   finishBy?: Date;
+  /** Load an older business date although rows of a newer one stand in the target. */
+  overNewer?: boolean;
   /** Called once the run is under way, for the progress display. */
   onStart?: (context: RunContext) => void;
   /** Called as each contract's fetching ends. */
@@ -71,21 +75,23 @@ export async function runJob(
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
       stored: await latestReport(database, found.id),
     };
+  const loads = !o.dryRun && (anew || (await hasRowsToLoad(database, found)));
+  const overNewer = loads
+    ? await requireNewest(database, { job, businessDate, overNewer: o.overNewer ?? false })
+    : null;
   if (!anew) await requireSamePlan(database, { instance: found, job });
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   if (!anew) await requireTargetKept(job, { database, instance: found });
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew
-    ? await underLease(database, { job: job.name, token: lease.token }, async (client) => {
-        const created = await ledger.createInstance(client, { job, businessDate, purpose });
-        await forgetObsoleteStaged(client, created.id);
-        return created;
-      })
+    ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
+        ledger.createInstance(client, { job, businessDate, purpose }),
+      )
     : found;
   const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
-  const run = { id, job, instance, mode, continues, lease, target, transform, selection: {} } as const;
+  const run = { id, job, instance, mode, continues, lease, target, transform, overNewer, selection: {} } as const;
   return { report: await execute(run, o) };
 }
 
@@ -98,7 +104,7 @@ export async function rerunJob(
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
   const instance = await ledger.readInstance(database, o.of.instance);
-  await ledger.requireLatestPlan(database, instance);
+  await ledger.requireLatestPlan(database, instance, o.of);
   await requireSamePlan(database, { instance, job });
   if (instance.status === 'planning')
     throw new UsageError(
@@ -114,12 +120,17 @@ export async function rerunJob(
       nothingToDo: `nothing failed and nothing is left ${selection.chunks ? `in chunk ${selection.chunks.join(', ')} ` : ''}of ${job.name} for ${instance.businessDate}; nothing to do`,
       stored: await latestReport(database, instance.id),
     };
+  const { businessDate } = instance;
+  const loads = selection.wholeChunks || (await hasRowsToLoad(database, instance));
+  const overNewer = loads
+    ? await requireNewest(database, { job, businessDate, overNewer: o.overNewer ?? false })
+    : null;
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
   await requireTargetKept(job, { database, instance });
   const target = await targetFor(job, { database, dryRun: false });
-  const run = { id, job, instance, mode: 'rerun', continues: o.of, lease, target, transform, selection } as const;
-  return { report: await execute(run, o) };
+  const plan = { id, job, instance, lease, target, transform, overNewer, selection };
+  return { report: await execute({ ...plan, mode: 'rerun', continues: o.of }, o) };
 }
 
 /** What was planned, and what of it is held back, fits only the job file it was planned with. */
@@ -146,6 +157,7 @@ interface RunPlan {
   lease: Lease;
   target: TargetTable;
   transform: RowTransform | undefined;
+  overNewer: NewerNight | null;
   selection: WorkSelection;
 }
 
@@ -258,12 +270,13 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   });
   context.tally.phase = 'closing';
   if (!outcome.error && !outcome.listFailure) Object.assign(outcome, await attemptSwitch(context));
-  // Closing locks the lease's row, which keeps the heartbeat waiting for as long.
+  // From here on nothing is fetched, and the report is written however long the database is away.
   resting[Symbol.dispose]();
   const end = {
     ...outcome,
     planned: instance.status !== 'planning' || run.mode === 'continue',
     version: o.version,
+    overNewer: run.overNewer,
     finishBy,
     workMs: clock.now() - started,
     chunks: run.selection.chunks,
@@ -338,6 +351,7 @@ async function targetFor(
   return database.withTransaction(async (client) => {
     await client.query('SAVEPOINT target');
     const target = await prepareTarget(client, job.load);
+    await requireLoadable(client, target);
     if (dryRun) await client.query('ROLLBACK TO SAVEPOINT target');
     return target;
   });

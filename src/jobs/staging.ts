@@ -57,12 +57,16 @@ export async function hasStaged(database: Queryable, instance: string): Promise<
   return rowCount === 1;
 }
 
-/** A night planned anew makes what earlier plans of the same date held back obsolete. */
-export async function forgetObsoleteStaged(database: Queryable, instance: string): Promise<void> {
-  await database.query(
+/**
+ * A night planned anew replaces what earlier plans of the same date held back, once its own listing is stored whole: until
+ * then it may be refused and forgotten, and the earlier plan is the latest again.
+ */
+export async function forgetObsoleteStaged(client: Queryable, instance: string): Promise<void> {
+  await client.query(
     `DELETE FROM nightfill.staged USING nightfill.instance AS this, nightfill.instance AS earlier
-     WHERE this.id = $1 AND staged.instance = earlier.id AND earlier.id <> this.id AND earlier.purpose = this.purpose
-       AND earlier.job = this.job AND earlier.business_date = this.business_date`,
+     WHERE this.id = $1 AND this.status <> 'planning' AND staged.instance = earlier.id
+       AND earlier.job = this.job AND earlier.business_date = this.business_date AND earlier.purpose = this.purpose
+       AND earlier.generation < this.generation`,
     [instance],
   );
 }

@@ -35,14 +35,21 @@ export class TaskMetrics {
     this.#clock = clock;
   }
 
-  /** Runs the task and keeps how long it took and whether it failed; gives what it gives. */
-  async measure<T>(kind: string, task: () => Promise<T>): Promise<T> {
+  /**
+   * Runs the task and keeps how long it took and whether it failed; gives what it gives. A task that throws has failed;
+   * so has one whose value `failed` says so of, for tasks that give their failure as a value.
+   */
+  async measure<T>(
+    kind: string,
+    task: () => Promise<T>,
+    { failed = () => false }: { failed?: (value: T) => boolean } = {},
+  ): Promise<T> {
     const entry = this.#kind(kind);
     const begun = this.#clock.now();
     entry.inFlight += 1;
     try {
       const value = await task();
-      entry.succeeded += 1;
+      entry[failed(value) ? 'failed' : 'succeeded'] += 1;
       return value;
     } catch (error) {
       entry.failed += 1;

@@ -1,3 +1,5 @@
+import { localTime, UnreadableOffset } from './local-time.ts';
+
 /** A JSON value as the sources deliver it; `JSON.rawJSON` objects carry numbers whose digits a float would change. */
 export type JsonValue =
   | null
@@ -8,7 +10,18 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-export const columnKinds = ['text', 'integer', 'numeric', 'float', 'boolean', 'json', 'array', 'other'] as const;
+export const columnKinds = [
+  'text',
+  'integer',
+  'numeric',
+  'float',
+  'boolean',
+  'date',
+  'timestamp',
+  'json',
+  'array',
+  'other',
+] as const;
 export type ColumnKind = (typeof columnKinds)[number];
 
 /** What a column can hold, as far as Postgres would otherwise change a value without a word. */
@@ -37,14 +50,18 @@ class Unholdable extends Error {
   }
 }
 
-/** The text form of a JSON value for a column of the type, or why the column cannot hold it. */
+/**
+ * The text form of a JSON value for a column of the type, or why the column cannot hold it. Dates and times without an
+ * offset of their own are those of the time zone.
+ */
 export function columnText(
   value: JsonValue,
   column: { name: string; formatted: string; shape: ColumnShape },
+  { timezone }: { timezone: string },
 ): { text: string | null } | { problem: ValueProblem } {
   if (value === null) return { text: null };
   try {
-    return { text: textFor(value, column.shape) };
+    return { text: textFor(value, column.shape, timezone) };
   } catch (error) {
     if (!(error instanceof Unholdable)) throw error;
     const { code, message } = error.problem;
@@ -52,9 +69,9 @@ export function columnText(
   }
 }
 
-function textFor(value: JsonValue, shape: ColumnShape): string {
+function textFor(value: JsonValue, shape: ColumnShape, timezone: string): string {
   if (shape.kind === 'json') return jsonText(value);
-  if (typeof value === 'string') return stringText(value, shape);
+  if (typeof value === 'string') return stringText(value, shape, timezone);
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw new Unholdable('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
@@ -62,17 +79,34 @@ function textFor(value: JsonValue, shape: ColumnShape): string {
   }
   if (JSON.isRawJSON(value)) return numberText(value.rawJSON, shape);
   if (shape.kind === 'text') return withinLength(jsonText(value), shape);
-  if (Array.isArray(value) && shape.element) return arrayLiteral(value, shape.element);
+  if (Array.isArray(value) && shape.element) return arrayLiteral(value, shape.element, { timezone });
   throw new Unholdable(
     'VALUE_WRONG_TYPE',
     `holds one value, and a JSON ${Array.isArray(value) ? 'array' : 'object'} came: map one of its parts, or declare the column jsonb`,
   );
 }
 
-function stringText(text: string, shape: ColumnShape): string {
+function stringText(text: string, shape: ColumnShape, timezone: string): string {
   requireStorable(text);
+  if (shape.kind === 'date' || shape.kind === 'timestamp') return timeText(text, shape.kind, timezone);
   if (shape.kind === 'numeric') requireDigitsKept(text, shape);
   return withinLength(text, shape);
+}
+
+/** Postgres would leave an offset out without a word, and take the date or the time as it stands before it. */
+function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): string {
+  try {
+    const local = localTime(text, timezone);
+    if (!local) return text;
+    const { date, time, era } = local;
+    return kind === 'date' ? `${date}${era}` : `${date} ${time}${era}`;
+  } catch (error) {
+    if (!(error instanceof UnreadableOffset)) throw error;
+    throw new Unholdable(
+      'VALUE_OFFSET_UNREADABLE',
+      `is without an offset, and ${shown(text)} has one in a form that is not understood: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
+    );
+  }
 }
 
 function numberText(text: string, shape: ColumnShape): string {
@@ -176,7 +210,11 @@ function jsonText(value: JsonValue): string {
 const MOST_DIMENSIONS = 6;
 
 /** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas in one are only text. */
-function arrayLiteral(values: readonly JsonValue[], element: ColumnShape, dimension = 1): string {
+function arrayLiteral(
+  values: readonly JsonValue[],
+  element: ColumnShape,
+  { timezone, dimension = 1 }: { timezone: string; dimension?: number },
+): string {
   if (dimension > MOST_DIMENSIONS) {
     throw new Unholdable(
       'VALUE_WRONG_TYPE',
@@ -186,8 +224,9 @@ function arrayLiteral(values: readonly JsonValue[], element: ColumnShape, dimens
   const items = values.map((value) => {
     if (value === null) return 'NULL';
     // A further dimension has the same element type; where the elements are JSON an array is one of them.
-    if (Array.isArray(value) && element.kind !== 'json') return arrayLiteral(value, element, dimension + 1);
-    return `"${textFor(value, element).replaceAll(/["\\]/g, '\\$&')}"`;
+    if (Array.isArray(value) && element.kind !== 'json')
+      return arrayLiteral(value, element, { timezone, dimension: dimension + 1 });
+    return `"${textFor(value, element, timezone).replaceAll(/["\\]/g, '\\$&')}"`;
   });
   return `{${items.join(',')}}`;
 }

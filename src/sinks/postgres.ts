@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
-import { Client, serverOf, socketOf } from './connect.ts';
+import { Client, serverOf, socketOf, type ServerFacts } from './connect.ts';
 import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } from './database-error.ts';
 
 export { CommitInDoubtError, DatabaseError, DatabaseGoneError } from './database-error.ts';
@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   silenceMs?: number;
   /** Told of faults on idle connections, which nobody else hears of. */
   onIdleError?: (error: Error) => void;
+  /** Ends the attempt to connect. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface LendOptions {
@@ -76,6 +78,12 @@ const types: pg.CustomTypesConfig = {
       : (text: string) => text) as pg.CustomTypesConfig['getTypeParser'],
 };
 
+/**
+ * Under a stricter level a statement fails (40001) where it meets a row that another transaction has just changed, as the
+ * lease's heartbeat does; under this one it reads the row again. Not READ WRITE: a standby would refuse the BEGIN itself.
+ */
+const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+
 /** A pool of connections to one database, which lends clients and transactions. */
 export class Database implements AsyncDisposable, Queryable {
   readonly description: string;
@@ -88,17 +96,16 @@ export class Database implements AsyncDisposable, Queryable {
   readonly #lending: PQueue;
   readonly #clients = new Set<pg.PoolClient>();
   readonly #silenceMs: number;
+  readonly #readsCommitted: boolean;
 
-  private constructor(
-    pool: pg.Pool,
-    o: { description: string; serverVersion: number; readOnly: boolean; silenceMs: number },
-  ) {
+  private constructor(pool: pg.Pool, o: ServerFacts & { description: string; silenceMs: number }) {
     this.#pool = pool;
     this.#lending = new PQueue({ concurrency: pool.options.max });
     this.#silenceMs = o.silenceMs;
     this.description = o.description;
     this.serverVersion = o.serverVersion;
     this.readOnly = o.readOnly;
+    this.#readsCommitted = o.defaultIsolation === 'read committed';
     pool.on('connect', (client) => this.#clients.add(client));
     pool.on('remove', (client) => this.#clients.delete(client));
   }
@@ -113,15 +120,15 @@ export class Database implements AsyncDisposable, Queryable {
       types,
       application_name: options.applicationName ?? 'nightfill',
     };
-    const { serverVersion, readOnly } = await serverOf(config, description);
-    if (serverVersion < 140_000)
+    const facts = await serverOf(config, { description, signal: options.signal });
+    if (facts.serverVersion < 140_000)
       throw new UsageError(
-        `${description} is version ${Math.floor(serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,
+        `${description} is version ${Math.floor(facts.serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,
         { code: 'DATABASE_TOO_OLD' },
       );
     const pool = new pg.Pool({ ...config, max: connections, Client });
     pool.on('error', (error) => options.onIdleError?.(error));
-    return new Database(pool, { description, serverVersion, readOnly, silenceMs: options.silenceMs ?? silenceMs });
+    return new Database(pool, { description, ...facts, silenceMs: options.silenceMs ?? silenceMs });
   }
 
   /** Throws UsageError when nothing can be written here. */
@@ -133,8 +140,11 @@ export class Database implements AsyncDisposable, Queryable {
     );
   }
 
+  /** A statement by itself, read committed as any transaction here. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[], o?: LendOptions) {
-    return this.withClient(async (client) => client.query<Row>(text, values), o);
+    const task = async (client: ClientForCopy): Promise<pg.QueryResult<Row>> => client.query<Row>(text, values);
+    // Set for the session, the level would stay behind with PgBouncer's connection, which others use next.
+    return this.#readsCommitted ? this.withClient(task, o) : this.#commit(task, { ...o, settings: '' });
   }
 
   /** Lends a client; it is closed rather than reused when it is left in a transaction or its connection failed. */
@@ -195,8 +205,15 @@ export class Database implements AsyncDisposable, Queryable {
 
   /** Lends a client within a transaction, committed when the task resolves. Throws CommitInDoubtError. */
   async withTransaction<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions = {}): Promise<T> {
+    return this.#commit(task, { ...o, settings: transactionSettings });
+  }
+
+  async #commit<T>(
+    task: (client: ClientForCopy) => Promise<T>,
+    { settings, ...o }: LendOptions & { settings: string },
+  ): Promise<T> {
     return this.withClient(async (client) => {
-      await client.query(`BEGIN;${transactionSettings}`);
+      await client.query(`${begin};${settings}`);
       let result: T;
       try {
         result = await task(client);

@@ -170,7 +170,8 @@ function totalOf(api: Api, { total }: ContractListing, answer: ApiAnswer): strin
       : String(answer.headers[total.header.toLowerCase()] ?? '').trim();
   if (value === undefined || value === null || value === '') return undefined;
   const digits = isExactNumber(value) ? numberText(value) : value;
-  if (typeof digits === 'string' && /^\d+$/.test(digits)) return digits;
+  // Of more digits than a float surely keeps it counts nothing, and could not be shown.
+  if (typeof digits === 'string' && /^0*\d{1,15}$/.test(digits)) return digits;
   throw shapeless(
     'LISTING_SHAPE',
     api,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
+import pg from 'pg';
 import { commitOf, copiedRows, CrashScene } from '../support/crash-scene.ts';
 import { startNight, until } from '../support/night.ts';
 import { listAndLookUp, scriptedJob, scriptedToken } from '../support/scripted-job.ts';
@@ -80,6 +81,30 @@ describe('a transaction of the dead run that the server still holds open', { con
       assert.deepEqual(await scene.outcome(), undisturbed);
     });
   }
+});
+
+test('a part of the plan that is stored again while its COMMIT is still under way stands there once', async (t) => {
+  const scene = await CrashScene.start(t);
+  assert.equal((await scene.night.nightfillHere('migrate')).exitCode, 0);
+  // Such as one that waits for a standby.
+  await scene.query(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF new.key = 'c12' THEN PERFORM pg_advisory_xact_lock_shared(12); END IF; RETURN NULL; END $$`);
+  await scene.query(`CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON nightfill.contract
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`);
+  const standby = new pg.Client({ connectionString: scene.proxy.url });
+  standby.on('error', () => {});
+  await standby.connect();
+  t.after(async () => standby.end());
+  await standby.query('SELECT pg_advisory_lock(12)');
+  scene.proxy.cutWhen({ direction: 'toServer', matches: commitOf('INSERT INTO nightfill.contract ', 3), pass: true });
+  const run = scene.night.nightfillHere(...scene.command('run'));
+  const again = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+    AND wait_event <> 'advisory' AND query LIKE '%nightfill.chunk %'`;
+  await until(async () => (await scene.query(again)).length > 0, run);
+  await standby.query('SELECT pg_advisory_unlock(12)');
+  const ended = await run;
+  assert.equal(ended.exitCode, 0, ended.stdout + ended.stderr);
+  assert.deepEqual(await scene.outcome(), undisturbed);
 });
 
 describe('a run killed again and again, at any message to or from Postgres', { concurrency: 3 }, () => {

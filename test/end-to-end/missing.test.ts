@@ -49,6 +49,8 @@ async function markingJob(
     job: {
       contracts: { total: 'meta.total', paginate: { type: 'offset', param: 'skip', limit: 6 } },
       load,
+      // How many there are is the subject here.
+      controls: [{ sum: 'amount', by: 'currency' }, { listed: 'any' }],
       ...job,
     },
   });
@@ -222,7 +224,7 @@ describe('missing: mark', { concurrency: 2 }, () => {
     const { source, night, run } = await markingJob(t);
     await run('2026-01-03');
     source.listed = contracts(1, 8);
-    const { report } = await run('2026-01-02');
+    const { report } = await run('2026-01-02', ['--over-newer']);
     assert.match(report.marked!.reason!, /the night of 2026-01-03 was begun already/);
     assert.deepEqual(await marks(night), []);
   });

@@ -146,10 +146,25 @@ describe('one run of a job at a time', { concurrency: 2 }, () => {
   });
 });
 
+test('while a run closes, its heartbeat does not wait for it', async (t) => {
+  const { night, asked, letGo } = await heldNight(t, { count: 2, held: /\/contracts\/c1$/ });
+  const running = night.start('run', 'job.yaml');
+  await until(() => asked() === 1, running.ended);
+  await night.whileLocked('LOCK TABLE nightfill.report', async () => {
+    letGo();
+    const closing = `SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%nightfill.report%'`;
+    await until(async () => (await night.query(closing)).length > 0, running.ended);
+    await night.query('SELECT FROM nightfill.lease FOR UPDATE NOWAIT');
+  });
+  const { exitCode, stderr } = await running.ended;
+  assert.equal(exitCode, 0, stderr);
+});
+
 describe('a run that lost its lease commits nothing more', { concurrency: 2 }, () => {
   for (const [what, date] of [
     ['of the same date', []],
-    ['of another date', ['--date', '2026-01-31', '--report', 'reports/other.json']],
+    ['of a later date', ['--date', '2999-01-31', '--report', 'reports/other.json']],
   ] as const)
     test(`paused amid its chunks while a run ${what} takes the job over`, async (t) => {
       const { night } = await simulatedNight(t, slow);

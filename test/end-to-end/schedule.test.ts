@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
@@ -47,6 +48,17 @@ test('a start missed while the schedule was down is made up for once, when the j
   await delay(500);
   await stopped(third);
   assert.ok(!said(third, '"starting"'), 'a night that is complete is left alone');
+});
+
+test('a start that was missed is not made up for when a newer date is loaded', async (t) => {
+  const { night } = await nightly(t);
+  const report = path.join(night.folder, 'newer.json');
+  const run = ['run', path.join(night.folder, 'job.yaml'), '--date', '2999-01-01', '--report', report];
+  assert.equal((await night.nightfillHere(...run)).exitCode, 0);
+  const schedule = night.start('schedule', 'job.yaml');
+  await until(() => said(schedule, 'rows of a newer date are loaded'), schedule.ended);
+  await stopped(schedule);
+  assert.ok(!said(schedule, '"starting"'));
 });
 
 test('with catchUp none nothing is made up for', async (t) => {

@@ -50,7 +50,7 @@ for (const { title, pass } of [
       pass,
       matches: (bytes) => {
         recording ||= bytes.includes('INSERT INTO nightfill.chunk_attempt');
-        if (!recording || !bytes.includes('COMMIT')) return false;
+        if (!recording || !bytes.includes('COMMIT\0')) return false;
         cuts += 1;
         return true;
       },

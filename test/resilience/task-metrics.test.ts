@@ -28,6 +28,15 @@ test('counts and times tasks by kind, those that run and those that failed inclu
   assert.ok(Math.abs(ended.max - 30) < 0.05 && Math.abs(ended.p50 - 10) < 0.05, `${ended.p50} ${ended.max}`);
 });
 
+test('a task that gives its failure as a value has failed', async () => {
+  const metrics = new TaskMetrics();
+  const failed = (value: string): boolean => value === 'failed';
+  for (const value of ['done', 'failed', 'done'])
+    assert.equal(await metrics.measure('contract', async () => Promise.resolve(value), { failed }), value);
+  const [figures] = metrics.figures();
+  assert.deepEqual([figures!.count, figures!.succeeded, figures!.failed], [3, 2, 1]);
+});
+
 test('a policy measures what it wraps and changes nothing', async () => {
   const metrics = new TaskMetrics();
   const task = measuring(metrics, 'answer')(async () => Promise.resolve(42));

@@ -12,7 +12,7 @@ const other: ColumnShape = { kind: 'other' };
 const arrayOf = (element: ColumnShape): ColumnShape => ({ kind: 'array', element });
 
 const convert = (value: JsonValue, shape: ColumnShape) =>
-  columnText(value, { name: 'c', formatted: 'its type', shape });
+  columnText(value, { name: 'c', formatted: 'its type', shape }, { timezone: 'Europe/Berlin' });
 
 function textOf(value: JsonValue, shape: ColumnShape): string | null {
   const result = convert(value, shape);

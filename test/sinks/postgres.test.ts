@@ -54,6 +54,25 @@ void test('a connection that is terminated while idle is reported, and does not 
   assert.equal((await database.query('SELECT 1')).rowCount, 1);
 });
 
+for (const level of ['repeatable read', 'serializable'])
+  void test(`every statement reads what is committed by then, also where transactions are ${level} by default`, async (t) => {
+    const { name, url, database: other } = await createDatabase(t, { template: 'empty' });
+    await other.query(`ALTER DATABASE ${name} SET default_transaction_isolation = '${level}'`);
+    await other.query('CREATE TABLE counted AS SELECT 0 AS n');
+    await using database = await open(url, 2);
+    const { waiting } = await database.withTransaction(async (client) => {
+      await client.query('SELECT FROM counted');
+      await other.query('UPDATE counted SET n = n + 1');
+      await client.query('UPDATE counted SET n = n + 1');
+      // A statement by itself, which waits for the row and finds it changed.
+      const statement = database.query<{ n: number }>('UPDATE counted SET n = n + 1 RETURNING n');
+      const blocked = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      while ((await other.query(blocked)).rowCount === 0) await delay(5);
+      return { waiting: statement };
+    });
+    assert.deepEqual((await waiting).rows, [{ n: 3 }]);
+  });
+
 void test('a transaction commits what its task did, and takes all of it back when the task throws', async (t) => {
   const { database } = await createDatabase(t, { template: 'empty' });
   await database.query('CREATE TABLE kept (id integer)');
@@ -89,7 +108,7 @@ void test('a client left within a transaction is not lent again', async (t) => {
 
 const inTransaction = `SELECT FROM pg_stat_activity
   WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`;
-const isCommit = (bytes: Buffer): boolean => bytes.includes('COMMIT');
+const isCommit = (bytes: Buffer): boolean => bytes.includes('COMMIT\0');
 
 for (const { committed, happening } of [
   { committed: true, happening: 'the answer to COMMIT is lost' },
