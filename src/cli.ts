@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { checkCommand } from './commands/check.ts';
 import type { demoCommand } from './commands/demo.ts';
-import type { runsCommand, showCommand } from './commands/history.ts';
+import type { runsCommand } from './commands/history.ts';
 import type { migrateCommand } from './commands/migrate.ts';
 import type { planCommand } from './commands/plan.ts';
 import type { pruneCommand } from './commands/prune.ts';
@@ -9,6 +9,7 @@ import type { reportCommand } from './commands/report.ts';
 import type { rerunCommand } from './commands/rerun.ts';
 import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
+import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
 import type { Terminal } from './commands/terminal.ts';
 import {
@@ -196,7 +197,7 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
 function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): void {
   const reading = (command: Command): Command =>
     command.addOption(option('--job <name>', 'only of this job')).addOption(databaseUrl()).addOption(noMigrate());
-  reading(nightfill.command('runs').description('list the latest runs, newest first'))
+  reading(nightfill.command('runs').description('list the latest runs and refused starts, newest first'))
     .addOption(option('--json', 'as JSON'))
     .addOption(option('--limit <n>', 'how many').argParser(positiveInteger).default(20))
     .addHelpText('after', example('nightfill runs', 'nightfill runs --job contract-enrichment --json'))
@@ -204,11 +205,11 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
       finish(await (await import('./commands/history.ts')).runsCommand(options, terminal)),
     );
   reading(nightfill.command('show').argument('[run]', "a run's id or latest", 'latest'))
-    .description('show one run with its chunks and failures')
+    .description('show one run with its chunks, its failures and the controls that failed')
     .addOption(option('--json', 'as JSON'))
     .addHelpText('after', example('nightfill show latest', 'nightfill show 019a3c55 --json'))
     .action(async (run: string, options: Parameters<typeof showCommand>[1]) =>
-      finish(await (await import('./commands/history.ts')).showCommand(run, options, terminal)),
+      finish(await (await import('./commands/show.ts')).showCommand(run, options, terminal)),
     );
   reading(nightfill.command('report').argument('[run]', "a run's id or latest", 'latest'))
     .description("write a run's report")
@@ -252,7 +253,7 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     );
   nightfill
     .command('prune')
-    .description('forget the history of old business dates; loaded rows stay')
+    .description('forget the history of old business dates, in bounded steps; loaded rows stay')
     .addOption(
       option('--keep <age>', 'how old a business date may be, for example 400d')
         .argParser(durationOption)

@@ -65,6 +65,7 @@ function lines(forecast: NightForecast): string[] {
       ]),
     ),
     `  the night takes at least ${spoken(shortestMs)}${deadline}`,
+    ...switchLines(forecast),
     ...forecast.ratesThatFit.map(({ api, perSecond }) =>
       perSecond === null
         ? `  ${api}: no rate would make it fit`
@@ -91,6 +92,14 @@ function lines(forecast: NightForecast): string[] {
       ? []
       : [`  what earlier runs did: unknown (${forecast.databaseUnknown})`]),
   ];
+}
+
+function switchLines({ switchOver }: NightForecast): string[] {
+  if (switchOver === null) return [];
+  const { rows, ms, paceFrom } = switchOver;
+  const takes =
+    ms === null ? 'an unknown time, for nothing was loaded yet' : `about ${spoken(ms)} (by the ${paceFrom})`;
+  return [`  then the switch at the end (commit: run) of ${rows} rows takes ${takes}`];
 }
 
 function quotaLine(quota: QuotaForecast): string {

@@ -1,4 +1,6 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import { hiddenInstances, hideInstance, sweep } from '../jobs/forget.ts';
+import { progressMode } from '../observe/progress.ts';
+import type { Database, Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
@@ -10,38 +12,101 @@ export interface PruneOptions extends DatabaseSelection {
   dryRun?: boolean;
 }
 
-/** `nightfill prune`: forgets the history of business dates older than `keep`; loaded rows and last known values stay. */
+interface OldInstance {
+  id: string;
+  job: string;
+  businessDate: string;
+  runs: number;
+}
+
+/** Milliseconds between two lines about one business date. */
+const lineEvery = 5_000;
+
+/**
+ * `nightfill prune`: forgets the history of business dates older than `keep`; loaded rows and last known values stay.
+ * One date after the other, each of them gone for every other command before its many rows are deleted in small steps.
+ */
 export async function pruneCommand(options: PruneOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout } = terminal;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
-  const { instances, runs, needed } = await prune(opened.database, options);
+  const { environment, stdout, stderr } = terminal;
+  const log = commandLog(terminal);
+  const say = (line: string): void =>
+    progressMode(stderr, environment) === 'display' ? void stderr.write(`${line}\n`) : log.info(line);
+  await using opened = await openDatabase(options, { environment, log });
+  const { database } = opened;
+  const { old, needed } = await findOld(database, options);
+  const refused = await forgetRefusedStarts(database, options);
   const kept = needed === 0 ? '' : `; ${needed} as old stay, for a run or a comparison may still need them`;
-  stdout.write(`${options.dryRun ? 'would forget' : 'forgot'} ${instances} business dates with ${runs} runs${kept}\n`);
+  const summary = (forgotten: readonly OldInstance[]): string =>
+    `${forgotten.length} business dates with ${forgotten.reduce((sum, { runs }) => sum + runs, 0)} runs${refused === 0 ? '' : ` and ${refused} refused starts`}${kept}`;
+  if (options.dryRun) {
+    stdout.write(`would forget ${summary(old)}\n`);
+    return 0;
+  }
+  for (const id of await hiddenInstances(database))
+    await sweepWithWord(database, { id, what: 'what an earlier prune left', say });
+  const forgotten: OldInstance[] = [];
+  for (const [index, instance] of old.entries()) {
+    const what = `${instance.job} ${instance.businessDate} (${index + 1} of ${old.length})`;
+    if (!(await hideInstance(database, instance.id))) {
+      say(`${what}: kept, a run has begun to work on it`);
+      continue;
+    }
+    forgotten.push(instance);
+    await sweepWithWord(database, { id: instance.id, what, say });
+  }
+  stdout.write(`forgot ${summary(forgotten)}\n`);
   return 0;
 }
 
-async function prune(
+async function sweepWithWord(
+  database: Database,
+  { id, what, say }: { id: string; what: string; say: (line: string) => void },
+): Promise<void> {
+  const count = new Intl.NumberFormat('en-US');
+  let rows = 0;
+  let told = performance.now();
+  await sweep(database, id, {
+    onRows: (more) => {
+      rows += more;
+      if (performance.now() - told < lineEvery) return;
+      told = performance.now();
+      say(`${what}: ${count.format(rows)} rows deleted so far`);
+    },
+  });
+  say(`${what}: forgotten, ${count.format(rows)} rows`);
+}
+
+async function findOld(
   database: Queryable,
-  { keep, job, dryRun }: PruneOptions,
-): Promise<{ instances: number; runs: number; needed: number }> {
+  { keep, job }: PruneOptions,
+): Promise<{ old: OldInstance[]; needed: number }> {
   // However old, these stay: one with a run at work; of each job the latest night, which may be unfinished, and the
-  // latest complete one, which the next is compared with and whose contracts it looks for.
+  // latest planned and the latest complete one, which the next is compared with and whose contracts it looks for.
   const latest = (where: string): string => `(SELECT DISTINCT ON (job) id FROM nightfill.instance
      WHERE purpose = 'night' ${where} ORDER BY job, business_date DESC, generation DESC)`;
-  const { rows } = await database.query<{ instances: number; runs: number; needed: number }>(
+  const { rows } = await database.query<OldInstance & { needed: boolean }>(
     `WITH needed AS (
-       ${latest('')} UNION ${latest(`AND status = 'complete'`)} UNION
+       ${latest('')} UNION ${latest(`AND status <> 'planning'`)} UNION ${latest(`AND status = 'complete'`)} UNION
        SELECT run.instance FROM nightfill.run JOIN nightfill.lease ON lease.run = run.id AND lease.expires_at > now()
-     ), aged AS (
-       SELECT id FROM nightfill.instance
-       WHERE business_date < current_date - make_interval(secs => $1) AND ($2::text IS NULL OR job = $2)
-     ), old AS (
-       SELECT id FROM aged WHERE id NOT IN (SELECT id FROM needed)
-     ), runs AS (SELECT count(*)::integer AS runs FROM nightfill.run WHERE instance IN (SELECT id FROM old))
-     ${dryRun ? '' : ', forgotten AS (DELETE FROM nightfill.instance WHERE id IN (SELECT id FROM old))'}
-     SELECT (SELECT count(*) FROM old)::integer AS instances, runs,
-       (SELECT count(*) FROM aged WHERE id IN (SELECT id FROM needed))::integer AS needed FROM runs`,
+     )
+     SELECT id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", id IN (SELECT id FROM needed) AS needed,
+       (SELECT count(*) FROM nightfill.run WHERE run.instance = instance.id)::integer AS runs
+     FROM nightfill.instance
+     WHERE business_date < current_date - make_interval(secs => $1) AND ($2::text IS NULL OR job = $2)
+     ORDER BY business_date, job, id`,
     [keep / 1_000, job ?? null],
   );
-  return rows[0]!;
+  return { old: rows.filter((row) => !row.needed), needed: rows.filter((row) => row.needed).length };
+}
+
+async function forgetRefusedStarts(database: Queryable, { keep, job, dryRun }: PruneOptions): Promise<number> {
+  const old = `FROM nightfill.refused_start
+     WHERE refused_at < now() - make_interval(secs => $1) AND ($2::text IS NULL OR job = $2)`;
+  const { rows } = await database.query<{ refused: number }>(
+    dryRun
+      ? `SELECT count(*)::integer AS refused ${old}`
+      : `WITH gone AS (DELETE ${old} RETURNING 1) SELECT count(*)::integer AS refused FROM gone`,
+    [keep / 1_000, job ?? null],
+  );
+  return rows[0]!.refused;
 }

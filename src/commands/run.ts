@@ -8,17 +8,19 @@ import { JobRunningError } from '../jobs/lease.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
+import type { Report } from '../report/schema.ts';
 import { formatReport, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
 import { stopSignals, type StopSignals } from './stop-signals.ts';
-import { summaryLines } from './summary.ts';
+import { controlLines, summaryLines } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ExecuteOptions extends DatabaseSelection {
@@ -45,7 +47,13 @@ export interface RunCommandOptions extends ExecuteOptions {
 
 /** `nightfill run`: gives the exit code. */
 export async function runCommand(file: string, options: RunCommandOptions, terminal: Terminal): Promise<number> {
-  const job = await loadJob(file, { environment: terminal.environment, onWarning: (line) => note(terminal, line) });
+  const { environment } = terminal;
+  const job = await loadJob(file, { environment, onWarning: (line) => note(terminal, line) }).catch(
+    async (error: unknown) => {
+      await recordUnusableFile(file, { error, options, terminal });
+      throw error;
+    },
+  );
   return runLoadedJob(job, options, terminal);
 }
 
@@ -55,10 +63,9 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
   await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
-  return await executeJob(
-    job,
-    { options, terminal, businessDate, database: opened.database, log, signals },
-    async (o) =>
+  const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
+  return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
+    executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>
       runJob(job, {
         ...o,
         businessDate,
@@ -66,6 +73,7 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
         dryRun: options.dryRun ?? false,
         again: options.again ?? false,
       }),
+    ),
   );
 }
 
@@ -136,16 +144,28 @@ export async function executeJob(
     );
   if ('nothingToDo' in result) {
     const { nothingToDo, stored } = result;
-    stdout.write(options.json ? `${JSON.stringify({ nothingToDo })}\n` : `${nothingToDo}\n`);
+    const verdict = closedVerdict(stored);
+    stdout.write(
+      options.json
+        ? `${JSON.stringify({ nothingToDo, ...verdict })}\n`
+        : `${[nothingToDo, ...controlLines(verdict.controls)].join('\n')}\n`,
+    );
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
-    return 0;
+    return verdict.exitCode;
   }
   const text = formatReport(result.report);
   stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
   await writeFile(text);
   return result.report.run.exitCode;
+}
+
+/** A night whose controls failed stays one whose controls failed, however often it is called again. */
+function closedVerdict(stored: string | undefined): { exitCode: number; controls: Report['controls'] } {
+  const report = stored === undefined ? undefined : (JSON.parse(stored) as Report);
+  if (report?.run.exitCode !== 4) return { exitCode: 0, controls: [] };
+  return { exitCode: 4, controls: report.controls.filter(({ result }) => result === 'fail') };
 }
 
 /** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */

@@ -14,21 +14,16 @@ export function summaryLines(report: Report): string[] {
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
     ...(marked ? markedLines(marked) : []),
     ...table(
-      amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance }) => [
+      amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance, unknown }) => [
         `${column}${currency ? ` ${currency}` : ''}`,
         `${loaded} loaded`,
         ...(staged === undefined ? [] : [`${staged} held back`]),
-        `${failed} failed`,
-        `${notStarted} not started`,
+        `${withUnknown(failed, unknown.failed)} failed`,
+        `${withUnknown(notStarted, unknown.notStarted)} not started`,
         `variance ${variance}`,
       ]),
     ),
-    ...controls
-      .filter(({ result }) => result === 'fail')
-      .map(
-        ({ name, currency, expected, actual }) =>
-          `  CONTROL FAILED  ${name}${currency ? ` (${currency})` : ''}: expected ${expected}, found ${actual}`,
-      ),
+    ...controlLines(controls.filter(({ result }) => result === 'fail')),
     ...table(failuresByCode(failures)),
     ...table(
       apis.map(({ name, requests, retries, rateLimited, rates }) => [
@@ -45,6 +40,21 @@ export function summaryLines(report: Report): string[] {
     lines.push('  nightfill rerun latest fetches again what failed or never started');
   if ([6, 130, 143].includes(run.exitCode)) lines.push('  nightfill run goes on from here');
   return lines;
+}
+
+/** A line each for controls that failed. */
+export function controlLines(failed: Report['controls']): string[] {
+  return failed.map(
+    ({ name, currency, expected, actual, severity }) =>
+      `  CONTROL ${severity === 'warn' ? 'WARNS ' : 'FAILED'}  ${name}${currency ? ` (${currency})` : ''}: expected ${expected}, found ${actual}`,
+  );
+}
+
+/** What nobody said is not nothing: `0.00` alone would read as if it were. */
+function withUnknown(amount: string, contracts: number): string {
+  if (contracts === 0) return amount;
+  const unknown = `unknown amount of ${contracts} ${contracts === 1 ? 'contract' : 'contracts'}`;
+  return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 
 function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {

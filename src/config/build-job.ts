@@ -4,8 +4,10 @@ import type { ApiOptions, AuthOptions, QuotaLimit } from '../sources/api-options
 import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
 import { templatePaths } from '../sources/template.ts';
+import { defaults } from './defaults.ts';
 import type { JobFile } from './job-schema.ts';
 import { inDependencyOrder, lookupNeeds } from './lookup-order.ts';
+import { parsePercentage } from './quantity.ts';
 
 type ApiFile = JobFile['apis'][string];
 type Quota = NonNullable<ApiFile['limits']['quota']>;
@@ -34,7 +36,7 @@ export function buildJob(
     ),
     lookups: buildLookups(lookups),
     load: { ...load, columns: Object.entries(load.columns).map(([name, column]) => ({ name, ...column })) },
-    controls: controls.map(buildControl),
+    controls: withListedControl(controls.map(buildControl)),
     ...(transform === undefined ? {} : { transform: { ...transform, module: resolve(folder, transform.module) } }),
     file: { path, sha256 },
   };
@@ -95,7 +97,20 @@ function buildLookups(lookups: JobFile['lookups']): Lookup[] {
 }
 
 function buildControl(control: JobFile['controls'][number]): Control {
-  return 'sum' in control
-    ? { type: 'sum', column: control.sum, ...(control.by === undefined ? {} : { by: control.by }) }
-    : { type: 'completeness', atLeast: control.completeness };
+  const { severity, tolerance = { absolute: '0', share: 0 } } = control;
+  const judged = { severity, tolerance };
+  if ('completeness' in control) return { type: 'completeness', atLeast: control.completeness, ...judged };
+  if ('listed' in control)
+    return { type: 'listed', change: control.listed === 'any' ? null : control.listed.change, ...judged };
+  const of = { column: control.sum, ...(control.by === undefined ? {} : { by: control.by }) };
+  return control.change === undefined
+    ? { type: 'sum', ...of, ...judged }
+    : { type: 'change', ...of, change: control.change, ...judged };
+}
+
+/** What is controlled unless the job file says otherwise: a listing that is empty or has collapsed is no good night. */
+function withListedControl(controls: Control[]): Control[] {
+  if (controls.some(({ type }) => type === 'listed')) return controls;
+  const change = parsePercentage(defaults.listedChange)!;
+  return [...controls, { type: 'listed', change, severity: 'fail', tolerance: { absolute: '0', share: 0 } }];
 }

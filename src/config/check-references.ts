@@ -122,6 +122,12 @@ function checkMarking({ contracts, load }: Outline, source: JobFileSource): void
 function checkControls({ load, controls }: Outline, source: JobFileSource): void {
   const known = Object.keys(load.columns);
   for (const [index, control] of controls.entries()) {
+    const other = controls.find(({ sum, by }) => sum !== undefined && sum === control.sum && by !== control.by);
+    if (other && controls.indexOf(other) < index)
+      source.report(
+        ['controls', index],
+        `expected ${control.sum} to be split as in the control above (${other.by ? `by: ${other.by}` : 'without by'}), because its amounts are kept once per contract`,
+      );
     for (const part of ['sum', 'by'] as const) {
       const name = control[part];
       if (name === undefined) continue;

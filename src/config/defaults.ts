@@ -27,6 +27,7 @@ interface Defaults {
   chunkSize: number;
   commit: 'chunk' | 'run';
   stopAbove: PercentageText;
+  listedChange: PercentageText;
   transformThreads: number;
 }
 
@@ -57,5 +58,6 @@ export const defaults = {
   chunkSize: 500,
   commit: 'chunk',
   stopAbove: '100%',
+  listedChange: '50%',
   transformThreads: 2,
 } as const satisfies Defaults;

@@ -11,9 +11,11 @@ import {
   parameter,
   percentage,
   requestPath,
+  swing,
   template,
   text,
   textAs,
+  tolerance,
   wholeNumber,
 } from './values.ts';
 
@@ -137,6 +139,11 @@ const column = z.strictObject({
     .transform((value) => value as Json)
     .exactOptional()
     .describe('Taken when the path leads nowhere; a JSON null is not nowhere, and loads as NULL.'),
+  listed: jsonPath()
+    .exactOptional()
+    .describe(
+      'Where the same value stands in the record of the listing, for example annualValue. Tells the amount of contracts that were never fetched.',
+    ),
 });
 
 const systemColumns = ['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax'];
@@ -179,6 +186,18 @@ function parseTable(written: string): { schema: string; name: string } {
   return { schema, name };
 }
 
+const judged = {
+  tolerance: tolerance()
+    .exactOptional()
+    .describe('How far the figures may be apart: an amount such as 0.01, or a share of the expected such as 0.1%.'),
+  severity: z
+    .enum(['fail', 'warn'])
+    .default('fail')
+    .describe(
+      'What a control that does not hold does: fail (default) ends the run with exit code 4, warn is only said.',
+    ),
+};
+
 const control = z.union(
   [
     z
@@ -187,13 +206,34 @@ const control = z.union(
         by: identifier('column')
           .exactOptional()
           .describe('Add up for each value of this column, for example a currency.'),
+        change: swing()
+          .exactOptional()
+          .describe(
+            'Compare the sum with that of the latest closed night instead: it fails when the sum has changed by this share or more.',
+          ),
+        ...judged,
       })
-      .describe('Loaded amounts agree with the listed ones.'),
+      .describe('Loaded amounts agree with the listed ones; with change, they agree with those of the night before.'),
     z
-      .strictObject({ completeness: percentage().describe('The least share of listed contracts that must be loaded.') })
+      .strictObject({
+        completeness: percentage().describe('The least share of listed contracts that must be loaded.'),
+        ...judged,
+      })
       .describe('Loaded of listed; below it the run ends with exit code 4 rather than 3.'),
+    z
+      .strictObject({
+        listed: z
+          .union([z.literal('any'), z.strictObject({ change: swing().describe('The share that fails.') })], {
+            error: 'any, or { change: 50% }',
+          })
+          .describe('any, or { change: SHARE }: it fails when the number has changed by this share or more.'),
+        ...judged,
+      })
+      .describe(
+        'Contracts listed, compared with the latest closed night; an empty listing fails. On by default with 50%.',
+      ),
   ],
-  { error: '{ sum: column, by: column } or { completeness: 100% }' },
+  { error: '{ sum: column, by: column }, { completeness: 100% } or { listed: { change: 50% } }' },
 );
 
 const transform = z.union(

@@ -29,7 +29,7 @@ const outlineSchema = z.object({
   load: z
     .object({
       key: names,
-      columns: z.record(z.string(), z.object({ from: name, type: name }).catch({})).catch({}),
+      columns: z.record(z.string(), z.object({ from: name, type: name, listed: name }).catch({})).catch({}),
       missing: name,
       markAtMost: name,
     })

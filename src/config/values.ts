@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Tolerance } from '../jobs/job.ts';
 import { parseJsonPath, type JsonPath } from '../sources/json-path.ts';
 import { parseTemplate, type Template } from '../sources/template.ts';
 import { durationPattern, parseDuration } from './duration.ts';
@@ -70,6 +71,36 @@ export function percentage() {
     pattern: percentagePattern,
     parse: parsePercentage,
   });
+}
+
+/** A share by which a figure may not change: nothing at all would forbid every night. */
+export function swing() {
+  return textAs<number>('a percentage above 0% and up to 100%, such as 50%', {
+    pattern: percentagePattern,
+    parse: (written) => parsePercentage(written) || undefined,
+  });
+}
+
+/** `0.01`, as a number or as text, or `0.1%`. */
+export function tolerance() {
+  const expected = 'an amount such as 0.01, not negative, or a percentage such as 0.1%';
+  return z.union(
+    [
+      z
+        .number()
+        .nonnegative()
+        .transform((amount): Tolerance => ({ absolute: String(amount), share: 0 })),
+      textAs<Tolerance>(expected, {
+        pattern: /^\d{1,30}(\.\d{1,20})?$|%$/,
+        parse(written) {
+          if (!written.endsWith('%')) return { absolute: written, share: 0 };
+          const share = parsePercentage(written);
+          return share === undefined ? undefined : { absolute: '0', share };
+        },
+      }),
+    ],
+    { error: expected },
+  );
 }
 
 export function byteSize(most: number) {

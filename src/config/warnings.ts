@@ -5,7 +5,22 @@ import { defaults } from './defaults.ts';
 import { isLoopback } from './url.ts';
 
 /** What is allowed and probably not meant, in a file without problems. */
-export function warnings({ apis }: Outline, source: JobFileSource): Problem[] {
+export function warnings(outline: Outline, source: JobFileSource): Problem[] {
+  return [...apiWarnings(outline, source), ...controlWarnings(outline, source)];
+}
+
+/** A sum of what a transform makes has nothing that it could be held against, unless the column says where it came from. */
+function controlWarnings({ controls, load, transform }: Outline, source: JobFileSource): Problem[] {
+  if (transform === undefined) return [];
+  return controls.flatMap(({ sum }, index) => {
+    const column = sum === undefined || !Object.hasOwn(load.columns, sum) ? undefined : load.columns[sum];
+    if (!column || column.from !== undefined || column.listed !== undefined) return [];
+    const message = `the transform makes ${sum}, so this control has nothing to compare it with and is not evaluated; say where the amount comes from with from: or listed: in the column`;
+    return [source.locate(['controls', index, 'sum'], message)];
+  });
+}
+
+function apiWarnings({ apis }: Outline, source: JobFileSource): Problem[] {
   return Object.entries(apis).flatMap(([name, { baseUrl = '', auth, limits, connections }]) => {
     const found: Problem[] = [];
     const { concurrency = defaults.concurrency } = limits;

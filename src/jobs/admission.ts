@@ -21,6 +21,8 @@ export interface AdmissionContext {
   /** Chunks that wait for Postgres and that load. */
   loads: { size: number; pending: number; concurrency: number };
   tally: Pick<Tally, 'pages' | 'loadMs' | 'loads'>;
+  /** Of `commit: run`: rows held back before this run, and milliseconds each when an earlier night measured it. */
+  switchOver?: { heldBack: number; msPerRow: number | undefined } | undefined;
 }
 
 /** By API: requests that what has ended took at most, and those that were sent, repeats aside. */
@@ -45,6 +47,7 @@ export class Admission {
   readonly #context: AdmissionContext;
   #refusal: StopReason | undefined;
   #contracts = 0;
+  #chunks = 0;
   #expected = new Map<string, number>();
   readonly #samples: Sample[] = [];
   readonly #begun = new Map<PlannedChunk, { at: number; earliest: number }>();
@@ -67,12 +70,14 @@ export class Admission {
     if (this.#refusal) return false;
     const now = clock.now();
     const earliest = this.#earliest(chunk);
-    const end = this.#stretched(earliest);
+    const rows = this.#rowsToSwitch(chunk.contracts.length);
+    const end = this.#stretched(earliest) + this.#switchMs(rows);
     if (end > deadline) {
       const seconds = (ms: number): string => (Math.max(0, ms) / 1_000).toFixed(1);
+      const what = rows === 0 ? 'what is under way' : `what is under way and the switch of ${rows} rows at the end`;
       this.#refusal = new StopReason(
         'DEADLINE',
-        `${deadlineText(finishBy, job)} is too near for another chunk: with what is under way it takes ${seconds(end - now)} s more, and ${seconds(deadline - now)} s are left for it`,
+        `${deadlineText(finishBy, job)} is too near for another chunk: with ${what} it takes ${seconds(end - now)} s more, and ${seconds(deadline - now)} s are left for it`,
       );
       return false;
     }
@@ -82,6 +87,7 @@ export class Admission {
       [...apis.keys()].map((api) => [api, (this.#expected.get(api) ?? 0) + expected.at(api)] as const),
     );
     this.#contracts += chunk.contracts.length;
+    this.#chunks += 1;
     this.#begun.set(chunk, { at: now, earliest });
     return true;
   }
@@ -95,9 +101,28 @@ export class Admission {
     this.#stretches = [...this.#stretches.slice(1 - remembered), stretch];
   }
 
-  /** The monotonic time at which everything under way and this chunk will have ended. */
+  /** The monotonic time at which everything under way and this chunk will have ended, and what is held back has switched. */
   forecast(chunk: PlannedChunk): number {
-    return this.#stretched(this.#earliest(chunk));
+    return this.#stretched(this.#earliest(chunk)) + this.#switchMs(this.#rowsToSwitch(chunk.contracts.length));
+  }
+
+  /** Milliseconds that the switch at the end takes for what has begun so far; 0 for jobs that load chunk by chunk. */
+  get switchMs(): number {
+    return this.#switchMs(this.#rowsToSwitch(0));
+  }
+
+  #rowsToSwitch(more: number): number {
+    const { switchOver } = this.#context;
+    return switchOver ? switchOver.heldBack + this.#contracts + more : 0;
+  }
+
+  /** By the pace of an earlier night, else by how long this run's chunks take into the ledger; unknown is 0. */
+  #switchMs(rows: number): number {
+    const { switchOver, tally } = this.#context;
+    if (!switchOver) return 0;
+    const eachChunk = tally.loadMs / Math.max(1, tally.loads);
+    const contractsOfChunk = Math.max(1, this.#contracts / Math.max(1, this.#chunks));
+    return rows * (switchOver.msPerRow ?? eachChunk / contractsOfChunk);
   }
 
   #stretched(earliest: number): number {

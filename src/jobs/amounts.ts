@@ -1,3 +1,5 @@
+import type { HeldRow } from '../sinks/copy-upsert.ts';
+import type { SumDefinition } from '../report/figures.ts';
 import { isExactNumber, numberText, type Json } from '../sources/exact-json.ts';
 import { getPath, type JsonPath } from '../sources/json-path.ts';
 import { templatePaths } from '../sources/template.ts';
@@ -9,74 +11,89 @@ export interface SummedColumn {
   by?: string;
 }
 
-/** An amount of one contract, in the digits of its source. */
+/** What a source said of one contract's amount. Postgres reads the text; what it cannot read, nobody said. */
 export interface KnownAmount {
   column: string;
-  amount: string;
+  /** Null when nobody said it, and of a loaded contract when it is NULL. */
+  amount: string | null;
   currency: string | null;
 }
 
-export function summedColumns(job: Job): SummedColumn[] {
-  return job.controls
-    .filter((control) => control.type === 'sum')
+/** Each column once, however many controls there are on it. */
+export function summedColumns(job: Pick<Job, 'controls'>): SummedColumn[] {
+  const sums = job.controls.filter((control) => control.type === 'sum' || control.type === 'change');
+  return sums
+    .filter(({ column }, index) => sums.findIndex((other) => other.column === column) === index)
     .map(({ column, by }) => (by === undefined ? { column } : { column, by }));
 }
 
+const columnOf = (job: Job, name: string | undefined): Column | undefined =>
+  job.load.columns.find((column) => column.name === name);
+
 /**
- * Where a column's value would stand in the listing's record. A list usually shows the fields its detail shows, so
- * `contract.annualValue` is looked for as `annualValue`: the only word there is about a contract that was never fetched.
+ * Where a column's value stands in the listing's record: where the job file says, else, because a list usually shows the
+ * fields its detail shows, `contract.annualValue` is looked for as `annualValue`.
  */
 function pathInListing(column: Column | undefined): JsonPath | undefined {
-  const path = column?.from?.slice(1);
+  const path = column?.listed ?? column?.from?.slice(1);
   return path?.length ? path : undefined;
 }
 
+/** Values of `char(n)` are one, whatever blanks follow them. */
+const isPadded = (column: Column | undefined): boolean =>
+  /^(?:char|character|bpchar)\b(?!\s+varying)/i.test(column?.type ?? '');
+
+const asRead = (text: string, column: Column | undefined): string =>
+  isPadded(column) ? text.replace(/ +$/, '') : text;
+
+/** Postgres stores neither NUL nor halves of a surrogate pair. */
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+
+/** The amounts of rows as the target's own load has read them. */
+export const heldAmounts = (job: Job, { amounts }: HeldRow): KnownAmount[] =>
+  summedColumns(job).map(({ column }, index) => ({
+    column,
+    amount: amounts[index]!.amount,
+    currency: amounts[index]!.by,
+  }));
+
 /**
- * What is known of the money of a contract that is not loaded: from the answers it did get, else from its listing record.
- * Of a loaded contract only what was loaded counts, for its amounts must tie out to the target.
+ * What the sources said of a contract's money: its answers, else its listing record. One entry a summed column, with
+ * null where nobody said anything.
  */
-export function amountsKnownOfFailed(
+export function sourcedAmounts(
   job: Job,
-  textOf: (column: string) => string | null | undefined,
-  listed: Json,
+  { answered, listed }: { answered: (column: string) => string | null | undefined; listed: Json },
 ): KnownAmount[] {
-  const fetched = knownAmounts(job, textOf);
-  const others = amountsFromListing(job, listed).filter(
-    ({ column }) => !fetched.some((known) => known.column === column),
-  );
-  return [...fetched, ...others];
-}
-
-/** What the listing's record says of the summed columns. */
-function amountsFromListing(job: Job, listed: Json): KnownAmount[] {
-  const find = (name: string | undefined): string | undefined => {
-    const path = pathInListing(job.load.columns.find((column) => column.name === name));
-    return path && scalarText(getPath(listed, path));
+  const find = (name: string | undefined): string | null => {
+    const column = columnOf(job, name);
+    const path = pathInListing(column);
+    const text = (name && answered(name)) ?? (path && scalarText(getPath(listed, path)));
+    return text !== undefined && isStorable(text) ? asRead(text, column) : null;
   };
-  return knownAmounts(job, find);
+  return summedColumns(job).map(({ column, by }) => ({ column, amount: find(column), currency: by ? find(by) : null }));
 }
 
-/** The amounts among a row's texts; those that are no decimal number are not known. */
-export function knownAmounts(job: Job, textOf: (column: string) => string | null | undefined): KnownAmount[] {
-  return summedColumns(job).flatMap(({ column, by }) => {
-    const amount = textOf(column);
-    if (!amount || !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?$/i.test(amount)) return [];
-    const currency = by === undefined ? null : (textOf(by) ?? null);
-    const isStorable = currency === null || (currency.isWellFormed() && !currency.includes('\0'));
-    return [{ column, amount, currency: isStorable ? currency : null }];
-  });
-}
-
-function scalarText(value: Json | undefined): string | undefined {
+/** The text of a scalar; undefined for anything else. */
+export function scalarText(value: Json | undefined): string | undefined {
   return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
 }
+
+/**
+ * Whether a column's amounts are known from before a transform made the row. Where they are not, what the transform made
+ * could only be compared with itself.
+ */
+const isIndependent = (job: Job, name: string): boolean => {
+  const column = columnOf(job, name);
+  return job.transform === undefined || column?.from !== undefined || column?.listed !== undefined;
+};
 
 /** Keeps of a listing's record the top-level fields that a template, a column or an amount may ask for; null when none. */
 export function listedFieldKeeper(job: Job): (record: Json) => Json {
   const fields = new Set<string | number>();
   const use = (path: JsonPath | undefined): void => void (path?.[0] !== undefined && fields.add(path[0]));
   for (const { column, by } of summedColumns(job))
-    for (const name of [column, by]) use(pathInListing(job.load.columns.find((candidate) => candidate.name === name)));
+    for (const name of [column, by]) use(pathInListing(columnOf(job, name)));
   for (const { from } of job.load.columns) if (from?.[0] === 'listed') use(from.slice(1));
   for (const { path, query } of job.lookups)
     for (const template of [path, ...Object.values(query)])
@@ -89,19 +106,15 @@ export function listedFieldKeeper(job: Job): (record: Json) => Json {
   };
 }
 
-/** The same for SQL: the paths of summed columns within the stored listing records. */
-export function listedAmountPaths(job: Job): {
-  column: string;
-  by: string | null;
-  listedPath: string[] | null;
-  listedByPath: string[] | null;
-}[] {
-  const path = (name: string | undefined): string[] | null =>
-    pathInListing(job.load.columns.find((column) => column.name === name))?.map(String) ?? null;
+/** The sums for the report's SQL, with the paths of their columns within the stored listing records. */
+export function sumDefinitions(job: Job): SumDefinition[] {
+  const path = (name: string | undefined): string[] | null => pathInListing(columnOf(job, name))?.map(String) ?? null;
   return summedColumns(job).map(({ column, by }) => ({
     column,
     by: by ?? null,
     listedPath: path(column),
     listedByPath: path(by),
+    byIsPadded: isPadded(columnOf(job, by)),
+    independent: isIndependent(job, column),
   }));
 }

@@ -1,7 +1,8 @@
 import type { LoadResult, Row } from '../sinks/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import type { Json } from '../sources/exact-json.ts';
-import type { KnownAmount } from './amounts.ts';
+import { readableAmount } from '../report/amounts.ts';
+import { sumDefinitions, type KnownAmount } from './amounts.ts';
 import type { FailureRecord } from './failure-record.ts';
 import { storeLastKnown } from './last-known.ts';
 import { LeaseLostError } from './lease.ts';
@@ -47,9 +48,13 @@ export async function fenceChunk(
   return rows[0].attempts + 1;
 }
 
-/** True when an attempt whose COMMIT was not acknowledged has been committed. */
-export async function attemptCommitted(record: ChunkRecord, { database, instance, run }: RunContext): Promise<boolean> {
-  const { rowCount } = await database.query(
+/** True when an attempt whose COMMIT was not acknowledged has been committed; asked under the chunk's lock. */
+export async function attemptCommitted(
+  client: Queryable,
+  record: ChunkRecord,
+  { instance, run }: RunContext,
+): Promise<boolean> {
+  const { rowCount } = await client.query(
     `SELECT FROM nightfill.chunk_attempt WHERE instance = $1 AND chunk = $2 AND attempt = $3 AND run = $4`,
     [instance, record.number, record.attempt, run],
   );
@@ -58,12 +63,10 @@ export async function attemptCommitted(record: ChunkRecord, { database, instance
 
 /** Writes what an attempt brought, in the transaction that loads its rows. */
 export async function recordAttempt(client: Queryable, record: ChunkRecord, context: RunContext): Promise<void> {
-  const keys = [...record.loaded, ...record.failed].map(({ contract }) => contract.key);
-  await forget(client, { keys, record, context });
-  await storeAmounts(client, record, context);
   await storeFailures(client, record, context);
   await storeStale(client, record, context);
   await storeContractAmounts(client, record, context);
+  await storeAmounts(client, { ...record, keys: record.loaded.map(({ contract }) => contract.key) }, context);
   if (record.staged) await storeStaged(client, record, context);
   for (const { name, onFailure } of context.job.lookups) {
     if (onFailure !== 'last-known' || context.dryRun) continue;
@@ -78,41 +81,59 @@ export async function recordAttempt(client: Queryable, record: ChunkRecord, cont
   await closeAttempt(client, record, context);
 }
 
-async function forget(
+/** Forgets what earlier attempts recorded of these contracts; those of the plan that are not among them stay as they are. */
+export async function forgetAttempts(
   client: Queryable,
-  { keys, record, context }: { keys: string[]; record: ChunkRecord; context: RunContext },
+  o: { number: number; attempt: number; whole: boolean; keys: string[]; context: RunContext },
 ): Promise<void> {
-  for (const table of ['failure', 'stale', 'contract_amount', 'staged'])
-    await client.query(`DELETE FROM nightfill.${table} WHERE instance = $1 AND key = ANY ($2)`, [
-      context.instance,
-      keys,
-    ]);
-  if (record.whole)
-    await client.query(`DELETE FROM nightfill.chunk_amount WHERE instance = $1 AND chunk = $2`, [
-      context.instance,
-      record.number,
-    ]);
+  const { instance } = o.context;
+  if (o.attempt === 1) return;
+  for (const table of ['failure', 'stale', 'contract_amount', 'staged', 'target_row'])
+    await client.query(`DELETE FROM nightfill.${table} WHERE instance = $1 AND key = ANY ($2)`, [instance, o.keys]);
+  if (o.whole)
+    await client.query(`DELETE FROM nightfill.chunk_amount WHERE instance = $1 AND chunk = $2`, [instance, o.number]);
 }
 
-/** Control totals of an attempt. */
+/**
+ * Control totals of an attempt: what the sources said of the contracts in `keys`, and what the target holds of them. What
+ * a transform made is not what the sources said: there the amounts stored of each contract count.
+ */
 export async function storeAmounts(
   client: Queryable,
-  { number, attempt, result, staged }: Pick<ChunkRecord, 'number' | 'attempt' | 'result' | 'staged'>,
-  { instance }: RunContext,
+  o: Pick<ChunkRecord, 'number' | 'attempt' | 'staged'> & {
+    result: Pick<LoadResult, 'totals'> | undefined;
+    keys: readonly string[];
+  },
+  { instance, job }: Pick<RunContext, 'instance' | 'job'>,
 ): Promise<void> {
-  const totals = result?.totals ?? [];
+  const totals = o.result?.totals ?? [];
+  if (totals.length === 0) return;
+  const independent = job.transform ? sumDefinitions(job).filter((sum) => sum.independent) : [];
   await client.query(
-    `INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, sourced, loaded)
-     SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[])`,
+    `WITH loaded AS (
+       SELECT * FROM unnest($4::text[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[])
+         AS total (column_name, currency, contracts, sourced, loaded)
+     ), said AS (
+       SELECT column_name, currency, coalesce(sum(amount), 0) AS sourced FROM nightfill.contract_amount
+       WHERE instance = $1 AND key = ANY ($9) AND column_name = ANY ($10) GROUP BY 1, 2
+     )
+     INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, sourced, loaded)
+     SELECT $1, $2, $3, coalesce(loaded.column_name, said.column_name), coalesce(loaded.currency, said.currency),
+       coalesce(loaded.contracts, 0),
+       CASE WHEN coalesce(loaded.column_name, said.column_name) = ANY ($10) THEN coalesce(said.sourced, 0) ELSE loaded.sourced END,
+       coalesce(loaded.loaded, 0)
+     FROM loaded FULL JOIN said ON said.column_name = loaded.column_name AND said.currency IS NOT DISTINCT FROM loaded.currency`,
     [
       instance,
-      number,
-      attempt,
+      o.number,
+      o.attempt,
       totals.map((total) => total.column),
       totals.map((total) => total.by),
       totals.map((total) => total.rows),
       totals.map((total) => total.sourced),
-      totals.map((total) => (staged ? '0' : total.loaded)),
+      totals.map((total) => (o.staged ? '0' : total.loaded)),
+      independent.length > 0 ? o.keys : [],
+      independent.map(({ column }) => column),
     ],
   );
 }
@@ -167,7 +188,8 @@ async function storeContractAmounts(client: Queryable, record: ChunkRecord, { in
   if (known.length === 0) return;
   await client.query(
     `INSERT INTO nightfill.contract_amount (instance, chunk, key, column_name, currency, amount)
-     SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::numeric[])`,
+     SELECT $1, $2, key, column_name, currency, ${readableAmount('amount')}
+     FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS known (key, column_name, currency, amount)`,
     [
       instance,
       record.number,

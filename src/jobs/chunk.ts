@@ -1,15 +1,16 @@
-import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
+import { copyUpsert, type HeldRow, type LoadResult, type RejectedRow } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
 import { prepareTarget, requireTarget } from '../sinks/target-table.ts';
 import { createTrial } from '../sinks/trial-table.ts';
-import { amountsKnownOfFailed, knownAmounts, summedColumns, type KnownAmount } from './amounts.ts';
-import { attemptCommitted, fenceChunk, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
+import { heldAmounts, sourcedAmounts, summedColumns, type KnownAmount } from './amounts.ts';
+import { attemptCommitted, fenceChunk, forgetAttempts, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
 import { enrichContract, type EnrichedContract } from './enrich.ts';
 import { failureRecord, rejectedRow, type FailureRecord } from './failure-record.ts';
 import { persist } from './persist.ts';
 import type { PlannedChunk, PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 import { isStaged } from './staging.ts';
+import { claimRows } from './target-row.ts';
 
 type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
 type FailedContract = { contract: PlannedContract; failure: FailureRecord; amounts: KnownAmount[] };
@@ -87,15 +88,21 @@ async function load(
   const mapped = contracts.filter((contract) => contract.status === 'mapped');
   const failed: FailedContract[] = contracts.filter((contract) => contract.status === 'failed');
   const begun = clock.now();
+  const keys = contracts.map(({ contract }) => contract.key);
   const staged = isStaged(context);
   let inDoubt: ChunkRecord | undefined;
   const commit = async (write: (client: ClientForCopy) => Promise<LoadResult | undefined>): Promise<ChunkRecord> => {
-    // The answer to an earlier COMMIT was lost: the ledger, which commits with the rows, knows what became of it.
-    if (inDoubt && (await attemptCommitted(inDoubt, context))) return inDoubt;
     let record: ChunkRecord | undefined;
     try {
       await context.database.withTransaction(async (client) => {
         const attempt = await fenceChunk(client, { number: chunk.number, context });
+        // The answer to an earlier COMMIT was lost. Its transaction held the chunk's lock, so it has ended by now, and
+        // the ledger, which commits with the rows, knows how. Asked before the lock, it might still be committing.
+        if (inDoubt && (await attemptCommitted(client, inDoubt, context))) {
+          record = inDoubt;
+          return;
+        }
+        await forgetAttempts(client, { number: chunk.number, attempt, whole, keys, context });
         const result = await write(client);
         const outcomes = splitOutcomes(mapped, failed, { result, context });
         const loadMs = clock.now() - begun;
@@ -109,18 +116,28 @@ async function load(
     return record!;
   };
   const sums = summedColumns(context.job);
+  const nameOf = (row: number): string => `contract ${mapped[row]!.contract.key}`;
+  const claim = async (client: ClientForCopy, held: readonly HeldRow[]): Promise<RejectedRow[]> =>
+    claimRows(
+      client,
+      { instance: context.instance, chunk: chunk.number, keyOf: (row) => mapped[row]!.contract.key },
+      held,
+    );
   try {
     return await persist(
       async () =>
         commit(async (client) => {
           const rows = mapped.map(({ row }) => row);
-          const options = { sums, signal: context.signal };
+          const options = { sums, signal: context.signal, nameOf };
+          // Rows held back stand in no row of the target yet: the switch finds those that would share one.
           if (staged) return copyUpsert(client, await createTrial(client, context.target), rows, options);
-          if (!context.dryRun) return copyUpsert(client, context.target, rows, options);
+          const claiming = { ...options, claim: async (held: readonly HeldRow[]) => claim(client, held) };
+          if (!context.dryRun) return copyUpsert(client, context.target, rows, claiming);
           // A rehearsal really loads, with a table of its own where there is none, and takes the rows back.
           await client.query('SAVEPOINT rehearsal');
-          const result = await copyUpsert(client, await prepareTarget(client, context.job.load), rows, options);
+          const result = await copyUpsert(client, await prepareTarget(client, context.job.load), rows, claiming);
           await client.query('ROLLBACK TO SAVEPOINT rehearsal');
+          await claim(client, result.held);
           return result;
         }),
       context,
@@ -151,12 +168,15 @@ function splitOutcomes(
   { result, context }: { result: LoadResult | undefined; context: RunContext },
 ): Pick<ChunkRecord, 'loaded' | 'failed'> {
   const rejected = new Map(result?.rejected.map((rejection) => [rejection.row, rejection]));
+  const held = new Map(result?.held.map((row) => [row.row, row]));
   const loaded: ChunkRecord['loaded'][number][] = [];
   const refused: FailedContract[] = [];
   mapped.forEach((entry, index) => {
     const rejection = rejected.get(index);
-    if (!rejection)
-      return loaded.push({ ...entry, ordinal: index, amounts: knownAmounts(context.job, textsOf(entry.row, context)) });
+    if (!rejection) {
+      const amounts = entry.sourced ?? heldAmounts(context.job, held.get(index)!);
+      return loaded.push({ ...entry, ordinal: index, amounts });
+    }
     const failure = rejectedRow(rejection);
     return refused.push({ contract: entry.contract, failure, amounts: refusedAmounts(entry, context) });
   });
@@ -168,8 +188,8 @@ const textsOf =
   (name: string): string | null | undefined =>
     row[job.load.columns.findIndex((column) => column.name === name)];
 
-const refusedAmounts = ({ row, contract }: Mapped, context: RunContext): KnownAmount[] =>
-  amountsKnownOfFailed(context.job, textsOf(row, context), contract.listed);
+const refusedAmounts = ({ row, sourced, contract }: Mapped, context: RunContext): KnownAmount[] =>
+  sourced ?? sourcedAmounts(context.job, { answered: textsOf(row, context), listed: contract.listed });
 
 /** Corrects the running figures by what loading refused. */
 function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: RunContext): ChunkOutcome {

@@ -1,12 +1,12 @@
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import { blockedAbove } from '../resilience/event-loop-delay.ts';
 import type { TaskFigures } from '../resilience/task-metrics.ts';
-import { buildReport } from '../report/build.ts';
+import { buildReport, withVerdict } from '../report/build.ts';
 import { storeFigures, type RunFigures } from '../report/figures.ts';
 import type { Report, ReportBody } from '../report/schema.ts';
 import { storeReport } from '../report/store.ts';
 import type { ApiStatistics } from '../sources/api.ts';
-import { listedAmountPaths } from './amounts.ts';
+import { sumDefinitions } from './amounts.ts';
 import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
 import {
@@ -15,6 +15,7 @@ import {
   discardRun,
   explainNotStarted,
   finishRun,
+  lockInstance,
   type RunStatus,
 } from './ledger.ts';
 import { underLease } from './lease.ts';
@@ -73,13 +74,14 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     finishBy: end.finishBy?.toISOString() ?? null,
     overNewer: end.overNewer,
     listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
-    sums: listedAmountPaths(job),
-    completeness: job.controls.find((control) => control.type === 'completeness')?.atLeast ?? null,
+    sums: sumDefinitions(job),
+    controls: job.controls,
   };
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? end.heldBack ?? null);
   // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
   return underLease(database, lease, async (client) => {
+    await lockInstance(client, instance);
     const marking = broken ? null : await markMissing(client, context);
     await storeFigures(client, run, { ...figures, marking });
     if (reason !== null)
@@ -91,18 +93,21 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
         reason: (broken ? undefined : stopReason?.message) ?? reason,
         after: stopReason?.after,
       });
-    // Judged on the report's own figures: the run row is written, the report made once more with its status.
+    // Judged on the report's own figures, which say how it was judged in turn.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
-    const verdict = judge(await buildReport(client, run), {
+    const { body, problems } = await buildReport(client, run);
+    const verdict = judge(body, {
       broken,
       listFailed: listFailure !== undefined,
       unlisted: end.unlisted ?? false,
+      booksBroken: problems.length > 0,
       stopReason,
     });
-    await finishRun(client, { run, ...verdict, reason });
+    const why = problems.length > 0 ? brokenBooks(problems, reason) : reason;
+    await finishRun(client, { run, ...verdict, reason: why });
     await forgetObsoleteStaged(client, instance);
     if (!context.dryRun) await completeInstance(client, instance);
-    const report = await storeReport(client, await buildReport(client, run));
+    const report = await storeReport(client, withVerdict(body, { ...verdict, reason: why }));
     if (context.dryRun) await discardInstance(client, instance);
     return report;
   });
@@ -119,11 +124,19 @@ async function refusedAtOnce({ database, run, tally }: RunContext, { listFailure
 /** Status and exit code; where several apply 1, 4, 3, 6 in this order. */
 function judge(
   { counts, controls, run }: ReportBody,
-  o: { broken: boolean; listFailed: boolean; unlisted: boolean; stopReason: StopReason | undefined },
+  o: {
+    broken: boolean;
+    listFailed: boolean;
+    unlisted: boolean;
+    booksBroken: boolean;
+    stopReason: StopReason | undefined;
+  },
 ): { status: RunStatus; exitCode: number } {
   const complete = counts.failed === 0 && counts.notStarted === 0 && !counts.staged && !o.unlisted;
-  const controlsFailed = controls.some(({ result }) => result === 'fail');
+  const controlsFailed = controls.some(({ result, severity }) => result === 'fail' && severity === 'fail');
   if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
+  // Figures that cannot be are no night's, whatever else happened to it.
+  if (o.booksBroken) return { status: 'controls-failed', exitCode: 4 };
   if (o.stopReason?.code === 'SIGNAL' && !complete)
     return { status: 'stopped', exitCode: o.stopReason.exitCode ?? 130 };
   if (controlsFailed && run.mode !== 'dry-run') return { status: 'controls-failed', exitCode: 4 };
@@ -132,6 +145,11 @@ function judge(
     return o.stopReason ? { status: 'stopped', exitCode: 6 } : { status: 'partial', exitCode: 3 };
   return { status: 'succeeded', exitCode: 0 };
 }
+
+const brokenBooks = (problems: readonly string[], reason: string | null): string =>
+  [`the books of this night do not balance, so none of its figures can be trusted: ${problems.join('; ')}`, reason]
+    .filter((part) => part !== null)
+    .join('. Besides: ');
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

@@ -3,7 +3,7 @@ import type { Row } from '../sinks/copy-upsert.ts';
 import type { Json } from '../sources/exact-json.ts';
 import { getPath, type JsonPath } from '../sources/json-path.ts';
 import { renderTemplate, type Resolve } from '../sources/template.ts';
-import { amountsKnownOfFailed, type KnownAmount } from './amounts.ts';
+import { sourcedAmounts, type KnownAmount } from './amounts.ts';
 import { failureRecord, type FailureRecord } from './failure-record.ts';
 import type { Lookup } from './job.ts';
 import { readLastKnown } from './last-known.ts';
@@ -27,7 +27,14 @@ export interface StaleLookup {
 
 /** A contract's outcome before it is loaded. */
 export type EnrichedContract = { contract: PlannedContract } & (
-  | { status: 'mapped'; row: Row; stale: StaleLookup[]; remember: { lookup: string; value: Json }[] }
+  | {
+      status: 'mapped';
+      row: Row;
+      /** What the sources said before a transform made the row; undefined without one: then the row says it. */
+      sourced: KnownAmount[] | undefined;
+      stale: StaleLookup[];
+      remember: { lookup: string; value: Json }[];
+    }
   | { status: 'failed'; failure: FailureRecord; amounts: KnownAmount[] }
 );
 
@@ -37,7 +44,12 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
   if (contract.problem !== null) {
     const code = isNamelessKey(contract.key) ? 'CONTRACT_KEY_MISSING' : 'LISTED_RECORD_UNUSABLE';
     const error = new NightfillError({ code, class: 'data', message: contract.problem });
-    return { contract, status: 'failed', failure: failureRecord(error, { stage: 'list' }), amounts: [] };
+    return {
+      contract,
+      status: 'failed',
+      failure: failureRecord(error, { stage: 'list' }),
+      amounts: amountsOf(contract, new Map(), context),
+    };
   }
   const asked = new Map<string, Promise<LookupAnswer>>();
   for (const lookup of job.lookups) asked.set(lookup.name, askLookup(lookup, { contract, context, asked }));
@@ -67,7 +79,8 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
     const answer = answers.get(name)!;
     return onFailure === 'last-known' && answer.from === 'source' ? [{ lookup: name, value: answer.value }] : [];
   });
-  return { contract, status: 'mapped', row: mapped.row, stale, remember };
+  const sourced = job.transform && amountsOf(contract, answers, context);
+  return { contract, status: 'mapped', row: mapped.row, sourced, stale, remember };
 }
 
 /** The columns that the job's own module makes, or why it could not. */
@@ -177,12 +190,12 @@ function scopeOf(contract: PlannedContract, answers: Map<string, Json>, context:
   };
 }
 
-/** What is known of a failed contract's money. */
+/** What the sources said of a contract's money, whatever a transform would make of it. */
 function amountsOf(
   contract: PlannedContract,
   answers: Map<string, LookupAnswer>,
   context: EnrichContext,
 ): KnownAmount[] {
   const { texts } = mapRow(contract, answers, context);
-  return amountsKnownOfFailed(context.job, (column) => texts.get(column), contract.listed);
+  return sourcedAmounts(context.job, { answered: (column) => texts.get(column), listed: contract.listed });
 }

@@ -1,7 +1,9 @@
 import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api-options.ts';
 import type { Json } from '../sources/exact-json.ts';
+import type { ControlDefinition } from '../report/figures.ts';
 import type { JsonPath } from '../sources/json-path.ts';
 
+export type { Judged, Tolerance } from '../report/figures.ts';
 export { markColumn } from '../sinks/target-table.ts';
 
 /*
@@ -52,6 +54,8 @@ export interface Column {
   from?: JsonPath;
   /** Taken when the path leads nowhere; JSON null is not nowhere. */
   default?: Json;
+  /** Where the same value stands in the record of the listing. */
+  listed?: JsonPath;
 }
 
 export interface Load {
@@ -64,7 +68,7 @@ export interface Load {
   markAtMost: number;
 }
 
-export type Control = { type: 'sum'; column: string; by?: string } | { type: 'completeness'; atLeast: number };
+export type Control = ControlDefinition;
 
 /** A job file, validated and frozen. Durations in milliseconds, shares between 0 and 1. */
 export interface Job {

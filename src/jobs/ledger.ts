@@ -3,6 +3,7 @@ import { v7 as uuid } from 'uuid';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import type { Job } from './job.ts';
+import { idRange } from './run-id.ts';
 
 export type Purpose = 'night' | 'sample' | 'dry-run';
 export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';
@@ -45,13 +46,21 @@ export async function createInstance(
 ): Promise<Instance> {
   const { job } = o;
   const { rows } = await database.query<Instance>(
-    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256)
-     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8
+    `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, knows_rows)
+     SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8, true
      FROM nightfill.instance WHERE job = $2 AND business_date = $3 AND purpose = $4
      RETURNING ${instanceColumns}`,
     [uuid(), job.name, o.businessDate, o.purpose, job.timezone, targetName(job), job.load.key, job.file.sha256],
   );
   return rows[0]!;
+}
+
+/**
+ * Locks the instance's row to the end of the transaction. A transaction of ours whose answer to COMMIT was lost has the
+ * lock as well, so what is read from here on is read after its end, however that was.
+ */
+export async function lockInstance(client: Queryable, instance: string): Promise<void> {
+  await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR NO KEY UPDATE`, [instance]);
 }
 
 /** Whether chunks of this plan have put rows into the target; rows held back for the end do not count. */
@@ -130,14 +139,23 @@ export async function findRun(
   const latest = o.run === 'latest';
   if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
-  const { rows } = await database.query<RunRow>(
-    `SELECT ${runColumns} FROM nightfill.run
-     JOIN nightfill.instance ON instance.id = run.instance
-     WHERE ($1::text IS NULL OR instance.job = $1) AND ($2::text IS NULL OR run.id::text LIKE $2 || '%')
-       AND ($2::text IS NOT NULL OR purpose <> 'dry-run')
-     ORDER BY $3 AND purpose = 'night' DESC, run.started_at DESC, run.id DESC LIMIT 2`,
-    [o.job ?? null, latest ? null : o.run.toLowerCase(), o.preferNights ?? false],
-  );
+  const select = async (where: string, values: unknown[]): Promise<RunRow[]> =>
+    (
+      await database.query<RunRow>(
+        // In the order of an index, so that a long history is not read.
+        `SELECT ${runColumns} FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
+         WHERE ($1::text IS NULL OR instance.job = $1) AND ${where}
+         ORDER BY run.started_at DESC, run.id DESC LIMIT 2`,
+        [o.job ?? null, ...values],
+      )
+    ).rows;
+  const byId = async (): Promise<RunRow[]> =>
+    select(`run.id BETWEEN $2::uuid AND $3::uuid AND run.id::text LIKE $4 || '%'`, [
+      ...idRange(o.run),
+      o.run.toLowerCase(),
+    ]);
+  const nights = latest && o.preferNights ? await select(`purpose = 'night'`, []) : [];
+  const rows = !latest ? await byId() : nights.length > 0 ? nights : await select(`purpose <> 'dry-run'`, []);
   if (!rows[0])
     throw new UsageError(
       `there is no run ${latest ? '' : `${o.run} `}${o.job ? `of ${o.job} ` : ''}in this database; nightfill runs lists them`.replace(
@@ -252,7 +270,10 @@ export async function explainNotStarted(
   );
 }
 
-/** Forgets an instance and all that belongs to it: one that never began, or a dry run's. */
+/**
+ * Forgets an instance, its runs and their reports: one that never began, or a dry run's. Its plan and whatever else it
+ * has is left for `sweep`, so that this is quick whatever its size.
+ */
 export async function discardInstance(database: Queryable, instance: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.instance WHERE id = $1`, [instance]);
 }

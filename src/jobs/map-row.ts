@@ -3,6 +3,7 @@ import { columnText } from '../sinks/column-value.ts';
 import type { Row } from '../sinks/copy-upsert.ts';
 import type { Json } from '../sources/exact-json.ts';
 import { formatJsonPath, getPath } from '../sources/json-path.ts';
+import { scalarText, summedColumns } from './amounts.ts';
 import type { LookupAnswer } from './enrich.ts';
 import type { Column } from './job.ts';
 import type { PlannedContract } from './plan.ts';
@@ -10,7 +11,7 @@ import type { EnrichContext } from './run-context.ts';
 
 export interface MappedRow {
   row: Row;
-  /** The texts found, by column, also when another column has a problem. */
+  /** The texts found, by column, also when a column cannot hold its value. */
   texts: Map<string, string | null>;
   problem?: NightfillError;
 }
@@ -31,13 +32,28 @@ export function mapRow(
       value === undefined ? absent(column) : columnText(value, context.target.columns[index]!, { timezone });
     if ('problem' in found) {
       problem ??= new NightfillError({ class: 'data', ...found.problem });
+      const text = scalarText(value);
+      if (text !== undefined) texts.set(column.name, text);
       return null;
     }
     texts.set(column.name, found.text);
+    if (found.text !== null && isNoAmount(found.text) && isSummed(column.name, context))
+      problem ??= new NightfillError({ class: 'data', ...noAmount(column.name, found.text) });
     return found.text;
   });
   return { row, texts, ...(problem && { problem }) };
 }
+
+/** What `numeric` takes beside numbers: one of them would make the sum of a whole currency say nothing. */
+const isNoAmount = (text: string): boolean => /^\s*[-+]?(?:nan|inf)/i.test(text);
+
+const isSummed = (name: string, { job }: EnrichContext): boolean =>
+  summedColumns(job).some(({ column }) => column === name);
+
+const noAmount = (name: string, text: string): { code: string; message: string } => ({
+  code: 'AMOUNT_NOT_FINITE',
+  message: `column ${name} is summed by a control, and "${text.trim()}" came, which no sum can take; mend the record, or load it into a column that is not summed`,
+});
 
 function valueOf(
   { from, default: fallback }: Column,

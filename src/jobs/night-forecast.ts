@@ -8,6 +8,7 @@ import type { Job } from './job.ts';
 import { dateScope, plannedContract } from './plan.ts';
 import type { NightLedger } from './night-ledger.ts';
 import { contractsAtOnce } from './run.ts';
+import type { SwitchPace } from './switch-forecast.ts';
 
 /** What one API would be asked for tonight, of the requests it gives per day. */
 export type QuotaForecast = { api: string; requests: number } & (
@@ -31,7 +32,9 @@ export interface NightForecast {
   apis: (ApiForecast & { concurrency: number; latencyMs: number; latencyFrom: 'last run' | 'listing' | 'unknown' })[];
   shortestMs: number;
   finishBy: string | null;
-  /** Until finishBy, less what is kept for the report and for errors of the forecast; null without finishBy. */
+  /** Of `commit: run`: into the target at the end, all at once. Null ms: nothing was measured yet. Else null. */
+  switchOver: { rows: number; ms: number | null; paceFrom: SwitchPace['from'] | null } | null;
+  /** Until finishBy, less what is kept for the switch, for the report and for errors of the forecast; null without finishBy. */
   availableMs: number | null;
   fits: boolean | null;
   /** Per API whose rates are too low: the requests per second at which it would fit; null when none would. */
@@ -79,7 +82,9 @@ export async function forecastNight(
     };
   });
   const left = finishBy && finishBy.getTime() - clock.wallNow();
-  const availableMs = left === null ? null : Math.max(0, Math.round(left - 2 * spareMs(left)));
+  const switchOver = switchOverOf(job, { ledger, contracts: work.contracts });
+  const kept = left === null ? 0 : 2 * spareMs(left) + (switchOver?.ms ?? 0);
+  const availableMs = left === null ? null : Math.max(0, Math.round(left - kept));
   const available = availableMs ?? Infinity;
   const shortestMs = Math.max(0, ...forecasts.map((api) => api.shortestMs));
   const quotas = await Promise.all(forecasts.map(async (api) => quotaOf(api, { apis, forecasts, ledger: o.ledger })));
@@ -93,7 +98,7 @@ export async function forecastNight(
       ? {
           status: ledger.instance.status,
           planned: ledger.instance.planned,
-          loaded: ledger.instance.loaded.size,
+          loaded: ledger.instance.loaded,
           left: work.contracts,
         }
       : null,
@@ -101,9 +106,10 @@ export async function forecastNight(
     contracts: work.contracts,
     apis: forecasts,
     shortestMs,
+    switchOver,
     finishBy: finishBy?.toISOString() ?? null,
     availableMs,
-    fits: availableMs === null ? null : shortestMs <= availableMs,
+    fits: left === null ? null : shortestMs + kept <= left,
     ratesThatFit: forecasts
       .filter(({ requests, latencyMs, api }) => {
         const { rates } = job.apis[api]!.limits;
@@ -132,16 +138,26 @@ export async function forecastNight(
   };
 }
 
+function switchOverOf(
+  job: Job,
+  { ledger, contracts }: { ledger: NightLedger | undefined; contracts: number },
+): NightForecast['switchOver'] {
+  if (job.commit !== 'run') return null;
+  const rows = (ledger?.instance?.heldBack ?? 0) + contracts;
+  const pace = ledger?.switchPace;
+  return { rows, ms: pace ? Math.round(rows * pace.msPerRow) : null, paceFrom: pace?.from ?? null };
+}
+
 async function workOf(
   job: Job,
   { businessDate, ledger, listing }: { businessDate: string; ledger: NightLedger | undefined; listing: Api },
 ): Promise<Work> {
-  const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   const instance = ledger?.instance;
   if (instance && instance.status !== 'planning') {
-    for (const contract of instance.left) expected.add(contract);
-    return { contracts: instance.left.length, pages: 0, sourceTotal: instance.sourceTotal, expected };
+    const { left, sourceTotal } = instance;
+    return { contracts: left, pages: 0, sourceTotal, expected: instance.expected };
   }
+  const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   const keep = listedFieldKeeper(job);
   const keys = new Set<string>();
   let contracts = 0;
@@ -154,7 +170,7 @@ async function workOf(
       const contract = plannedContract(record, { job, keep, ordinal: keys.size + 1 });
       if (contract.problem !== null || keys.has(contract.key)) continue;
       keys.add(contract.key);
-      if (instance?.loaded.has(contract.key)) continue;
+      if (instance?.loadedKeys.has(contract.key)) continue;
       contracts += 1;
       expected.add(contract);
     }

@@ -190,12 +190,14 @@ export async function readChunk(
   { wholeChunks = false, onlyTransient = false }: WorkSelection,
 ): Promise<PlannedChunk> {
   const { rows } = await database.query<{ key: string; listed: string | null; problem: string | null }>(
+    // The chunk's status is asked once, and failures by chunk: without statistics of this night a join of the tables is
+    // taken for one of a few rows, and compares each with each.
     `SELECT contract.key, contract.listed::text AS listed, contract.problem
      FROM nightfill.contract
-     JOIN nightfill.chunk ON chunk.instance = contract.instance AND chunk.number = contract.chunk
-     LEFT JOIN nightfill.failure ON failure.instance = contract.instance AND failure.key = contract.key
+     LEFT JOIN nightfill.failure
+       ON failure.instance = contract.instance AND failure.chunk = contract.chunk AND failure.key = contract.key
      WHERE contract.instance = $1 AND contract.chunk = $2
-       AND (chunk.status = 'not-started' OR $3
+       AND ($3 OR (SELECT status FROM nightfill.chunk WHERE instance = $1 AND number = $2) = 'not-started'
          OR (failure.key IS NOT NULL AND (NOT $4 OR failure.class = 'transient')))
      ORDER BY position`,
     [instance, number, wholeChunks, onlyTransient],

@@ -15,6 +15,7 @@ import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { spareMs } from './forecast.ts';
 import { closeRun } from './close-run.ts';
+import { sweep } from './forget.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
 import { takeLease, underLease, type Lease } from './lease.ts';
@@ -27,6 +28,7 @@ import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
 import { requireSameLayout } from './staging.ts';
 import { SharedLookups } from './shared-lookups.ts';
+import { countHeldBack, readSwitchPace } from './switch-forecast.ts';
 import { switchOver } from './switch-over.ts';
 import { work } from './work.ts';
 
@@ -170,13 +172,18 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
   });
   if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
+  let discarded = run.mode === 'dry-run';
   try {
     return await conduct(run, o);
   } catch (error) {
+    discarded ||= error instanceof UsageError;
     const reason = error instanceof Error ? error.message : String(error);
     // Where the ledger cannot be reached, the next run finds this one crashed.
     await ledger.abandonRun(database, { run: run.id, reason }).catch(() => undefined);
     throw error;
+  } finally {
+    // Leaves an instance alone that is still there. What a kill keeps from being swept, prune sweeps.
+    if (discarded) await sweep(database, instance).catch(() => undefined);
   }
 }
 
@@ -205,6 +212,21 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   const loads = new PQueue({ concurrency: 2 });
   const tally = newTally();
   const { businessDate } = instance;
+  const admission = new Admission({
+    job,
+    businessDate,
+    finishBy,
+    deadline: deadlines?.forecast,
+    clock,
+    apis,
+    contracts,
+    loads,
+    tally,
+    switchOver:
+      job.commit === 'run' && !dryRun && finishBy
+        ? await persist(async () => switchAhead(run, o), { clock, log, signal, databaseWaitMs: o.databaseWaitMs })
+        : undefined,
+  });
   const context: RunContext = {
     job,
     businessDate,
@@ -220,19 +242,9 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
-    bounds: { signal, ...(deadlines && { deadline: deadlines.requests }) },
+    bounds: deadlines ? boundsUntil(deadlines.requests, { signal, admission }) : { signal },
     finishBy,
-    admission: new Admission({
-      job,
-      businessDate,
-      finishBy,
-      deadline: deadlines?.forecast,
-      clock,
-      apis,
-      contracts,
-      loads,
-      tally,
-    }),
+    admission,
     tally,
     metrics: new TaskMetrics({ clock }),
     eventLoop: stack.use(new EventLoopDelay()),
@@ -282,6 +294,23 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
   }
 }
+
+/** Rows held back so far, and how long each took into the target last; undefined before the first. */
+async function switchAhead({ job, instance }: RunPlan, { database }: RunOptions) {
+  const heldBack = await countHeldBack(database, instance.id);
+  return { heldBack, msPerRow: (await readSwitchPace(database, job.name))?.msPerRow };
+}
+
+/** Bounds of requests; the switch at the end, which grows with what has begun, comes out of their time. */
+const boundsUntil = (
+  deadline: number,
+  { signal, admission }: { signal: AbortSignal; admission: Admission },
+): RunContext['bounds'] => ({
+  signal,
+  get deadline() {
+    return deadline - admission.switchMs;
+  },
+});
 
 /** What kept the rows held back out of the target: contracts that failed, or something that broke. */
 async function attemptSwitch(context: RunContext): Promise<{ heldBack?: string | undefined; error?: unknown }> {

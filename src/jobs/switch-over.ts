@@ -1,13 +1,15 @@
 import { copyUpsert, type LoadResult } from '../sinks/copy-upsert.ts';
-import { CommitInDoubtError, type ClientForCopy, type Queryable } from '../sinks/postgres.ts';
+import type { ClientForCopy, Queryable } from '../sinks/postgres.ts';
 import { summedColumns } from './amounts.ts';
 import { storeAmounts, storeFailures } from './chunk-ledger.ts';
 import { rejectedRow, type FailureRecord } from './failure-record.ts';
+import { lockInstance } from './ledger.ts';
 import { holdLease } from './lease.ts';
 import { rememberRows } from './loaded-row.ts';
 import { persist } from './persist.ts';
 import type { RunContext } from './run-context.ts';
 import { hasStaged } from './staging.ts';
+import { claimRows } from './target-row.ts';
 
 interface StagedChunk {
   number: number;
@@ -17,11 +19,15 @@ interface StagedChunk {
 
 interface Rejected {
   contract: { key: string };
+  /** Of the chunk, that held the row back. */
+  attempt: number;
   failure: FailureRecord;
 }
 
 interface SwitchedChunk extends StagedChunk {
-  result: LoadResult;
+  /** Without what it says row by row: a night of a million would not fit. */
+  result: Omit<LoadResult, 'held' | 'rejected'>;
+  keys: readonly string[];
   rejected: Rejected[];
 }
 
@@ -34,18 +40,16 @@ export async function switchOver(context: RunContext): Promise<string | undefine
   if (!(await persist(async () => hasStaged(database, instance), context))) return undefined;
   const obstacle = await persist(async () => switchObstacle(context, database), context);
   if (obstacle) return obstacle;
-  let inDoubt = false;
   return persist(async () => {
-    // The answer to an earlier COMMIT was lost: the rows held back went with it.
-    if (inDoubt && !(await hasStaged(database, instance))) return undefined;
     const begun = clock.now();
     try {
       return await context.metrics.measure('switch', async () =>
-        database.withTransaction(async (client) => switchWithin(client, context)),
+        database.withTransaction(async (client) => {
+          // An attempt whose answer to COMMIT was lost holds this lock until it has ended: what it switched is gone then.
+          await lockInstance(client, instance);
+          return (await hasStaged(client, instance)) ? switchWithin(client, context) : undefined;
+        }),
       );
-    } catch (error) {
-      inDoubt ||= error instanceof CommitInDoubtError;
-      throw error;
     } finally {
       context.tally.loadMs += clock.now() - begun;
     }
@@ -107,28 +111,42 @@ async function stagedChunks(client: Queryable, { instance }: RunContext): Promis
 
 async function switchChunk(client: ClientForCopy, chunk: StagedChunk, context: RunContext): Promise<SwitchedChunk> {
   const { instance, target, job, signal } = context;
-  const { rows } = await client.query<{ key: string; cells: (string | null)[] }>(
-    `SELECT key, cells FROM nightfill.staged WHERE instance = $1 AND chunk = $2 ORDER BY attempt, position`,
+  const { rows } = await client.query<{ key: string; attempt: number; cells: (string | null)[] }>(
+    `SELECT key, attempt, cells FROM nightfill.staged WHERE instance = $1 AND chunk = $2 ORDER BY attempt, position`,
     [instance, chunk.number],
   );
-  const result = await copyUpsert(
+  const keyOf = (row: number): string => rows[row]!.key;
+  const {
+    held: _,
+    rejected,
+    ...result
+  } = await copyUpsert(
     client,
     target,
     rows.map(({ cells }) => cells),
-    { sums: summedColumns(job), signal },
+    {
+      sums: summedColumns(job),
+      signal,
+      nameOf: (row) => `contract ${keyOf(row)}`,
+      claim: async (held) => claimRows(client, { instance, chunk: chunk.number, keyOf }, held),
+    },
   );
+  const refused = new Set(rejected.map(({ row }) => row));
+  const loaded = rows.filter((__, row) => !refused.has(row));
   if (target.marked) {
-    const refused = new Set(result.rejected.map(({ row }) => row));
-    const loaded = rows
-      .map(({ key, cells }) => ({ contract: { key }, row: cells }))
-      .filter((_, row) => !refused.has(row));
-    await rememberRows(client, { job: job.name, instance, target, loaded });
+    const remembered = loaded.map(({ key, cells }) => ({ contract: { key }, row: cells }));
+    await rememberRows(client, { job: job.name, instance, target, loaded: remembered });
   }
-  const rejected = result.rejected.map((rejection) => ({
-    contract: { key: rows[rejection.row]!.key },
-    failure: rejectedRow(rejection),
-  }));
-  return { ...chunk, result, rejected };
+  return {
+    ...chunk,
+    result,
+    keys: loaded.map(({ key }) => key),
+    rejected: rejected.map((rejection) => ({
+      contract: { key: keyOf(rejection.row) },
+      attempt: rows[rejection.row]!.attempt,
+      failure: rejectedRow(rejection),
+    })),
+  };
 }
 
 /** Turns rows that only the target itself refused (a trigger, a foreign key) into failures of their contracts. */
@@ -140,12 +158,11 @@ async function failRejected(
   const { instance } = context;
   const keys = rejected.map(({ contract }) => contract.key);
   await storeFailures(client, { number, failed: rejected }, context);
-  const { rows } = await client.query<{ degraded: number }>(
-    `WITH stale AS (DELETE FROM nightfill.stale WHERE instance = $1 AND key = ANY ($2) RETURNING key)
-     SELECT count(DISTINCT key)::integer AS degraded FROM stale`,
+  const { rows: stale } = await client.query<{ key: string }>(
+    `DELETE FROM nightfill.stale WHERE instance = $1 AND key = ANY ($2) RETURNING key`,
     [instance, keys],
   );
-  const degraded = rows[0]!.degraded;
+  const wasDegraded = new Set(stale.map(({ key }) => key));
   await client.query(`DELETE FROM nightfill.staged WHERE instance = $1 AND key = ANY ($2)`, [instance, keys]);
   // An attempt of which nothing is held back any more is not completed by a later switch.
   await client.query(
@@ -154,23 +171,29 @@ async function failRejected(
          WHERE staged.instance = $1 AND staged.chunk = $2 AND staged.attempt = amount.attempt)`,
     [instance, number, attempts],
   );
+  const degradedOf = (some: readonly string[]): number => some.filter((key) => wasDegraded.has(key)).length;
+  const degraded = degradedOf(keys);
   await client.query(
     `UPDATE nightfill.chunk SET enriched = enriched - $3, degraded = degraded - $4, failed = failed + $5,
        status = CASE WHEN failed + $5 = contracts THEN 'failed' ELSE 'partial' END
      WHERE instance = $1 AND number = $2`,
     [instance, number, keys.length - degraded, degraded, keys.length],
   );
-  await client.query(
-    `UPDATE nightfill.chunk_attempt SET enriched = enriched - $4, degraded = degraded - $5, failed = failed + $6
-     WHERE instance = $1 AND chunk = $2 AND attempt = $3`,
-    [instance, number, attempts.at(-1), keys.length - degraded, degraded, keys.length],
-  );
+  // Each refusal is charged to the attempt that held the row back, which may belong to an earlier run.
+  for (const [attempt, those] of Map.groupBy(rejected, (one) => one.attempt)) {
+    const held = those.map(({ contract }) => contract.key);
+    await client.query(
+      `UPDATE nightfill.chunk_attempt SET enriched = enriched - $4, degraded = degraded - $5, failed = failed + $6
+       WHERE instance = $1 AND chunk = $2 AND attempt = $3`,
+      [instance, number, attempt, held.length - degradedOf(held), degradedOf(held), held.length],
+    );
+  }
 }
 
 /** Completes what was left open while the rows were held back: what the target did, and what it now holds. */
 async function completeChunk(client: Queryable, chunk: SwitchedChunk, context: RunContext): Promise<void> {
   const { instance } = context;
-  const { number, attempts, result } = chunk;
+  const { number, attempts, result, keys } = chunk;
   const attempt = attempts.at(-1)!;
   const counts = [result.inserted, result.updated, result.unchanged, result.digest];
   await client.query(`DELETE FROM nightfill.chunk_amount WHERE instance = $1 AND chunk = $2 AND attempt = ANY ($3)`, [
@@ -178,7 +201,7 @@ async function completeChunk(client: Queryable, chunk: SwitchedChunk, context: R
     number,
     attempts,
   ]);
-  await storeAmounts(client, { number, attempt, result, staged: false }, context);
+  await storeAmounts(client, { number, attempt, result, staged: false, keys }, context);
   await client.query(
     `UPDATE nightfill.chunk_attempt SET inserted = $4, updated = $5, unchanged = $6, digest = $7
      WHERE instance = $1 AND chunk = $2 AND attempt = $3`,

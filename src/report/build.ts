@@ -1,9 +1,11 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
-import { readAmounts, readChanges, readStale } from './amounts.ts';
+import { readStale } from './amounts.ts';
+import { readBooks } from './books.ts';
 import { evaluateControls } from './controls.ts';
 import { rfc3339, workOfRun, type RunFigures } from './figures.ts';
+import { readPrevious } from './previous.ts';
 import type { Report, ReportBody } from './schema.ts';
 
 /** Failures shown in a report; the database has them all. */
@@ -12,15 +14,25 @@ const shownFailures = 10_000;
 type RunRow = Omit<Report['run'], 'database' | 'durationMs' | 'overNewer'> & {
   instance: string;
   planned: boolean;
+  isNight: boolean;
   figures: RunFigures;
 };
 
+/** A run's report, but for its digest, and what in its books cannot be. */
+export interface BuiltReport {
+  body: ReportBody;
+  /** A sentence each; empty when the books balance. */
+  problems: string[];
+}
+
 /** Makes a run's report from what the ledger holds; status and exit code are those the run row has by now. */
-export async function buildReport(database: Queryable, runId: string): Promise<ReportBody> {
-  const { instance, planned, figures, ...run } = await readRun(database, runId);
-  const counts = await readCounts(database, instance);
+export async function buildReport(database: Queryable, runId: string): Promise<BuiltReport> {
+  const { instance, planned, isNight, figures, ...run } = await readRun(database, runId);
+  const { sums } = figures;
+  const books = await readBooks(database, { instance, sums });
+  const previous = await readPrevious(database, { instance, sums });
   const { failures, failuresOmitted } = await readFailures(database, instance, figures);
-  return {
+  const body: ReportBody = {
     schemaVersion: '1.0',
     generator: figures.generator,
     run: {
@@ -29,9 +41,9 @@ export async function buildReport(database: Queryable, runId: string): Promise<R
       database: figures.database,
       overNewer: figures.overNewer ?? null,
     },
-    counts,
-    amounts: await readAmounts(database, { instance, sums: figures.sums }),
-    controls: await evaluateControls(database, { instance, figures, counts, planned }),
+    counts: books.counts,
+    amounts: books.amounts.map(({ chunksOff: _, ...amount }) => amount),
+    controls: await evaluateControls(database, { instance, figures, books, previous, planned, isNight }),
     stale: await readStale(database, instance),
     marked: markedRows(figures),
     chunks: await readChunks(database, instance),
@@ -42,7 +54,23 @@ export async function buildReport(database: Queryable, runId: string): Promise<R
     tasks: figures.tasks,
     process: figures.process,
     attempts: await readAttempts(database, instance),
-    previous: await readPrevious(database, { instance, run }),
+    previous,
+  };
+  return { body, problems: books.problems };
+}
+
+/** The same report with how the run was judged by it. */
+export function withVerdict(
+  body: ReportBody,
+  verdict: Pick<Report['run'], 'status' | 'exitCode' | 'reason'>,
+): ReportBody {
+  const { status, exitCode } = verdict;
+  return {
+    ...body,
+    run: { ...body.run, ...verdict },
+    attempts: body.attempts.map((attempt) =>
+      attempt.runId === body.run.id ? { ...attempt, status, exitCode } : attempt,
+    ),
   };
 }
 
@@ -51,7 +79,7 @@ async function readRun(database: Queryable, id: string): Promise<RunRow> {
     `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", timezone, mode, trigger,
        rerun_of AS "rerunOf", root_run AS "rootRun", run.status, exit_code AS "exitCode", reason,
        ${rfc3339('started_at')} AS "startedAt", ${rfc3339('finished_at')} AS "finishedAt",
-       run.config_sha256 AS "configSha256", instance, instance.status <> 'planning' AS planned, figures
+       run.config_sha256 AS "configSha256", instance, instance.status <> 'planning' AS planned, purpose = 'night' AS "isNight", figures
      FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance WHERE run.id = $1`,
     [id],
   );
@@ -65,46 +93,12 @@ async function readRun(database: Queryable, id: string): Promise<RunRow> {
   return row;
 }
 
-async function readCounts(database: Queryable, instance: string): Promise<Report['counts']> {
-  const { rows } = await database.query<Report['counts'] & { staged: number | null }>(
-    `SELECT source_total::float8 AS "sourceTotal", duplicates, totals.*, staged.staged, missing.missing
-     FROM nightfill.instance,
-     LATERAL (
-       SELECT coalesce(sum(contracts), 0)::integer AS listed, coalesce(sum(enriched), 0)::integer AS enriched,
-         coalesce(sum(degraded), 0)::integer AS degraded, coalesce(sum(failed), 0)::integer AS failed,
-         coalesce(sum(contracts) FILTER (WHERE status = 'not-started'), 0)::integer AS "notStarted",
-         coalesce(sum(inserted), 0)::integer AS inserted, coalesce(sum(updated), 0)::integer AS updated,
-         coalesce(sum(unchanged), 0)::integer AS unchanged
-       FROM nightfill.chunk WHERE chunk.instance = instance.id
-     ) AS totals,
-     LATERAL (
-       SELECT nullif(count(*), 0)::integer AS staged FROM nightfill.staged WHERE staged.instance = instance.id
-     ) AS staged,
-     LATERAL (
-       SELECT count(*)::integer AS missing FROM nightfill.contract AS before
-       WHERE instance.status <> 'planning' AND before.instance = (${previousInstance('instance')})
-         AND NOT EXISTS (SELECT FROM nightfill.contract AS now WHERE now.instance = instance.id AND now.key = before.key)
-     ) AS missing
-     WHERE instance.id = $1`,
-    [instance],
-  );
-  const { staged, ...counts } = rows[0]!;
-  return { ...counts, ...(staged !== null && { staged }) };
-}
-
 // Absent from the figures of runs of versions that did not mark.
 function markedRows({ marking }: RunFigures): Report['marked'] {
   if (!marking) return null;
   const { control: _, ...marked } = marking;
   return marked;
 }
-
-/** The latest complete night of the job before the instance's business date. */
-const previousInstance = (alias: string): string => `
-  SELECT earlier.id FROM nightfill.instance AS earlier
-  WHERE earlier.job = ${alias}.job AND earlier.purpose = 'night' AND earlier.status = 'complete'
-    AND earlier.business_date < ${alias}.business_date
-  ORDER BY earlier.business_date DESC, earlier.generation DESC LIMIT 1`;
 
 type ChunkRow = Omit<Report['chunks'][number], 'advice'> & { action: string | null; after: string | null };
 
@@ -196,28 +190,4 @@ function idealOf({ requests, rates, concurrency, latencyMs }: Report['apis'][num
   const windows = rates.map((rate) => ({ requests: rate.requests, per: rate.perMs }));
   const { ms } = earliestFinish({ requests, rates: windows, concurrency: concurrency.limit, latencyMs: latencyMs.p50 });
   return Math.round(ms);
-}
-
-async function readPrevious(
-  database: Queryable,
-  { instance, run }: { instance: string; run: Pick<RunRow, 'id'> },
-): Promise<Report['previous']> {
-  const { rows } = await database.query<{ instance: string; body: string }>(
-    `SELECT run.instance, report.body FROM nightfill.run JOIN nightfill.report ON report.run = run.id
-     WHERE run.instance = (
-       SELECT (${previousInstance('this')}) FROM nightfill.instance AS this WHERE this.id = $1
-     ) AND run.id <> $2
-     ORDER BY run.started_at DESC LIMIT 1`,
-    [instance, run.id],
-  );
-  const row = rows[0];
-  if (!row) return null;
-  const body = JSON.parse(row.body) as Report;
-  return {
-    runId: body.run.id,
-    businessDate: body.run.businessDate,
-    counts: body.counts,
-    amounts: body.amounts.map(({ column, currency, loaded }) => ({ column, currency, amount: loaded })),
-    changes: await readChanges(database, { instance, previous: row.instance }),
-  };
 }

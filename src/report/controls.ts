@@ -1,24 +1,49 @@
 import type { Queryable } from '../sinks/postgres.ts';
-import type { Marking, RunFigures } from './figures.ts';
+import type { Books } from './books.ts';
+import type { ControlDefinition, Judged, Marking, RunFigures, Tolerance } from './figures.ts';
 import type { ControlResult, Report } from './schema.ts';
+
+export interface Evidence {
+  figures: RunFigures;
+  books: Books;
+  previous: Report['previous'];
+  /** The listing has come to its end. */
+  planned: boolean;
+  /** Samples and rehearsals are compared with nothing. */
+  isNight: boolean;
+}
+
+type Definition<Type extends ControlDefinition['type']> = Extract<ControlDefinition, { type: Type }>;
+
+const always: Judged = { tolerance: { absolute: '0', share: 0 }, severity: 'fail' };
 
 /** Checks that independently obtained figures agree. A control whose figures are not there is not evaluated, never passed. */
 export async function evaluateControls(
   database: Queryable,
-  o: { instance: string; figures: RunFigures; counts: Report['counts']; planned: boolean },
+  o: Evidence & { instance: string },
 ): Promise<ControlResult[]> {
-  const { counts, figures } = o;
+  const { books, figures, planned } = o;
+  const { counts } = books;
   const loaded = counts.enriched + counts.degraded;
   // Rows held back are in no target yet.
   const ofTarget = (control: ControlResult): ControlResult =>
     counts.staged ? { ...control, result: 'not-evaluated' } : control;
   const rows = counts.inserted + counts.updated + counts.unchanged;
+  const asked = <Type extends ControlDefinition['type']>(type: Type): Definition<Type>[] =>
+    figures.controls.filter((control): control is Definition<Type> => control.type === type);
   return [
-    countControl(counts, o.planned),
+    countControl(counts, planned),
+    equal({ name: 'faults in the books of the night', type: 'count' }, 0, books.problems.length),
     ofTarget(equal({ name: 'rows in the target for contracts loaded', type: 'keys' }, loaded, rows)),
+    distinctRows(books),
     ...(figures.marking ? [markControl(figures.marking)] : []),
-    ...(figures.completeness === null ? [] : [completeness(counts, figures.completeness, o.planned)]),
-    ...(await sumControls(database, o.instance)).map(ofTarget),
+    ...asked('completeness').map((control) => completeness(counts, control, planned)),
+    ...asked('listed').map((control) => listedControl(control, o)),
+    ...(await amountControls(database, [
+      ...(await sumControls(database, o, asked('sum'))),
+      ...varianceControls(o, asked('sum')),
+      ...asked('change').flatMap((control) => changeControls(control, o)),
+    ])),
   ];
 }
 
@@ -28,65 +53,208 @@ const equal = (control: Pick<ControlResult, 'name' | 'type'>, expected: number, 
   actual: String(actual),
   delta: String(actual - expected),
   tolerance: '0',
+  severity: 'fail',
   result: actual === expected ? 'pass' : 'fail',
 });
+
+const notEvaluated = (control: Pick<ControlResult, 'name' | 'type'> & Partial<ControlResult>, actual: string) =>
+  ({
+    expected: '0',
+    actual,
+    delta: '0',
+    tolerance: '0',
+    severity: 'fail',
+    ...control,
+    result: 'not-evaluated',
+  }) satisfies ControlResult;
 
 function countControl({ sourceTotal, listed, duplicates }: Report['counts'], planned: boolean): ControlResult {
   const control = { name: "records listed against the source's own count", type: 'count' } as const;
   if (sourceTotal !== null && planned) return equal(control, sourceTotal, listed + duplicates);
-  const actual = String(listed + duplicates);
-  return { ...control, expected: '0', actual, delta: '0', tolerance: '0', result: 'not-evaluated' };
+  return notEvaluated(control, String(listed + duplicates));
+}
+
+/** Of two contracts in one row of the target one is lost, whatever the other counts say. */
+function distinctRows({ counts, distinctRows: actual }: Books): ControlResult {
+  const control = { name: 'distinct rows of the target for contracts loaded', type: 'keys' } as const;
+  if (actual === null) return notEvaluated(control, '0');
+  return equal(control, counts.enriched + counts.degraded - (counts.staged ?? 0), actual);
 }
 
 function markControl({ control, contracts }: Marking): ControlResult {
   const named = { name: 'rows marked for contracts no longer listed', type: 'keys' } as const;
   if (control) return equal(named, control.expected, control.actual);
-  return { ...named, expected: '0', actual: String(contracts), delta: '0', tolerance: '0', result: 'not-evaluated' };
+  return notEvaluated(named, String(contracts));
 }
+
+const percent = (share: number): string => `${+(share * 100).toFixed(4)}%`;
+const toleranceText = ({ absolute, share }: Tolerance): string => (share > 0 ? percent(share) : absolute);
+const allowed = ({ absolute, share }: Tolerance, expected: number): number =>
+  Math.max(Number(absolute), share * expected);
 
 function completeness(
   { listed, enriched, degraded, notStarted }: Report['counts'],
-  share: number,
+  { atLeast, tolerance, severity }: Definition<'completeness'>,
   planned: boolean,
 ): ControlResult {
   const actual = enriched + degraded;
-  const expected = Math.ceil(listed * share - 1e-9);
+  const expected = Math.ceil(listed * atLeast - 1e-9);
   return {
-    name: `loaded of listed, at least ${+(share * 100).toFixed(4)}%`,
+    name: `loaded of listed, at least ${percent(atLeast)}`,
     type: 'completeness',
     expected: String(expected),
     actual: String(actual),
     delta: String(actual - expected),
-    tolerance: '0',
+    tolerance: toleranceText(tolerance),
+    severity,
     // Of a night that was stopped it is asked once the night is finished.
-    result: !planned || notStarted > 0 ? 'not-evaluated' : actual >= expected ? 'pass' : 'fail',
+    result:
+      !planned || notStarted > 0
+        ? 'not-evaluated'
+        : actual >= expected - allowed(tolerance, expected)
+          ? 'pass'
+          : 'fail',
   };
 }
 
+/** A listing that is empty, or has changed by more than the contracts of a night do, is not taken for a night's work. */
+function listedControl({ change, tolerance, severity }: Definition<'listed'>, o: Evidence): ControlResult {
+  const { listed } = o.books.counts;
+  const before = o.previous?.counts.listed;
+  const control = {
+    name: 'contracts listed against the night before',
+    type: 'listed',
+    severity,
+    tolerance: change === null ? 'any' : percent(change),
+  } as const;
+  if (!o.planned || !o.isNight || change === null) return notEvaluated(control, String(listed));
+  if (listed > 0 && before === undefined) return notEvaluated(control, String(listed));
+  const expected = before ?? 1;
+  const apart = Math.abs(listed - expected);
+  const within = apart === 0 || apart < change * expected || apart <= allowed(tolerance, expected);
+  return {
+    ...control,
+    expected: String(expected),
+    actual: String(listed),
+    delta: String(listed - expected),
+    result: listed > 0 && within ? 'pass' : 'fail',
+  };
+}
+
+/** A control on amounts, which Postgres judges: its numbers are exact. */
+interface AmountControl extends Judged {
+  name: string;
+  type: ControlResult['type'];
+  currency: string | null;
+  expected: string;
+  actual: string;
+  /** Figure that a share is meant of. */
+  base: string;
+  /** The share itself is too much already. */
+  exclusive?: boolean;
+  /** It fails whatever the figures say, or is not evaluated. */
+  decided?: ControlResult['result'];
+}
+
 /** Per summed column and currency: the digits the source sent against what stands in the target, both summed by Postgres. */
-async function sumControls(database: Queryable, instance: string): Promise<ControlResult[]> {
-  const { rows } = await database.query<{
-    column: string;
-    currency: string | null;
-    expected: string;
-    actual: string;
-    delta: string;
-    equal: boolean;
-  }>(
-    `SELECT column_name AS column, currency, sum(sourced)::text AS expected, sum(loaded)::text AS actual,
-       (sum(loaded) - sum(sourced))::text AS delta, sum(loaded) = sum(sourced) AS equal
+async function sumControls(
+  database: Queryable,
+  { books, figures, instance }: Evidence & { instance: string },
+  controls: readonly Definition<'sum'>[],
+): Promise<AmountControl[]> {
+  const { rows } = await database.query<{ column: string; currency: string | null; expected: string; actual: string }>(
+    `SELECT column_name AS column, currency, sum(sourced)::text AS expected, sum(loaded)::text AS actual
      FROM nightfill.chunk_amount WHERE instance = $1
      GROUP BY 1, 2 ORDER BY column_name COLLATE "C", currency COLLATE "C" NULLS LAST`,
     [instance],
   );
-  return rows.map(({ column, currency, expected, actual, delta, equal: same }) => ({
-    name: `sum of ${column}: source against target`,
-    type: 'sum',
+  return controls.flatMap(({ column, tolerance, severity }) =>
+    rows
+      .filter((row) => row.column === column)
+      .map(({ currency, expected, actual }) => ({
+        name: `sum of ${column}: source against target`,
+        type: 'sum' as const,
+        currency,
+        expected,
+        actual,
+        base: expected,
+        tolerance,
+        severity,
+        ...((books.counts.staged || !isIndependent(figures, column)) && { decided: 'not-evaluated' as const }),
+      })),
+  );
+}
+
+/** What a transform made could only be compared with itself. */
+const isIndependent = ({ sums }: RunFigures, column: string): boolean =>
+  sums.find((sum) => sum.column === column)?.independent !== false;
+
+/** What was listed and is neither loaded, failed nor left has got lost, or was never there. */
+function varianceControls({ books, figures }: Evidence, controls: readonly Definition<'sum'>[]): AmountControl[] {
+  return figures.sums.flatMap(({ column }) => {
+    const { tolerance, severity } = controls.find((control) => control.column === column) ?? always;
+    const exact = tolerance.share === 0 && Number(tolerance.absolute) === 0;
+    return books.amounts
+      .filter((amount) => amount.column === column)
+      .map(({ currency, listed, variance, chunksOff }) => ({
+        name: `variance of ${column}${exact && chunksOff.length > 0 ? `, in chunk ${chunksOff.join(', ')}` : ''}`,
+        type: 'variance' as const,
+        currency,
+        expected: '0',
+        actual: variance,
+        base: listed,
+        tolerance,
+        severity,
+        // Chunks whose variances make up for one another are off as well.
+        ...(exact && chunksOff.length > 0 && { decided: 'fail' as const }),
+        ...(!isIndependent(figures, column) && { decided: 'not-evaluated' as const }),
+      }));
+  });
+}
+
+function changeControls({ column, change, severity, tolerance }: Definition<'change'>, o: Evidence): AmountControl[] {
+  const changes = o.previous?.changes.filter((one) => one.column === column) ?? [];
+  return changes.map(({ currency, before, after }) => ({
+    name: `change of ${column} since the night before`,
+    type: 'change',
+    currency,
+    expected: before,
+    actual: after,
+    base: before,
+    tolerance: { absolute: tolerance.absolute, share: Math.max(change, tolerance.share) },
+    exclusive: true,
+    severity,
+    ...(!o.planned && { decided: 'not-evaluated' as const }),
+  }));
+}
+
+async function amountControls(database: Queryable, controls: readonly AmountControl[]): Promise<ControlResult[]> {
+  if (controls.length === 0) return [];
+  // NaN is within nothing: Postgres takes it for greater than all numbers.
+  const { rows } = await database.query<{ delta: string; within: boolean }>(
+    `SELECT (actual - expected)::text AS delta,
+       abs(actual - expected) <= absolute OR abs(actual - expected) < share * abs(base)
+         OR (NOT exclusive AND abs(actual - expected) <= share * abs(base)) AS within
+     FROM unnest($1::numeric[], $2::numeric[], $3::numeric[], $4::numeric[], $5::numeric[], $6::boolean[])
+       WITH ORDINALITY AS control (expected, actual, base, absolute, share, exclusive, position) ORDER BY position`,
+    [
+      controls.map(({ expected }) => expected),
+      controls.map(({ actual }) => actual),
+      controls.map(({ base }) => base),
+      controls.map(({ tolerance }) => tolerance.absolute),
+      controls.map(({ tolerance }) => String(tolerance.share)),
+      controls.map(({ exclusive }) => exclusive ?? false),
+    ],
+  );
+  return controls.map(({ name, type, currency, expected, actual, tolerance, severity, decided }, index) => ({
+    name,
+    type,
     currency,
     expected,
     actual,
-    delta,
-    tolerance: '0',
-    result: same ? 'pass' : 'fail',
+    delta: rows[index]!.delta,
+    tolerance: toleranceText(tolerance),
+    severity,
+    result: decided ?? (rows[index]!.within ? 'pass' : 'fail'),
   }));
 }

@@ -16,7 +16,7 @@ export interface RunFigures {
   overNewer: Report['run']['overNewer'];
   listFailure: Report['failures'][number] | null;
   sums: SumDefinition[];
-  completeness: number | null;
+  controls: ControlDefinition[];
   /** Null when the job does not mark, and of a sample, a dry run and a run that broke. */
   marking: Marking | null;
 }
@@ -27,13 +27,44 @@ export interface Marking extends NonNullable<Report['marked']> {
   control: { expected: number; actual: number } | null;
 }
 
-/** A sum control, and where the listing's record shows the amount and what splits it. */
+/** A summed column, and where the listing's record shows the amount and what splits it. */
 export interface SumDefinition {
   column: string;
   by: string | null;
   listedPath: string[] | null;
   listedByPath: string[] | null;
+  /** `by` is a `char(n)`, whose trailing blanks mean nothing. */
+  byIsPadded: boolean;
+  /** The amounts are known from before a transform. */
+  independent: boolean;
 }
+
+/** How far two figures may be apart, at most the larger of both. */
+export interface Tolerance {
+  /** A decimal number. */
+  absolute: string;
+  /** Of the figure expected, from 0 to 1. */
+  share: number;
+}
+
+export const severities = ['fail', 'warn'] as const;
+
+/** How a control is judged, of whatever type. */
+export interface Judged {
+  tolerance: Tolerance;
+  severity: (typeof severities)[number];
+}
+
+/** A control that the job file asks for; what each means stands there. */
+export type ControlDefinition = (
+  | { type: 'sum'; column: string; by?: string }
+  /** Of a sum, since the latest closed night: fails at this share or more. */
+  | { type: 'change'; column: string; by?: string; change: number }
+  | { type: 'completeness'; atLeast: number }
+  /** Of the number of contracts listed, since then; null takes any number. */
+  | { type: 'listed'; change: number | null }
+) &
+  Judged;
 
 export async function storeFigures(database: Queryable, run: string, figures: RunFigures): Promise<void> {
   await database.query(`UPDATE nightfill.run SET figures = $2, finished_at = now() WHERE id = $1`, [

@@ -34,7 +34,7 @@ const counts = z.strictObject({
     .describe(
       'of commit: run: enriched or degraded, and held back, because the night has not switched into the target',
     ),
-  missing: count.describe('contracts of the previous complete night that were not listed this time'),
+  missing: count.describe('contracts of the night compared with (previous) that were not listed this time'),
 });
 
 const currencyAmount = z.strictObject({ column: z.string(), currency, amount });
@@ -82,12 +82,13 @@ const failure = z.strictObject({
 
 const control = z.strictObject({
   name: z.string(),
-  type: z.enum(['completeness', 'count', 'sum', 'keys', 'stale']),
+  type: z.enum(['completeness', 'count', 'sum', 'keys', 'stale', 'listed', 'change', 'variance']),
   currency: z.string().nullable().optional(),
   expected: z.string(),
   actual: z.string(),
   delta: z.string(),
-  tolerance: z.string(),
+  tolerance: z.string().describe('an amount, or a share such as 0.1%; of listed and change the share that fails'),
+  severity: z.enum(['fail', 'warn']).describe('whether it counts for the exit code or is only said'),
   result: z.enum(['pass', 'fail', 'not-evaluated']),
 });
 
@@ -127,6 +128,9 @@ export const reportSchema = z.strictObject({
       notStarted: amount,
       staged: amount.optional().describe('held back with the contracts of counts.staged'),
       variance: amount.describe('listed - loaded - failed - notStarted, and - staged where there is any'),
+      unknown: z
+        .strictObject({ failed: count, notStarted: count })
+        .describe('contracts whose amount nobody said: it is in none of these sums'),
     }),
   ),
   controls: z.array(control),
@@ -208,22 +212,28 @@ export const reportSchema = z.strictObject({
     .strictObject({
       runId: z.uuid(),
       businessDate: date,
+      status: runStatus.describe('of that night: it is compared with whatever its status'),
       counts,
       amounts: z.array(currencyAmount),
       changes: z.array(
         z.strictObject({
           column: z.string(),
           currency,
-          added: amount.describe('of contracts that were not planned then'),
-          removed: amount.describe('of contracts that are not planned any more'),
-          changed: amount.describe('of contracts planned both times, now less then'),
-          before: amount,
-          after: amount.describe('before + added - removed + changed'),
+          added: amount.describe('of contracts that were not listed then'),
+          removed: amount.describe('of contracts that are not listed any more'),
+          changed: amount.describe('of contracts listed both times, now less then'),
+          before: amount.describe('all that was known then'),
+          after: amount.describe(
+            'all that is known now: before + added - removed + changed, less notComparable.before, plus notComparable.after',
+          ),
         }),
       ),
+      notComparable: z
+        .array(z.strictObject({ column: z.string(), currency, contracts: count, before: amount, after: amount }))
+        .describe('contracts listed both times whose amount is not known on both nights'),
     })
     .nullable()
-    .describe('the latest earlier business date that was completed'),
+    .describe('the latest earlier business date whose listing was whole and which was closed; null of a sample'),
   integrity: z.strictObject({
     algorithm: z.literal('sha256 of RFC 8785 canonical JSON without integrity'),
     sha256: digest,

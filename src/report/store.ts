@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import canonicalize from 'canonicalize';
-import { UsageError } from '../resilience/failure.ts';
+import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
-import type { Report, ReportBody } from './schema.ts';
+import { reportSchema, type Report, type ReportBody } from './schema.ts';
 
-/** Seals a report with its digest and that of the job's report before it, and stores it. */
+/** Seals a report with its digest and that of the job's report before it, and stores it. Throws when it breaks its own schema. */
 export async function storeReport(database: Queryable, body: ReportBody): Promise<Report> {
   const { rows } = await database.query<{ sha256: string }>(
     `SELECT sha256 FROM nightfill.report WHERE job = $1 AND run <> $2 ORDER BY created_at DESC, run DESC LIMIT 1`,
@@ -20,12 +20,25 @@ export async function storeReport(database: Queryable, body: ReportBody): Promis
       previousSha256: rows[0]?.sha256 ?? null,
     },
   };
+  requireSchema(report);
   await database.query(
     `INSERT INTO nightfill.report (run, job, body, sha256, previous_sha256) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (run) DO UPDATE SET body = excluded.body, sha256 = excluded.sha256, previous_sha256 = excluded.previous_sha256`,
     [body.run.id, body.run.job, formatReport(report), report.integrity.sha256, report.integrity.previousSha256],
   );
   return report;
+}
+
+/** Figures that cannot be shown as the schema promises are wrong: nobody may be told that they are a night's. */
+function requireSchema(report: Report): void {
+  const { error } = reportSchema.safeParse(report);
+  if (!error) return;
+  const [issue] = error.issues;
+  throw new NightfillError({
+    code: 'REPORT_INVALID',
+    class: 'system',
+    message: `the report of run ${report.run.id} breaks its own schema at ${issue!.path.join('.')}: ${issue!.message}; it is not stored, and the ledger keeps what was loaded`,
+  });
 }
 
 export function digestOf(body: ReportBody): string {

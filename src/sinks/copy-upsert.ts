@@ -6,7 +6,7 @@ import { NightfillError } from '../resilience/failure.ts';
 import { encodeCopy } from './copy-encode.ts';
 import type { Row } from './copy-encode.ts';
 import { readBack } from './read-back.ts';
-import type { SumRequest, Total } from './read-back.ts';
+import type { HeldRow, SumRequest, Total } from './read-back.ts';
 import { findInvalidValues, isOneRowsFault, isValuesFault, refusal } from './reject-rows.ts';
 import type { RejectedRow } from './reject-rows.ts';
 import type { TargetTable } from './target-table.ts';
@@ -14,7 +14,7 @@ import { upsertStatements } from './upsert-statements.ts';
 import type { UpsertStatements } from './upsert-statements.ts';
 
 export type { Row } from './copy-encode.ts';
-export type { SumRequest, Total } from './read-back.ts';
+export type { HeldRow, SumRequest, Total } from './read-back.ts';
 export type { RejectedRow } from './reject-rows.ts';
 
 export interface LoadResult {
@@ -26,11 +26,20 @@ export interface LoadResult {
   rejected: RejectedRow[];
   digest: string;
   totals: Total[];
+  /** The rows loaded, in their order. */
+  held: HeldRow[];
 }
 
 export interface LoadOptions {
   sums: readonly SumRequest[];
   signal?: AbortSignal;
+  /** What a message calls a row; `row 7` without it. */
+  nameOf?: (row: number) => string;
+  /**
+   * Told, within the transaction, which rows the target now holds; gives those that it must not hold, because the rows
+   * under their keys belong to others. They are taken back as if they had never been loaded.
+   */
+  claim?: (held: readonly HeldRow[]) => Promise<RejectedRow[]>;
 }
 
 interface Load {
@@ -43,6 +52,7 @@ interface Load {
   /** By ordinal: whatever happens to a row afterwards, it is rejected once. */
   rejected: Map<number, RejectedRow>;
   signal: AbortSignal | undefined;
+  nameOf: (row: number) => string;
 }
 
 interface Counts {
@@ -54,32 +64,58 @@ interface Counts {
  * Loads rows into the target by their key, and reads back what the target then holds. Works inside the caller's
  * transaction, which must have begun and pin the output settings a digest depends on.
  *
- * A row that Postgres does not accept is rejected and the others are loaded; of rows with the same key the last one is.
- * Throws what is not a row's fault (deadlock, lost connection, missing privilege): the transaction must then be rolled
- * back. Aborting stops the COPY and whatever would follow, and throws the signal's reason.
+ * A row that Postgres does not accept is rejected and the others are loaded; of rows with the same key the first is.
+ * What is rejected leaves no trace in the target, whatever a trigger made of it. Throws what is not a row's fault
+ * (deadlock, lost connection, missing privilege): the transaction must then be rolled back. Aborting stops the COPY and
+ * whatever would follow, and throws the signal's reason.
  */
 export async function copyUpsert(
   client: ClientBase,
   table: TargetTable,
   rows: readonly Row[],
-  { sums, signal }: LoadOptions,
+  { sums, signal, nameOf = (row) => `row ${row}`, claim = async () => Promise.resolve([]) }: LoadOptions,
 ): Promise<LoadResult> {
   const key = table.key.map((name) => table.columns.findIndex((column) => column.name === name));
-  const load: Load = { client, table, rows, key, statements: upsertStatements(table), rejected: new Map(), signal };
+  const statements = upsertStatements(table);
+  const load: Load = { client, table, rows, key, statements, rejected: new Map(), signal, nameOf };
   rejectUnsendable(load);
   await stage(load);
-  const { inserted, updated } = await upsertStaged(load);
-  signal?.throwIfAborted();
-  const staged = remaining(load).length;
-  const { digest, totals, missing } = await readBack(client, table, sums);
-  for (const row of missing) {
-    const message =
-      'the target does not hold the row under its key after the load: a trigger or a policy of the table kept it out, or changed its key';
-    load.rejected.set(row, { row, code: 'NOT_STORED', message });
+  for (;;) {
+    const { inserted, updated } = await upsertStaged(load);
+    signal?.throwIfAborted();
+    const { digest, totals, missing, held } = await readBack(client, table, sums);
+    const refused = [...missing.map(notStored), ...sharedKeys(load, held)];
+    if (refused.length === 0) refused.push(...(await claim(held)));
+    if (refused.length === 0) {
+      await client.query('RELEASE nightfill_load');
+      const unchanged = Math.max(0, held.length - inserted - updated);
+      const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
+      return { inserted, updated, unchanged, rejected, digest, totals, held };
+    }
+    // Loaded once more without them: what they or their triggers wrote is undone.
+    for (const one of refused) load.rejected.set(one.row, one);
+    await client.query('ROLLBACK TO nightfill_load; RELEASE nightfill_load');
+    await client.query(statements.dropOrdinals, [[...load.rejected.keys()]]);
   }
-  const unchanged = Math.max(0, staged - missing.length - inserted - updated);
-  const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
-  return { inserted, updated, unchanged, rejected, digest, totals };
+}
+
+const notStored = (row: number): RejectedRow => ({
+  row,
+  code: 'NOT_STORED',
+  message:
+    'the target does not hold the row under its key after the load: a trigger or a policy of the table kept it out, or changed its key',
+});
+
+/** Rows of this load that Postgres takes for one, though their keys' texts differ: by a collation without case, say. */
+function sharedKeys(load: Load, held: readonly HeldRow[]): RejectedRow[] {
+  const first = new Map<string, number>();
+  const shared: RejectedRow[] = [];
+  for (const { row, key } of held) {
+    const kept = first.get(key);
+    if (kept === undefined) first.set(key, row);
+    else shared.push(duplicate(load, { row, kept }));
+  }
+  return shared;
 }
 
 /** Ordinals of the rows not rejected so far. */
@@ -121,6 +157,7 @@ async function stage(load: Load): Promise<void> {
     const ordinals = inKeyOrder(load);
     try {
       await copy(load, ordinals);
+      await client.query('RELEASE nightfill_copy');
       return;
     } catch (error) {
       load.signal?.throwIfAborted();
@@ -160,34 +197,26 @@ async function copy({ client, rows, statements, signal }: Load, ordinals: readon
   throw new NightfillError({ code: 'COPY_COUNT', class: 'system', message });
 }
 
-/** Upserts all staged rows at once, and looks for the rows at fault only when that fails. */
+/** Upserts all staged rows at once, within the savepoint `nightfill_load`; looks for the rows at fault only when that fails. */
 async function upsertStaged(load: Load): Promise<Counts> {
   const { client, statements } = load;
   load.signal?.throwIfAborted();
   try {
     // One message, one round trip; pg then gives a result per statement.
-    const results: unknown = await client.query(`
-      SAVEPOINT nightfill_load; ${statements.dropDuplicates}; ${statements.upsert()}; RELEASE nightfill_load`);
-    const [, duplicates, counts] = results as [QueryResult, QueryResult<Duplicate>, QueryResult<Counts>];
-    rejectDuplicates(load, duplicates.rows);
+    const results: unknown = await client.query(`SAVEPOINT nightfill_load; ${statements.upsert()}`);
+    const [, counts] = results as [QueryResult, QueryResult<Counts>];
     return firstCounts(counts);
   } catch (error) {
     if (!isValuesFault(error)) throw error;
-    await client.query('ROLLBACK TO nightfill_load; RELEASE nightfill_load');
+    await client.query('ROLLBACK TO nightfill_load');
   }
   return upsertAcceptable(load);
 }
 
-interface Duplicate {
-  ordinal: number;
-  kept: number;
-}
-
-function rejectDuplicates({ rejected }: Load, duplicates: readonly Duplicate[]): void {
-  for (const { ordinal, kept } of duplicates) {
-    const message = `row ${kept} has the same load key and came later: the later one counts`;
-    rejected.set(ordinal, { row: ordinal, code: 'DUPLICATE_KEY', message });
-  }
+function duplicate({ rows, key, table, nameOf }: Load, { row, kept }: { row: number; kept: number }): RejectedRow {
+  const loadKey = table.key.map((name, position) => `${name} = ${rows[row]![key[position]!] ?? 'NULL'}`).join(', ');
+  const message = `${nameOf(kept)} has the same load key (${loadKey}) and came first, so its row is the one that is loaded`;
+  return { row, code: 'DUPLICATE_KEY', message };
 }
 
 function firstCounts({ rows: [counts] }: QueryResult<Counts>): Counts {
@@ -195,29 +224,13 @@ function firstCounts({ rows: [counts] }: QueryResult<Counts>): Counts {
   return counts;
 }
 
-/**
- * Takes out rows with invalid keys, then duplicates, then rows with other invalid values, and loads the rest. In this
- * order, because of rows with one key the last one counts, good or bad: an older one must not be loaded in its place.
- */
+/** Takes out rows with invalid values, then those whose key an earlier row has, and loads the rest. */
 async function upsertAcceptable(load: Load): Promise<Counts> {
   const { client, table, statements } = load;
   const columns = table.columns.map((column, index) => ({ index, column }));
-  await rejectStaged(
-    load,
-    await findInvalidValues(
-      client,
-      columns.filter(({ column }) => table.key.includes(column.name)),
-    ),
-  );
-  const duplicates = await client.query<Duplicate>(statements.dropDuplicates);
-  rejectDuplicates(load, duplicates.rows);
-  await rejectStaged(
-    load,
-    await findInvalidValues(
-      client,
-      columns.filter(({ column }) => !table.key.includes(column.name)),
-    ),
-  );
+  await rejectStaged(load, await findInvalidValues(client, columns));
+  const duplicates = await client.query<{ ordinal: number; kept: number }>(statements.dropDuplicates);
+  for (const { ordinal, kept } of duplicates.rows) load.rejected.set(ordinal, duplicate(load, { row: ordinal, kept }));
   await client.query(statements.indexOrdinals);
   return upsertParts(load, remaining(load));
 }

@@ -21,6 +21,16 @@ export interface Total {
   loaded: string;
 }
 
+/** A row that the target holds, as Postgres reads it. */
+export interface HeldRow {
+  /** Index in the rows given. */
+  row: number;
+  /** The key's columns as the target holds them, as the text of a JSON array: equal keys are equal texts. */
+  key: string;
+  /** Per sum asked for: what was sent, and the group it belongs to; amounts as exact decimals. */
+  amounts: readonly { amount: string | null; by: string | null }[];
+}
+
 export interface ReadBack {
   /**
    * SHA-256, in hex, over the SHA-256 of each row's text, ordered by the key's text. Comparable only between
@@ -30,15 +40,30 @@ export interface ReadBack {
   totals: Total[];
   /** Ordinals of staged rows whose key the target does not hold. */
   missing: number[];
+  /** By ordinal, the others. */
+  held: HeldRow[];
 }
 
 /** Reads the staged rows back from the target by their keys: what was sent and what is there, side by side. */
 export async function readBack(client: Queryable, table: TargetTable, sums: readonly SumRequest[]): Promise<ReadBack> {
-  const { rows } = await client.query<ReadBack>(readBackQuery(table, sums));
+  const { rows } = await client.query<Omit<ReadBack, 'held'> & { held: HeldTuple[] }>(readBackQuery(table, sums));
   const [found] = rows;
   if (!found) throw new Error('the read back gives one row');
-  return found;
+  const { held, ...others } = found;
+  return { ...others, held: held.map(heldRow) };
 }
+
+/** Ordinal, key, then amount and group of each sum. */
+type HeldTuple = [row: number, key: string, ...amounts: (string | null)[]];
+
+const heldRow = ([row, key, ...texts]: HeldTuple): HeldRow => ({
+  row,
+  key,
+  amounts: Array.from({ length: texts.length / 2 }, (_, index) => ({
+    amount: texts[2 * index] ?? null,
+    by: texts[2 * index + 1] ?? null,
+  })),
+});
 
 function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string {
   const indexOf = (name: string): number => {
@@ -85,6 +110,11 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
       .map((_, position) => `k${position} COLLATE "C"`)
       .join(', ')}) FILTER (WHERE found), '')), 'hex') AS digest,
            coalesce(json_agg(ordinal ORDER BY ordinal) FILTER (WHERE found IS NULL), '[]') AS missing,
+           coalesce(json_agg(json_build_array(ordinal, json_build_array(${key
+             .map((_, position) => `k${position}`)
+             .join(', ')})::text${sums
+             .map((_, index) => `, sourced${index}::text, sourced_by${index}`)
+             .join('')}) ORDER BY ordinal) FILTER (WHERE found), '[]') AS held,
            ${totalsQuery(sums)} AS totals
       FROM loaded`;
 }

@@ -2,14 +2,14 @@ import pg from 'pg';
 import { markColumn, qualifiedName } from './target-table.ts';
 import type { TargetTable } from './target-table.ts';
 
-/** In the session's temporary schema, dropped with the transaction; one at a time. */
+/** In the session's temporary schema, dropped with the transaction; emptied for each load, because a new one would hold locks of its own to the end of the transaction. */
 export const STAGING = 'pg_temp.nightfill_staging';
 
 export interface UpsertStatements {
   /** Makes an empty staging table: an ordinal and one text column per target column, named c0, c1, … */
   stage: string;
   copy: string;
-  /** Deletes every row whose key another row with a higher ordinal has too. Gives `ordinal` and the one `kept`. */
+  /** Deletes every row whose key another row with a lower ordinal has too. Gives `ordinal` and the one `kept`. */
   dropDuplicates: string;
   dropOrdinals: string;
   /** For many lookups of single rows. */
@@ -55,20 +55,20 @@ export function upsertStatements(table: TargetTable): UpsertStatements {
     // Deferred constraints would fail at COMMIT, where no row can be blamed any more.
     stage: `
       SET CONSTRAINTS ALL IMMEDIATE;
-      DROP TABLE IF EXISTS ${STAGING};
-      CREATE TEMPORARY TABLE nightfill_staging (ordinal int4, ${list(columns.map((_, index) => `c${index} text`))})
-        ON COMMIT DROP`,
+      CREATE TEMPORARY TABLE IF NOT EXISTS nightfill_staging (ordinal int4, ${list(columns.map((_, index) => `c${index} text`))})
+        ON COMMIT DROP;
+      TRUNCATE ${STAGING}`,
     copy: `COPY ${STAGING} FROM STDIN (FORMAT binary)`,
     dropDuplicates: `
       DELETE FROM ${STAGING} s
-       USING (SELECT ${list(key.map(({ staged }, index) => `${staged} AS k${index}`))}, max(s.ordinal) AS kept
+       USING (SELECT ${list(key.map(({ staged }, index) => `${staged} AS k${index}`))}, min(s.ordinal) AS kept
                 FROM ${STAGING} s
                GROUP BY ${list(key.map((_, index) => String(index + 1)))}
               HAVING count(*) > 1) twice
-       WHERE ${key.map(({ staged }, index) => `${staged} = twice.k${index}`).join(' AND ')} AND s.ordinal < twice.kept
+       WHERE ${key.map(({ staged }, index) => `${staged} = twice.k${index}`).join(' AND ')} AND s.ordinal > twice.kept
       RETURNING s.ordinal, twice.kept`,
     dropOrdinals: `DELETE FROM ${STAGING} WHERE ordinal = ANY ($1::int4[])`,
-    indexOrdinals: `CREATE INDEX ON ${STAGING} (ordinal)`,
+    indexOrdinals: `CREATE INDEX IF NOT EXISTS nightfill_ordinals ON ${STAGING} (ordinal)`,
     upsert: (range) => {
       const staged = `${STAGING} s WHERE ${range ? `s.ordinal BETWEEN ${range.first} AND ${range.last}` : 'true'}`;
       return `

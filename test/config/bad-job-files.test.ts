@@ -468,7 +468,22 @@ const badFiles: Record<string, BadFile> = {
   'a control that is none': {
     write: 'controls: [▸{ completness: 100% }]\n',
     path: 'controls[0]',
-    says: /expected \{ sum: column, by: column \} or \{ completeness: 100% \}, and a mapping with completness came/,
+    says: /expected \{ sum: column, by: column \}, \{ completeness: 100% \} or \{ listed: \{ change: 50% \} \}, and a mapping with completness came/,
+  },
+  'a sum split in two ways': {
+    write: 'controls: [{ sum: amount, by: currency }, ▸{ sum: amount, change: 25% }]\n',
+    path: 'controls[1]',
+    says: /expected amount to be split as in the control above \(by: currency\)/,
+  },
+  'a change of nothing': {
+    write: 'controls: [{ listed: { change: ▸0% } }]\n',
+    path: 'controls[0].listed.change',
+    says: /a percentage above 0% and up to 100%, such as 50%/,
+  },
+  'a tolerance below nothing': {
+    write: 'controls: [{ sum: amount, by: currency, tolerance: ▸-1 }]\n',
+    path: 'controls[0].tolerance',
+    says: /an amount such as 0.01, not negative, or a percentage such as 0.1%/,
   },
   'a stray key in a control': {
     write: 'controls: [{ sum: amount, ▸buy: currency }]\n',

@@ -4,6 +4,8 @@ import { inspect } from 'node:util';
 import { loadJob } from '../../src/config/load-job.ts';
 import { environment, load, refusal, smallJob } from './job-file.ts';
 
+const strict = { severity: 'fail', tolerance: { absolute: '0', share: 0 } };
+
 test('the shipped job file loads', async () => {
   const job = await loadJob('jobs/contract-enrichment.yaml', { environment });
   assert.equal(job.name, 'contract-enrichment');
@@ -24,8 +26,9 @@ test('the shipped job file loads', async () => {
     default: 0,
   });
   assert.deepEqual(job.controls, [
-    { type: 'sum', column: 'annual_value', by: 'currency' },
-    { type: 'completeness', atLeast: 1 },
+    { type: 'sum', column: 'annual_value', by: 'currency', ...strict },
+    { type: 'completeness', atLeast: 1, ...strict },
+    { type: 'listed', change: 0.5, ...strict },
   ]);
   assert.deepEqual(job.contracts.total, { path: ['meta', 'total'] });
   assert.deepEqual(job.failures, { stopAbove: 0.2 });
@@ -60,7 +63,7 @@ test('what a job file leaves out has a default', async () => {
   assert.deepEqual(job.lookups, []);
   assert.deepEqual(job.load.table, { schema: 'public', name: 'contracts' });
   assert.deepEqual([job.load.create, job.load.missing, job.commit], [true, 'keep', 'chunk']);
-  assert.deepEqual(job.controls, []);
+  assert.deepEqual(job.controls, [{ type: 'listed', change: 0.5, ...strict }]);
   assert.deepEqual([job.chunk, job.failures], [{ size: 500 }, { stopAbove: 1 }]);
 });
 
@@ -202,6 +205,20 @@ test('fewer connections than requests in flight is a warning', async () => {
   assert.equal(job.apis['crm']!.connections, 5);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]!, /job\.yaml:5:18: apis\.crm\.connections: 5 connections for 20 requests in flight/);
+});
+
+test('a sum of what only a transform makes is a warning, until the column says where it came from', async () => {
+  const warned = async (column: string) => {
+    const warnings: string[] = [];
+    const text = smallJob.replace('load:', 'transform: ./t.mjs\nload:').replace(/amount: \{.*\}/, `amount: ${column}`);
+    await load(`${text}controls: [{ sum: amount }]\n`, {
+      environment,
+      onWarning: (sentence) => warnings.push(sentence),
+    });
+    return warnings;
+  };
+  assert.match((await warned('{ type: numeric }')).join(), /the transform makes amount, so this control has nothing/);
+  assert.deepEqual(await warned('{ type: numeric, listed: amount }'), []);
 });
 
 test('credentials over http to another machine are a warning, to this one they are not', async () => {

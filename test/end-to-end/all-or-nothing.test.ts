@@ -1,6 +1,7 @@
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import pg from 'pg';
+import type { NightForecast } from '../../src/jobs/night-forecast.ts';
 import { commitOf, CrashScene } from '../support/crash-scene.ts';
 import { until, type Night } from '../support/night.ts';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
@@ -42,6 +43,51 @@ const lookups = (server: ScriptedServer): string[] =>
   server.requests.flatMap(({ url }) => (url.startsWith('/contracts/') ? [url.slice('/contracts/'.length)] : []));
 
 describe('commit: run', { concurrency: 3 }, () => {
+  test('plan says how long the switch at the end takes, by the last one, and takes it out of the time there is', async (t) => {
+    const { night, source } = await wholeNight(t);
+    const file = `${night.folder}/job.yaml`;
+    const plan = async (date: string) => {
+      const planned = await night.nightfillHere('plan', file, '--date', date, '--finish-by', '23:59', '--json');
+      return JSON.parse(planned.stdout) as NightForecast;
+    };
+    assert.deepEqual((await plan('2026-01-01')).switchOver, { rows: 20, ms: null, paceFrom: null });
+    const run = async (date: string) =>
+      night.nightfillHere('run', file, '--date', date, '--report', `${night.folder}/report.json`);
+    assert.equal((await run('2026-01-01')).exitCode, 0);
+    source.gone.add('c07');
+    assert.equal((await run('2026-01-02')).exitCode, 3);
+    await night.query(`UPDATE nightfill.run SET figures = jsonb_set(figures::jsonb, '{tasks}',
+      '[{"kind": "switch", "succeeded": 1, "totalMs": 90000000}]') WHERE status = 'succeeded'`);
+    const { instance, switchOver, availableMs, fits } = await plan('2026-01-02');
+    assert.equal(instance?.left, 1);
+    assert.deepEqual(switchOver, { rows: 20, ms: 90_000_000, paceFrom: 'last switch' }, '19 are held back');
+    assert.deepEqual([availableMs, fits], [0, false], 'longer than a day');
+    const shown = await night.nightfillHere('plan', file, '--date', '2026-01-03');
+    assert.match(
+      shown.stdout,
+      /then the switch at the end \(commit: run\) of 20 rows takes about 1500 min 0 s \(by the last switch\)/,
+    );
+
+    const soon = new Date(Date.now() + 3_600_000).toISOString();
+    const stopped = await night.nightfillHere(
+      'run',
+      file,
+      '--date',
+      '2026-01-03',
+      '--finish-by',
+      soon,
+      '--report',
+      `${night.folder}/report.json`,
+    );
+    assert.equal(stopped.exitCode, 6, stopped.stdout);
+    const { run: ended, counts } = await night.report('report.json');
+    assert.match(
+      ended.reason!,
+      /too near for another chunk: with what is under way and the switch of 5 rows at the end it takes 2250\d\.\d s more/,
+    );
+    assert.equal(counts.notStarted, 20);
+  });
+
   test('readers see the old night or the new one, never a part of it', async (t) => {
     const { night, source } = await wholeNight(t);
     const first = await night.nightfill('run', 'job.yaml', '--date', '2026-01-01');
@@ -68,6 +114,7 @@ describe('commit: run', { concurrency: 3 }, () => {
         failed: '0.00',
         notStarted: '0.00',
         variance: '0.00',
+        unknown: { failed: 0, notStarted: 0 },
       },
     ]);
     assert(chunks.every(({ updated, digest }) => updated === 5 && digest !== null));
@@ -98,10 +145,11 @@ describe('commit: run', { concurrency: 3 }, () => {
         failed: '2.00',
         notStarted: '0.00',
         variance: '0.00',
+        unknown: { failed: 0, notStarted: 0 },
       },
     ]);
-    for (const { type, result } of controls) {
-      if (type === 'sum' || type === 'keys') assert.equal(result, 'not-evaluated');
+    for (const { type, name, result } of controls) {
+      if (type === 'sum' || name.startsWith('rows in the target')) assert.equal(result, 'not-evaluated');
     }
 
     source.gone.clear();

@@ -49,6 +49,8 @@ async function markingJob(
     job: {
       contracts: { total: 'meta.total', paginate: { type: 'offset', param: 'skip', limit: 6 } },
       load,
+      // How many there are is the subject here.
+      controls: [{ sum: 'amount', by: 'currency' }, { listed: 'any' }],
       ...job,
     },
   });

@@ -16,10 +16,19 @@ interface Night {
   deadline: number;
   batch?: number;
   path?: string;
+  switchOver?: AdmissionContext['switchOver'];
 }
 
 /** One API `crm` with one lookup, whose window is a real one on a clock that stands still. */
-function night({ rate, concurrency = 1_000, latencyMs = 0, deadline, batch, path = '/contracts/{key}' }: Night) {
+function night({
+  rate,
+  concurrency = 1_000,
+  latencyMs = 0,
+  deadline,
+  batch,
+  path = '/contracts/{key}',
+  switchOver,
+}: Night) {
   const clock = new FakeClock();
   const window = rate && new RollingWindow({ rates: [rate], margin: 0, uplinkSpread: 0, clock });
   const figures = { requests: 0, retries: 0 };
@@ -64,6 +73,7 @@ function night({ rate, concurrency = 1_000, latencyMs = 0, deadline, batch, path
     contracts,
     loads: { size: 0, pending: 0, concurrency: 2 },
     tally,
+    switchOver,
   };
   return { admission: new Admission(context), clock, window, contracts, tally, figures };
 }
@@ -145,6 +155,34 @@ test('loading counts too: what waits for Postgres, and the chunk itself', () => 
   const { admission, tally } = night({ deadline: 100 });
   Object.assign(tally, { loads: 3, loadMs: 303 });
   assert.equal(admission.admits(chunkOf(1)), false);
+});
+
+test('of commit: run a chunk begins when the switch of all rows can end by the deadline, and not one millisecond later', () => {
+  const rate = { requests: 100, per: 1_000 };
+  // Nine windows for the requests, then 500 rows held back before and 1,000 of this chunk at 2 ms each.
+  const switchOver = { heldBack: 500, msPerRow: 2 };
+  assert.equal(night({ rate, deadline: 12_000, switchOver }).admission.admits(chunkOf(1_000)), true);
+  const late = night({ rate, deadline: 11_999, switchOver }).admission;
+  assert.equal(late.admits(chunkOf(1_000)), false);
+  assert.match(
+    late.refusal!.message,
+    /too near for another chunk: with what is under way and the switch of 1500 rows at the end it takes 12\.0 s more/,
+  );
+});
+
+test('before any night has switched, the pace at which this run loads its chunks is taken for it', () => {
+  for (const [deadline, admitted] of [
+    [500, true],
+    [499, false],
+  ] as const) {
+    const switchOver = { heldBack: 0, msPerRow: undefined };
+    const { admission, tally } = night({ deadline, switchOver });
+    assert.equal(admission.admits(chunkOf(100)), true, 'nothing is known yet');
+    Object.assign(tally, { loads: 2, loadMs: 200 });
+    // A chunk of 100 takes 100 ms into the ledger, and 400 rows are to switch.
+    assert.equal(admission.switchMs, 100);
+    assert.equal(admission.admits(chunkOf(300)), admitted);
+  }
 });
 
 test('without a deadline everything begins', () => {

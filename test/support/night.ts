@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
@@ -91,6 +92,12 @@ export class Night {
     return this.environment['DATABASE_URL']!;
   }
 
+  /** The database of its own. */
+  get database(): TestDatabase['database'] {
+    assert(this.#database, 'this night has no database of its own');
+    return this.#database.database;
+  }
+
   /** Rows of a query, each an object by column name. */
   async query<Row extends object>(sql: string, values: unknown[] = []): Promise<Row[]> {
     assert(this.#database, 'this night has no database of its own');
@@ -145,13 +152,16 @@ export class Night {
   /** The same in this process, for what is quick and many; in the test's working folder, so paths must be absolute. */
   async nightfillHere(...commandLine: string[]): Promise<Omit<Ended, 'signal'>> {
     const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
+    // Read all along: a command may wait for what it wrote to be read.
+    const [stdout, stderr] = [text(streams.stdout), text(streams.stderr)];
     const exitCode = await main(commandLine, {
       stdout: streams.stdout,
       stderr: streams.stderr as unknown as NodeJS.WriteStream,
       environment: this.environment,
     });
-    const textOf = (stream: PassThrough): string => ((stream.read() as Buffer | null) ?? '').toString();
-    return { exitCode, stdout: textOf(streams.stdout), stderr: textOf(streams.stderr) };
+    streams.stdout.end();
+    streams.stderr.end();
+    return { exitCode, stdout: await stdout, stderr: await stderr };
   }
 
   /** The latest report file, held against the schema in zod and the one that ships. */

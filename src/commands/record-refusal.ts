@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { isMap, parseDocument } from 'yaml';
+import { businessDateIn } from '../jobs/business-date.ts';
+import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
+import { secretFilter } from '../observe/redact.ts';
+import { UsageError } from '../resilience/failure.ts';
+import { resolveConnection } from '../sinks/connection.ts';
+import type { Queryable } from '../sinks/postgres.ts';
+import { version } from '../version.ts';
+import { commandLog } from './command-log.ts';
+import { readIfThere } from './open-database.ts';
+import type { RunCommandOptions } from './run.ts';
+import type { Terminal } from './terminal.ts';
+
+type Start = Pick<RefusedStart, 'command' | 'job' | 'businessDate' | 'jobFile'> & {
+  options: Pick<RunCommandOptions, 'trigger' | 'limit' | 'dryRun' | 'databaseUrl'>;
+  secrets: readonly string[];
+};
+
+/**
+ * What the task gives. When it refuses to start (exit code 2), the ledger is told, so that the history does not look as if
+ * nothing had been due; of a sample or a rehearsal it is not, since no night is missing for them.
+ */
+export async function recordingRefusal<T>(database: Queryable, start: Start, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    // A database that cannot be written to any more is mostly why the start was refused.
+    if (error instanceof UsageError) await record(database, { start, error }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/**
+ * The same for a job file that cannot be used, as far as it still tells the job's name, and the database is there and has
+ * the schema. By hand the embedded one is not started for this: whoever sits there sees the message.
+ */
+export async function recordUnusableFile(
+  file: string,
+  { error, options, terminal }: { error: unknown; options: RunCommandOptions; terminal: Terminal },
+): Promise<void> {
+  if (!(error instanceof UsageError)) return;
+  const facts = await factsOf(file);
+  if (facts === undefined) return;
+  const { environment } = terminal;
+  const selection = options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl };
+  const byHand = (options.trigger ?? 'manual') === 'manual';
+  const start: Start = {
+    command: 'run',
+    job: facts.name,
+    businessDate: options.date ?? facts.businessDate,
+    jobFile: resolve(file),
+    options,
+    secrets: [],
+  };
+  try {
+    if (byHand && resolveConnection({ environment, ...selection }).kind === 'embedded') return;
+    await readIfThere(selection, { environment, log: commandLog(terminal) }, async (database) =>
+      record(database, { start, error }),
+    );
+  } catch {
+    // The address is wrong as well, or it cannot be written to: the error itself is the news.
+  }
+}
+
+async function record(database: Queryable, { start, error }: { start: Start; error: UsageError }): Promise<void> {
+  const { options, secrets, ...facts } = start;
+  if (options.dryRun || options.limit !== undefined) return;
+  const line = JSON.stringify({ level: 'info', time: '', message: error.message });
+  const { message } = JSON.parse(secretFilter(secrets)(line)) as { message: string };
+  await storeRefusedStart(database, {
+    ...facts,
+    trigger: options.trigger ?? 'manual',
+    exitCode: 2,
+    code: error.code,
+    message,
+    version,
+  });
+}
+
+/** What a job file that may be wrong in anything says of its name and its date; undefined when it tells no name. */
+async function factsOf(file: string): Promise<{ name: string; businessDate: string | null } | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const { contents } = parseDocument(text, { logLevel: 'silent' });
+  if (!isMap(contents)) return undefined;
+  const [name, timezone = 'UTC'] = ['name', 'timezone'].map((key) => contents.get(key));
+  // A file that names its database names the one to tell, and cannot be trusted to while it is wrong.
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name) || contents.has('database'))
+    return undefined;
+  return { name, businessDate: typeof timezone === 'string' ? dateIn(timezone) : null };
+}
+
+function dateIn(timezone: string): string | null {
+  try {
+    return businessDateIn(timezone, new Date());
+  } catch {
+    return null;
+  }
+}
