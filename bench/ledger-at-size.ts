@@ -189,7 +189,8 @@ const works: Record<string, Work> = {
   'start: hasLoadedRows': async (on) => ledger.hasLoadedRows(on, instance),
   'start: requireSameLayout': async (on) =>
     requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
-  'start: requireLatestPlan': async (on) => ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance),
+  'start: requireLatestPlan': async (on) =>
+    ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance, { jobFile: 'seeded.yaml' }),
   'start: takeOver': async (on) => ledger.takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);
