@@ -190,7 +190,7 @@ const works: Record<string, Work> = {
   'start: requireSameLayout': async (on) =>
     requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
   'start: requireLatestPlan': async (on) =>
-    ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance, { jobFile: 'seeded.yaml' }),
+    ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance, { id: run } as ledger.RunRow),
   'start: takeOver': async (on) => ledger.takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);

@@ -1,6 +1,6 @@
 -- In which row of the target each contract of a night stands: two contracts never share one.
 CREATE TABLE nightfill.target_row (
-  instance uuid NOT NULL REFERENCES nightfill.instance ON DELETE CASCADE,
+  instance uuid NOT NULL,
   key      text NOT NULL,                    -- of the contract
   chunk    integer NOT NULL,
   row      bytea NOT NULL,                   -- first 16 bytes of the SHA-256 of the key columns as the target holds them, as a JSON array

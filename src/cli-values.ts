@@ -50,3 +50,20 @@ export function rateOption(text: string): { requests: number; per: number } {
   const [requests = '', per = ''] = text.split('/');
   return { requests: positiveInteger(requests), per: durationOption(per) };
 }
+
+/** Written into a crontab or a unit, so nothing that ends a word there. */
+export function mailAddress(text: string): string {
+  if (!/^[\w.+-]+(?:@[\w.-]+)?$/.test(text))
+    throw new InvalidArgumentError(`A mail address such as data-team@example.com was expected, not "${text}".`);
+  return text;
+}
+
+/** `contracts=contract-enrichment`: the job's former name and its new one. */
+export function renameOption(text: string): { from: string; to: string } {
+  const [, from, to] = /^([A-Za-z0-9._-]{1,63})=([A-Za-z0-9][A-Za-z0-9._-]{0,62})$/.exec(text) ?? [];
+  if (from === undefined || to === undefined || from === to)
+    throw new InvalidArgumentError(
+      `Two names of jobs such as contracts=contract-enrichment were expected, not "${text}".`,
+    );
+  return { from, to };
+}

@@ -18,8 +18,10 @@ import {
   integerList,
   isoDate,
   latencyOption,
+  mailAddress,
   positiveInteger,
   rateOption,
+  renameOption,
 } from './cli-values.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
@@ -76,7 +78,7 @@ Exit codes:
   3  partial: some contracts failed, everything else is committed; rerun can mend it
   4  a control failed: data is loaded, and the figures do not tie out
   5  another run of this job holds the lock
-  6  stopped on purpose (deadline, quota or circuit open); resumable
+  6  stopped on purpose (deadline or quota); resumable, and the report says when
   130, 143  stopped by SIGINT, SIGTERM; resumable
 
 Every option can come from an environment variable: --if-running from NIGHTFILL_IF_RUNNING.`;
@@ -89,8 +91,15 @@ function option(flags: string, description: string): Option {
   return isOff ? made : made.env(`NIGHTFILL_${name}`);
 }
 
+// Not by `option`: what a variable says must be told from what was typed, because a job file that pins its database
+// overrides the one and contradicts the other.
 const databaseUrl = (): Option =>
-  option('--database-url <url>', 'PostgreSQL to use; else DATABASE_URL, PG* variables, or the embedded one');
+  new Option(
+    '--database-url <url>',
+    'PostgreSQL to use, where the job file pins none; else NIGHTFILL_DATABASE_URL, DATABASE_URL, PG* variables, or the embedded one',
+  );
+const jobOption = (description: string): Option =>
+  option('--job <job>', `${description}; its name, or its file, which may pin the database`);
 const noMigrate = (): Option =>
   option('--no-migrate', 'fail when the nightfill schema is not current, instead of upgrading it');
 const finishBy = (): Option =>
@@ -116,14 +125,17 @@ const executionOptions = (command: Command): Command =>
     )
     .addOption(finishBy())
     .addOption(
-      option('--database-wait <duration>', 'how long a run waits for a database that went away')
+      option('--database-wait <duration>', 'how long a run waits for a database that is not up yet, or went away')
         .argParser(durationOption)
         .default(120_000, '2m'),
     )
     .addOption(option('--over-newer', 'load an older date although rows of a newer one stand in the target'))
     .addOption(
-      option('--trigger <what>', 'what the report says started the run')
-        .choices(['manual', 'cron', 'schedule'])
+      option(
+        '--trigger <what>',
+        'what the report says started the run; only a manual one falls back to the embedded database',
+      )
+        .choices(['manual', 'cron', 'schedule', 'worker'])
         .default('manual'),
     )
     .addOption(databaseUrl())
@@ -163,6 +175,14 @@ function addSchedule(nightfill: Command, terminal: Terminal, finish: Finish): vo
     .argument('<job...>', 'job files')
     .description('stay up and run jobs at their schedule')
     .addOption(option('--print <kind>', 'print entries for another scheduler instead').choices(['crontab', 'systemd']))
+    .addOption(
+      option('--env-file <file>', "for printed entries: the file with the job's variables").default('secrets.env'),
+    )
+    .addOption(
+      option('--mail-to <address>', 'for printed entries: who is told when a night did not end well').argParser(
+        mailAddress,
+      ),
+    )
     .addOption(option('--next <n>', 'print the next N starts of each job instead').argParser(positiveInteger))
     .addHelpText(
       'after',
@@ -186,7 +206,7 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
       .addOption(option('--chunk <numbers>', 'only these chunks, for example 3,7').argParser(integerList))
       .addOption(option('--whole-chunks', 'also the contracts of those chunks that were loaded'))
       .addOption(option('--only <what>', 'which failures').choices(['transient', 'all']).default('all'))
-      .addOption(option('--job <name>', 'the job whose latest run is meant')),
+      .addOption(jobOption('the job whose latest run is meant')),
   )
     .addHelpText('after', example('nightfill rerun latest', 'nightfill rerun latest --chunk 3,7 --only transient'))
     .action(async (run: string, options: Parameters<typeof rerunCommand>[1]) =>
@@ -196,7 +216,7 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
 
 function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): void {
   const reading = (command: Command): Command =>
-    command.addOption(option('--job <name>', 'only of this job')).addOption(databaseUrl()).addOption(noMigrate());
+    command.addOption(jobOption('only of this job')).addOption(databaseUrl()).addOption(noMigrate());
   reading(nightfill.command('runs').description('list the latest runs and refused starts, newest first'))
     .addOption(option('--json', 'as JSON'))
     .addOption(option('--limit <n>', 'how many').argParser(positiveInteger).default(20))
@@ -259,7 +279,7 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
         .argParser(durationOption)
         .makeOptionMandatory(),
     )
-    .addOption(option('--job <name>', 'only of this job'))
+    .addOption(jobOption('only of this job'))
     .addOption(option('--dry-run', 'only say how much it would be'))
     .addOption(databaseUrl())
     .addOption(noMigrate())
@@ -270,8 +290,18 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
   nightfill
     .command('migrate')
     .description('create or upgrade the nightfill schema; run does so too')
+    .addOption(new Option('--job <file>', 'a job file, which may pin the database'))
+    .addOption(
+      new Option('--rename-job <old=new>', 'give the history of the job OLD to the name NEW').argParser(renameOption),
+    )
     .addOption(databaseUrl())
-    .addHelpText('after', example('nightfill migrate --database-url postgres://etl@db.example/night'))
+    .addHelpText(
+      'after',
+      example(
+        'nightfill migrate --database-url postgres://etl@db.example/night',
+        'nightfill migrate --rename-job contracts=contract-enrichment',
+      ),
+    )
     .action(async (options: Parameters<typeof migrateCommand>[0]) =>
       finish(await (await import('./commands/migrate.ts')).migrateCommand(options, terminal)),
     );
@@ -295,6 +325,7 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
       .addOption(option('--faults <shares>', 'for example flaky=0.05,dead=0.01').argParser(faultsOption));
   simulated(nightfill.command('demo'))
     .description('run the main job against simulated APIs and the embedded database')
+    .addOption(option('--rerun', 'fetch again what is left of the latest demo, from APIs that have recovered'))
     .addOption(option('--report <file>', 'where the report is written'))
     .addOption(option('--json', 'the report on standard output'))
     .addHelpText('after', example('nightfill demo', 'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01'))

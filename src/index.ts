@@ -1,11 +1,22 @@
+/// <reference types="node" preserve="true" />
 /** Nightfill as a library: load a job file, run it against a database, read its report. */
 export { main } from './cli.ts';
 export { loadJob } from './config/load-job.ts';
 export { JobFileError } from './config/job-file-error.ts';
 export { businessDateIn } from './jobs/business-date.ts';
 export type { Job } from './jobs/job.ts';
-export { rerunJob, runJob, type RunOptions, type RunResult } from './jobs/run.ts';
+export { JobRunningError } from './jobs/lease.ts';
+export type { RunResult } from './jobs/run.ts';
+export type { Transform, TransformParts } from './jobs/transform-worker.ts';
 export { findRun } from './jobs/ledger.ts';
+export {
+  openDatabase,
+  rerunJob,
+  runJob,
+  type RerunJobOptions,
+  type RunJobOptions,
+  type RunOptions,
+} from './library.ts';
 export { createLog, type Log } from './observe/log.ts';
 export { reportSchema, type Report } from './report/schema.ts';
 export { readReport } from './report/store.ts';

@@ -4,6 +4,7 @@ import { batchedLookups } from '../jobs/batched-lookup.ts';
 import { enrichContract } from '../jobs/enrich.ts';
 import { listedFieldKeeper } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
+import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
@@ -13,6 +14,7 @@ import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
+import { tryLoad } from '../sinks/try-load.ts';
 import { Api } from '../sources/api.ts';
 import { listPages } from '../sources/paginate.ts';
 import { commandLog } from './command-log.ts';
@@ -38,7 +40,9 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   };
   await using stack = new AsyncDisposableStack();
   const log = commandLog(terminal, secretsOf(job));
-  const opened = await attempt(async () => openDatabase({ ...options, migrate: 'later' }, { environment, log }));
+  const opened = await attempt(async () =>
+    openDatabase({ ...options, database: job.database, migrate: 'later' }, { environment, log }),
+  );
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });
@@ -65,8 +69,13 @@ async function checkDatabase(
   const { table, exists } = await database.withTransaction(async (client) => {
     const inspection = await inspectTarget(client, job.load);
     problems.push(...inspection.problems.map(({ message }) => message));
+    const { table: target, exists } = inspection;
+    const refused = inspection.problems.length === 0 && target && (await tryLoad(client, { table: target, exists }));
+    if (refused) problems.push(refused.message);
     return inspection;
   });
+  const former = pending.length === 0 && (await formerWriter(database, job));
+  if (former) say(`note  ${formerWriterNote(job, former)}`);
   if (problems.length === found)
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,
@@ -102,13 +111,8 @@ async function checkApis(
   }: Findings & { target: TargetTable | undefined; database: Database | undefined; log: Log },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  // One attempt each: what is wrong now is the news.
-  const apis = new Map(
-    Object.values(job.apis).map((options) => [
-      options.name,
-      stack.use(new Api({ ...options, retry: { ...options.retry, attempts: 1 } })),
-    ]),
-  );
+  // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
+  const apis = new Map(Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options))]));
   const signal = new AbortController().signal;
   const businessDate = businessDateIn(job.timezone, new Date());
   const first = await firstContract(job, { api: apis.get(job.contracts.api)!, businessDate, problems });

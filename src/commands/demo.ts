@@ -1,18 +1,27 @@
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
+import type { Job } from '../jobs/job.ts';
+import { findRun, readInstance } from '../jobs/ledger.ts';
+import { rerunJob, runJob } from '../jobs/run.ts';
 import { simulatedCredentials, type SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulatorThread } from '../simulator/worker.ts';
-import { runLoadedJob } from './run.ts';
+import { commandLog } from './command-log.ts';
+import { programName, shellWord, type NextCommands } from './next-commands.ts';
+import { openDatabase } from './open-database.ts';
+import { executeJob, runLoadedJob, signalsOf, type ExecuteOptions } from './run.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The job file that ships with the package. */
 const shippedJob = fileURLToPath(new URL('../../jobs/contract-enrichment.yaml', import.meta.url));
 
+export interface DemoOptions extends SimulatorOptions {
+  rerun?: boolean;
+  report?: string;
+  json?: boolean;
+}
+
 /** `nightfill demo`: the main job against simulated APIs and the embedded database, whatever the environment names. */
-export async function demoCommand(
-  options: SimulatorOptions & { report?: string; json?: boolean },
-  terminal: Terminal,
-): Promise<number> {
+export async function demoCommand(options: DemoOptions, terminal: Terminal): Promise<number> {
   const simulator = await startSimulatorThread(options);
   try {
     const environment = {
@@ -25,12 +34,48 @@ export async function demoCommand(
     const { finishBy: _, ...job } = await loadJob(shippedJob, { environment });
     const { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } = terminal.environment;
     const { report, json } = options;
-    return await runLoadedJob(
-      job,
-      { again: true, ...(report !== undefined && { report }), json: json ?? false },
-      { ...terminal, environment: { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } },
-    );
+    const shared = {
+      ...(report !== undefined && { report }),
+      json: json ?? false,
+      next: nextCommands(options, terminal),
+    };
+    const pinned = { ...job, database: 'embedded' as const };
+    const bare = { ...terminal, environment: { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } };
+    return await (options.rerun
+      ? rerunDemo(pinned, shared, bare)
+      : runLoadedJob(pinned, { again: true, ...shared }, bare));
   } finally {
     await simulator.close();
   }
+}
+
+/** What is left of the latest demo, also where it was stopped while it listed. */
+async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal): Promise<number> {
+  const log = commandLog(terminal);
+  using signals = signalsOf(options, terminal);
+  await using opened = await openDatabase(
+    { ...options, database: job.database },
+    {
+      environment: terminal.environment,
+      log,
+      signal: signals.signal,
+    },
+  );
+  const { database } = opened;
+  const of = await findRun(database, { run: 'latest', job: job.name, preferNights: true });
+  const { businessDate, status } = await readInstance(database, of.instance);
+  return await executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
+    status === 'planning' ? runJob(job, { ...o, businessDate }) : rerunJob(job, { ...o, of, selection: {} }),
+  );
+}
+
+/** The APIs end with the demo, so what was left is fetched from new ones with the same records, and without the faults. */
+function nextCommands({ contracts, seed, report }: DemoOptions, { environment }: Terminal): NextCommands {
+  const command = [
+    `${programName(environment)} demo --rerun`,
+    ...(contracts === undefined || contracts === 2_000 ? [] : [`--contracts ${contracts}`]),
+    ...(seed === undefined || seed === 1 ? [] : [`--seed ${seed}`]),
+    ...(report === undefined ? [] : [`--report ${shellWord(report)}`]),
+  ].join(' ');
+  return { rerun: command, run: command };
 }

@@ -1,7 +1,7 @@
 import { readHistory, type HistoryEntry } from '../jobs/history.ts';
 import { harmless } from '../observe/terminal-text.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -14,8 +14,8 @@ export interface HistoryOptions extends DatabaseSelection {
 /** `nightfill runs`: the latest runs and refused starts, newest first. */
 export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout } = terminal;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
-  const entries = await readHistory(opened.database, { job: options.job, limit: options.limit ?? 20 });
+  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
+  const entries = await readHistory(opened.database, { job: opened.job, limit: options.limit ?? 20 });
   const rows = [head, ...entries.map(lineOf)];
   const noted = entries.some((entry) => noteOf(entry) !== '');
   const lines = entries.length === 0 ? ['no runs yet'] : table(noted ? rows : rows.map((row) => row.slice(0, -1)));

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { starterJob } from '../config/starter-job.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -13,7 +13,7 @@ export async function initCommand(directory: string, { stdout }: Terminal): Prom
   const file = join(directory, 'contract-enrichment.yaml');
   try {
     await mkdir(directory, { recursive: true });
-    await writeFile(file, await starterJob(jobSchema), { flag: 'wx' });
+    await writeFile(file, await starterJob(schemaReference(directory)), { flag: 'wx' });
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw new UsageError(
@@ -25,4 +25,18 @@ export async function initCommand(directory: string, { stdout }: Terminal): Prom
   }
   stdout.write(`${file}\n`);
   return 0;
+}
+
+/**
+ * How a job file in `directory` names the schema: by a relative path where the project that has installed the package
+ * holds both, since that stays right on the machines of others; from anywhere else (a global install, npx's own cache)
+ * by the whole path.
+ */
+export function schemaReference(directory: string, schema = jobSchema): string {
+  const installed = schema.lastIndexOf(`${sep}node_modules${sep}`);
+  const project = installed === -1 ? resolve(schema, '..', '..') : schema.slice(0, installed);
+  const folder = resolve(directory);
+  if (folder !== project && !folder.startsWith(project + sep)) return schema;
+  const path = relative(folder, schema).split(sep).join('/');
+  return path.startsWith('.') ? path : `./${path}`;
 }

@@ -1,13 +1,30 @@
+import { renameJob } from '../jobs/rename-job.ts';
 import { migrate } from '../sinks/migrations.ts';
 import { commandLog } from './command-log.ts';
+import { loadJobHeader } from '../config/load-job-header.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied. */
-export async function migrateCommand(options: DatabaseSelection, terminal: Terminal): Promise<number> {
+export interface MigrateOptions extends DatabaseSelection {
+  /** A job file, which may pin the database. */
+  job?: string;
+  renameJob?: { from: string; to: string };
+}
+
+/** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied; with `--rename-job` it then gives a job's history to another name. */
+export async function migrateCommand(options: MigrateOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout } = terminal;
-  await using opened = await openDatabase({ ...options, migrate: 'later' }, { environment, log: commandLog(terminal) });
+  const file = options.job === undefined ? undefined : await loadJobHeader(options.job, environment);
+  await using opened = await openDatabase(
+    { ...options, database: file?.database, migrate: 'later' },
+    { environment, log: commandLog(terminal) },
+  );
   const { applied } = await migrate(opened.database);
   stdout.write(applied.length === 0 ? 'the nightfill schema is up to date\n' : `applied ${applied.join(', ')}\n`);
+  if (options.renameJob) {
+    const { from, to } = options.renameJob;
+    const { nights } = await renameJob(opened.database, options.renameJob);
+    stdout.write(`nights of ${from} given to ${to}, with what is known of its contracts: ${nights}\n`);
+  }
   return 0;
 }

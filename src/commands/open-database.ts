@@ -3,17 +3,29 @@ import { resolve } from 'node:path';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { sessionName, thisProcess } from '../jobs/process-identity.ts';
-import { resolveConnection } from '../sinks/connection.ts';
+import type { Trigger } from '../jobs/ledger.ts';
+import { loadJobHeader } from '../config/load-job-header.ts';
+import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/connection.ts';
 import { openEmbedded } from '../sinks/embedded.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import { Database } from '../sinks/postgres.ts';
+import { waitForDatabase } from '../sinks/wait-for-database.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface DatabaseSelection {
   databaseUrl?: string;
+  /** By the job file. */
+  database?: PinnedDatabase | undefined;
+  /** What starts a run: only what is started by hand falls back to the embedded database. */
+  trigger?: Trigger;
+  /** Milliseconds for which a database that is not up yet is waited for; by default it is asked once. */
+  databaseWait?: number;
   /** The schema is upgraded (the default), required to be current (`--no-migrate`), or left to the caller. */
   migrate?: boolean | 'later';
 }
+
+/** Milliseconds for which a run waits for a database that is not up yet, or went away. */
+export const defaultDatabaseWaitMs = 120_000;
 
 /** A database that closes with its embedded server, when it has one. */
 export type OpenedDatabase = AsyncDisposable & { database: Database };
@@ -27,41 +39,102 @@ export async function openDatabase(
   { environment, log, signal }: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
 ): Promise<OpenedDatabase> {
   await using stack = new AsyncDisposableStack();
-  const connection = resolveConnection({
-    environment,
-    ...(selection.databaseUrl && { databaseUrl: selection.databaseUrl }),
-  });
+  const connection = connectionOf(selection, environment);
+  const patience = {
+    waitMs: selection.databaseWait ?? 0,
+    signal,
+    onWait: (reason: string): void =>
+      log.warn({ reason, atMostMs: selection.databaseWait }, 'waiting for the database (--database-wait)'),
+  };
   const { config, description } =
     connection.kind === 'server'
       ? connection
       : stack.use(await openEmbedded({ directory: resolve('.nightfill/postgres'), log: (line) => log.debug(line) }));
   signal?.throwIfAborted();
   const database = stack.use(
-    await Database.open({
-      config,
-      description,
-      applicationName: sessionName(thisProcess()),
-      onIdleError: (error) => log.warn({ reason: error.message }, 'an idle connection failed'),
-    }),
+    await waitForDatabase(
+      async () =>
+        Database.open({
+          config,
+          description,
+          signal,
+          applicationName: sessionName(thisProcess()),
+          onIdleError: (error) => log.warn({ reason: error.message }, 'an idle connection failed'),
+        }),
+      patience,
+    ),
   );
-  if (selection.migrate === undefined || selection.migrate === true) await migrate(database);
-  else if (selection.migrate === false) await requireCurrentSchema(database);
+  // A server that is being restarted may be gone again by now; what was migrated is found and not repeated.
+  await waitForDatabase(async () => prepareSchema(database, selection.migrate ?? true), patience);
   signal?.throwIfAborted();
   const opened = stack.move();
   return { database, [Symbol.asyncDispose]: async () => opened.disposeAsync() };
 }
 
+const connectionOf = (
+  { databaseUrl, database: pinned, trigger = 'manual' }: DatabaseSelection,
+  environment: NodeJS.ProcessEnv,
+): Connection =>
+  resolveConnection({ environment, databaseUrl, pinned, unattended: trigger === 'manual' ? undefined : trigger });
+
+/** Throws UsageError when no database could be opened because none is named, and the embedded one is not asked for. */
+export function requireDatabase(selection: DatabaseSelection, { environment }: Pick<Terminal, 'environment'>): void {
+  connectionOf(selection, environment);
+}
+
+async function prepareSchema(database: Database, how: boolean | 'later'): Promise<void> {
+  if (how === true) await migrate(database);
+  else if (how === false) await requireCurrentSchema(database);
+}
+
+const isThere = (connection: Connection): boolean =>
+  connection.kind === 'server' || existsSync(resolve('.nightfill/postgres/data/PG_VERSION'));
+
+/** A database that holds history, with the job that is meant: by its name, or by its file. */
+export type OpenedHistory = OpenedDatabase & { job?: string; jobFile?: string };
+
+/**
+ * The database in which a command looks for earlier runs. `--job` names the job, or its file: then the database is the
+ * one that the file pins, if it does. An embedded database that is not there yet is not made: there is nothing in it.
+ */
+export async function openHistory(
+  { job, ...selection }: DatabaseSelection & { job?: string },
+  o: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
+): Promise<OpenedHistory> {
+  const isFile = job !== undefined && /[\\/]|\.(?:ya?ml|json)$/.test(job);
+  const { name, database } = isFile ? await loadJobHeader(job, o.environment) : { name: job };
+  const pinned = database ?? selection.database;
+  if (!isThere(connectionOf({ ...selection, database: pinned }, o.environment)))
+    throw new UsageError(
+      `no run is known here: ${pinned ? 'the embedded database' : 'no database is named, and the embedded one'} is not in .nightfill/postgres of this folder; ` +
+        'go to the folder it is in, set DATABASE_URL, or name the job file that says where its database is: --job FILE',
+      { code: 'NO_HISTORY' },
+    );
+  const opened = await openDatabase({ ...selection, database: pinned }, o);
+  return {
+    ...opened,
+    ...(name !== undefined && { job: name }),
+    ...(isFile && { jobFile: job }),
+  };
+}
+
 /** What `read` finds in a database that is there and has the schema, or why it cannot be read. Makes and changes nothing. */
 export async function readIfThere<T>(
-  selection: Pick<DatabaseSelection, 'databaseUrl'>,
-  { environment, log }: Pick<Terminal, 'environment'> & { log: Log },
+  selection: Omit<DatabaseSelection, 'migrate'>,
+  { environment, log, signal }: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
   read: (database: Database) => Promise<T>,
 ): Promise<T | { unknown: string }> {
-  const connection = resolveConnection({ environment, ...selection });
-  if (connection.kind === 'embedded' && !existsSync(resolve('.nightfill/postgres/data/PG_VERSION')))
-    return { unknown: 'no database is named, and there is no embedded one here yet' };
+  if (!isThere(connectionOf(selection, environment)))
+    return {
+      unknown: selection.database
+        ? 'there is no embedded database here yet'
+        : 'no database is named, and there is no embedded one here yet',
+    };
   try {
-    await using opened = await openDatabase({ ...selection, migrate: 'later' }, { environment, log });
+    await using opened = await openDatabase(
+      { ...selection, migrate: 'later' },
+      { environment, log, ...(signal && { signal }) },
+    );
     const { database } = opened;
     const pending = await pendingMigrations(database);
     if (pending.length > 0) return { unknown: `${database.description} has no nightfill schema of this version yet` };

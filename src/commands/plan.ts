@@ -38,7 +38,8 @@ async function readLedger(
   o: { businessDate: string; options: PlanOptions; terminal: Terminal },
 ): Promise<NightLedger | { unknown: string }> {
   const { options, terminal, businessDate } = o;
-  const selection = options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl };
+  const { databaseUrl } = options;
+  const selection = { database: job.database, ...(databaseUrl !== undefined && { databaseUrl }) };
   return readIfThere(selection, { environment: terminal.environment, log: commandLog(terminal) }, async (database) =>
     readNightLedger(database, { job, businessDate }),
   );

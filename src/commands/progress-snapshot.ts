@@ -1,30 +1,39 @@
 import { timeOfDay } from '../jobs/admission.ts';
 import type { RunContext } from '../jobs/run-context.ts';
 import type { ProgressSnapshot } from '../observe/progress.ts';
+import type { StopSignals } from './stop-signals.ts';
 
 /** Gives the snapshots of a run that the progress display draws. */
-export function progressSnapshot(context: RunContext): () => ProgressSnapshot {
+export function progressSnapshot(context: RunContext, signals: Pick<StopSignals, 'graceLeft'>): () => ProgressSnapshot {
   const { job, businessDate, tally, clock, finishBy } = context;
   const started = clock.now();
   const doneBefore = tally.enriched + tally.degraded + tally.failed;
   return () => {
-    const done = tally.enriched + tally.degraded + tally.failed;
+    const { phase, listed, sourceTotal, listingDone, enriched, degraded, failed, chunksLoaded, chunks } = tally;
+    const done = enriched + degraded + failed;
     const elapsedMs = clock.now() - started;
+    const stopping = context.stopping.aborted;
+    const working = Math.max(0, tally.begun - (done - doneBefore));
+    const left = contractsLeft({ ...tally, done, working, stopping });
     const perContract = elapsedMs / Math.max(1, done - doneBefore);
+    const graceMs = signals.graceLeft();
     return {
       job: job.name,
       businessDate,
-      phase: tally.phase,
-      listed: tally.listed,
-      listingDone: tally.listingDone,
+      phase,
+      listed,
+      ...(sourceTotal !== undefined && { sourceTotal }),
+      listingDone,
       done,
-      enriched: tally.enriched,
-      degraded: tally.degraded,
-      failed: tally.failed,
-      chunksLoaded: tally.chunksLoaded,
-      chunks: tally.chunks,
+      enriched,
+      degraded,
+      failed,
+      chunksLoaded,
+      chunks,
       elapsedMs,
-      ...(tally.listingDone && done > doneBefore && { etaMs: perContract * (tally.listed - done) }),
+      ...(stopping && { stopping, working }),
+      ...(stopping && graceMs !== undefined && { graceMs }),
+      ...(left !== undefined && done > doneBefore && { etaMs: perContract * left }),
       ...(finishBy && {
         finishBy: timeOfDay(finishBy, job.timezone),
         finishByMs: finishBy.getTime() - clock.wallNow(),
@@ -46,4 +55,18 @@ export function progressSnapshot(context: RunContext): () => ProgressSnapshot {
       }),
     };
   };
+}
+
+/** Contracts that this run has still to end; undefined while nobody knows how many the listing brings. */
+function contractsLeft({
+  phase,
+  listed,
+  sourceTotal,
+  done,
+  working,
+  stopping,
+}: RunContext['tally'] & { done: number; working: number; stopping: boolean }): number | undefined {
+  if (stopping) return working;
+  if (phase !== 'listing') return listed - done;
+  return sourceTotal !== undefined && sourceTotal >= listed ? sourceTotal - done : undefined;
 }

@@ -2,7 +2,7 @@ import { hiddenInstances, hideInstance, sweep } from '../jobs/forget.ts';
 import { progressMode } from '../observe/progress.ts';
 import type { Database, Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { openHistory, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface PruneOptions extends DatabaseSelection {
@@ -31,10 +31,15 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   const log = commandLog(terminal);
   const say = (line: string): void =>
     progressMode(stderr, environment) === 'display' ? void stderr.write(`${line}\n`) : log.info(line);
-  await using opened = await openDatabase(options, { environment, log });
+  await using opened = await openHistory(options, { environment, log });
   const { database } = opened;
-  const { old, needed } = await findOld(database, options);
-  const refused = await forgetRefusedStarts(database, options);
+  const of = {
+    keep: options.keep,
+    dryRun: options.dryRun ?? false,
+    ...(opened.job !== undefined && { job: opened.job }),
+  };
+  const { old, needed } = await findOld(database, of);
+  const refused = await forgetRefusedStarts(database, of);
   const kept = needed === 0 ? '' : `; ${needed} as old stay, for a run or a comparison may still need them`;
   const summary = (forgotten: readonly OldInstance[]): string =>
     `${forgotten.length} business dates with ${forgotten.reduce((sum, { runs }) => sum + runs, 0)} runs${refused === 0 ? '' : ` and ${refused} refused starts`}${kept}`;

@@ -2,7 +2,7 @@ import { findRun } from '../jobs/ledger.ts';
 import { readReport, writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { openHistory, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ReportCommandOptions extends DatabaseSelection {
@@ -12,8 +12,8 @@ export interface ReportCommandOptions extends DatabaseSelection {
 
 /** `nightfill report`: writes a run's report, byte for byte as it was stored. */
 export async function reportCommand(run: string, options: ReportCommandOptions, terminal: Terminal): Promise<number> {
-  await using opened = await openDatabase(options, { environment: terminal.environment, log: commandLog(terminal) });
-  const found = await findRun(opened.database, { run, ...(options.job && { job: options.job }) });
+  await using opened = await openHistory(options, { environment: terminal.environment, log: commandLog(terminal) });
+  const found = await findRun(opened.database, { run, ...(opened.job && { job: opened.job }) });
   const text = await readReport(opened.database, found.id);
   if (text === undefined)
     throw new UsageError(`run ${found.id} has no report: it is ${found.status}; nightfill runs lists the runs`, {

@@ -1,12 +1,15 @@
 import { loadJob } from '../config/load-job.ts';
+import type { Job } from '../jobs/job.ts';
+import type { Log } from '../observe/log.ts';
 import { findRun, readInstance, type Instance, type RunRow } from '../jobs/ledger.ts';
+import { reportPlaceOf } from '../jobs/report-place.ts';
 import { rerunJob } from '../jobs/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
-import { openDatabase } from './open-database.ts';
+import { openDatabase, openHistory } from './open-database.ts';
 import { recordingRefusal } from './record-refusal.ts';
-import { executeJob, signalsOf, type ExecuteOptions } from './run.ts';
+import { executeJob, signalsOf, withPatience, type ExecuteOptions } from './run.ts';
 import { secretsOf } from './secrets.ts';
 import type { StopSignals } from './stop-signals.ts';
 import type { Terminal } from './terminal.ts';
@@ -23,16 +26,17 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
   const { environment } = terminal;
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal), signal });
+  await using opened = await openHistory(withPatience(options), { environment, log: commandLog(terminal), signal });
   const { database } = opened;
-  const of = await findRun(database, { run, preferNights: true, ...(options.job && { job: options.job }) });
+  const of = await findRun(database, { run, preferNights: true, ...(opened.job && { job: opened.job }) });
   const instance = await readInstance(database, of.instance);
   const { job: name, businessDate } = instance;
-  const start = { command: 'rerun' as const, job: name, businessDate, jobFile: of.jobFile, options };
+  const file = opened.jobFile ?? of.jobFile;
+  const start = { command: 'rerun' as const, job: name, businessDate, jobFile: file, options };
   // Known once the job file is read.
   const secrets: string[] = [];
   return await recordingRefusal(database, { ...start, secrets }, async () =>
-    rerunOf(of, { options, terminal, signals, database, instance, secrets }),
+    rerunOf(of, { options, terminal, signals, database, instance, secrets, file, named: opened.jobFile !== undefined }),
   );
 }
 
@@ -45,26 +49,30 @@ async function rerunOf(
     database: Database;
     instance: Instance;
     secrets: string[];
+    file: string;
+    /** The file was named on the command line, and has chosen the database already. */
+    named: boolean;
   },
 ): Promise<number> {
-  const { options, terminal, signals, database } = o;
+  const { options, terminal, signals, database, file } = o;
   const { environment } = terminal;
   const { job: name, businessDate } = o.instance;
-  const job = await loadJob(of.jobFile, { environment, onWarning: (line) => terminal.stderr.write(`${line}\n`) });
+  const job = await loadJob(file, { environment, onWarning: (line) => terminal.stderr.write(`${line}\n`) });
   if (job.name !== name)
     throw new UsageError(
-      `run ${of.id} was of job ${name}, and ${of.jobFile} now describes ${job.name}; put the job file back`,
+      `run ${of.id} was of job ${name}, and ${file} now describes ${job.name}; put the job file back, or give its history to the new name: nightfill migrate --rename-job ${name}=${job.name}`,
       {
         code: 'JOB_RENAMED',
       },
     );
   if (job.file.sha256 !== of.configSha256)
-    terminal.stderr.write(
-      `${of.jobFile} has changed since run ${of.id}; what is left is done by the file as it is now\n`,
-    );
+    terminal.stderr.write(`${file} has changed since run ${of.id}; what is left is done by the file as it is now\n`);
   o.secrets.push(...secretsOf(job));
   const log = commandLog(terminal, o.secrets);
-  return executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
+  if (!o.named) await requireSameDatabase(job, { of, file, database, terminal, log });
+  const report = options.report ?? (await reportPlaceOf(database, of.instance));
+  const withPlace = { ...options, ...(report !== undefined && { report }) };
+  return executeJob(job, { options: withPlace, terminal, businessDate, database, log, signals }, async (o) =>
     rerunJob(job, {
       ...o,
       of,
@@ -74,5 +82,25 @@ async function rerunOf(
         onlyTransient: options.only === 'transient',
       },
     }),
+  );
+}
+
+/** A job file may have come to pin another database than the one in which its run was looked for. Throws UsageError. */
+async function requireSameDatabase(
+  job: Job,
+  o: { of: RunRow; file: string; database: Database; terminal: Terminal; log: Log },
+): Promise<void> {
+  if (job.database === undefined) return;
+  await using pinned = await openDatabase({ database: job.database, migrate: 'later' }, { ...o.terminal, log: o.log });
+  const { description } = pinned.database;
+  // Two spellings of one address are one database: the run's id, which is unique, tells.
+  const isThere = await findRun(pinned.database, { run: o.of.id }).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  throw new UsageError(
+    `run ${o.of.id} was found in ${o.database.description}, and ${o.file} pins its database: ${description}, which does not have it; look there with nightfill rerun latest --job ${o.file}`,
+    { code: 'DATABASE_PINNED' },
   );
 }

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
-import type { Trigger } from '../jobs/ledger.ts';
 import { JobRunningError } from '../jobs/lease.ts';
+import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
+import { keepReportPlace } from '../jobs/report-place.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
@@ -14,7 +15,8 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { version } from '../version.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
+import { nextCommands, type NextCommands } from './next-commands.ts';
+import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from './open-database.ts';
 import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
 import { progressSnapshot } from './progress-snapshot.ts';
 import { secretsOf } from './secrets.ts';
@@ -27,15 +29,14 @@ export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
   json?: boolean;
   ifRunning?: 'fail' | 'skip' | 'wait';
-  trigger?: Trigger;
   /** Milliseconds that work in flight has after the first signal. */
   grace?: number;
   /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
   finishBy?: string | Date;
-  /** Milliseconds for which a database that went away is waited for. */
-  databaseWait?: number;
   /** Load an older date although rows of a newer one stand in the target. */
   overNewer?: boolean;
+  /** What the summary advises instead of `rerun latest` and `run`. */
+  next?: NextCommands;
 }
 
 export interface RunCommandOptions extends ExecuteOptions {
@@ -62,7 +63,10 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   const log = commandLog(terminal, secretsOf(job));
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
-  await using opened = await openDatabase(options, { environment: terminal.environment, log, signal });
+  const selection = withPatience({ ...options, database: job.database });
+  await using opened = await openDatabase(selection, { environment: terminal.environment, log, signal });
+  const former = await formerWriter(opened.database, job);
+  if (former) log.warn(formerWriterNote(job, former));
   const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
   return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
     executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>
@@ -76,6 +80,14 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
     ),
   );
 }
+
+/** A database that is not up yet is waited for as one that goes away during the run. */
+export const withPatience = <Options extends DatabaseSelection>(
+  options: Options,
+): Options & { databaseWait: number } => ({
+  ...options,
+  databaseWait: options.databaseWait ?? defaultDatabaseWaitMs,
+});
 
 /** Held for as long as anything is open that an end may have to wait for. */
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
@@ -118,11 +130,17 @@ export async function executeJob(
       clock: systemClock,
       ...(finishBy && { finishBy }),
       overNewer: options.overNewer ?? false,
-      databaseWaitMs: options.databaseWait ?? 120_000,
+      databaseWaitMs: options.databaseWait ?? defaultDatabaseWaitMs,
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        const display = startProgress({ snapshot: progressSnapshot(context), stream: stderr, log, mode, environment });
+        const display = startProgress({
+          snapshot: progressSnapshot(context, signals),
+          stream: stderr,
+          log,
+          mode,
+          environment,
+        });
         progress = display;
         signals.underWay((line) => display.note(line));
       },
@@ -156,8 +174,11 @@ export async function executeJob(
     return verdict.exitCode;
   }
   const text = formatReport(result.report);
-  stdout.write(options.json ? text : `${summaryLines(result.report).join('\n')}\n`);
+  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
+  stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
   await writeFile(text);
+  // A rerun without it writes to its own folder, which is no reason to fail.
+  await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
 }
 

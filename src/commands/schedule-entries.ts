@@ -1,3 +1,6 @@
+import { resolve } from 'node:path';
+import { clockChanges, yearlySkip } from '../jobs/clock-changes.ts';
+import type { PinnedDatabase } from '../jobs/job.ts';
 import type { Timetable } from '../jobs/schedule.ts';
 
 export interface ScheduledJob extends Timetable {
@@ -5,13 +8,22 @@ export interface ScheduledJob extends Timetable {
   /** Absolute path of the job file. */
   file: string;
   catchUp: 'last' | 'none';
+  /** By the job file. */
+  database?: PinnedDatabase | undefined;
 }
 
 export interface EntryPlace {
-  /** How nightfill is called, word by word, for example `/usr/bin/node` and `/opt/app/bin/nightfill.js`. */
+  /** How nightfill is called, word by word: Node.js and the program itself, for npx does not pass SIGTERM on. */
   program: readonly string[];
   /** Where it runs: reports and the embedded database lie below. */
   folder: string;
+  /** With a line NAME=value for each variable that the job needs; absolute, or below the folder. */
+  environmentFile: string;
+  /** Who is told of a night that did not end well. */
+  mailTo?: string | undefined;
+  user: string;
+  /** Changes of daylight saving are looked for from here on. */
+  now: Date;
 }
 
 /** For systemd: `%` and `$` begin something else, and quotes are C's and not the shell's. */
@@ -24,48 +36,105 @@ const systemdWord = (text: string): string => {
 const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /** Lines for `crontab -e`. CRON_TZ is understood by cronie, not by Debian's cron: there the times are the machine's. */
-export function crontabEntries(jobs: readonly ScheduledJob[], { program, folder }: EntryPlace): string {
+export function crontabEntries(jobs: readonly ScheduledJob[], place: EntryPlace): string {
+  const { program, folder, environmentFile, mailTo } = place;
+  const environment = quoted(environmentFile.startsWith('/') ? environmentFile : `./${environmentFile}`);
   return jobs
-    .map(
-      ({ name, file, schedule, timezone }) =>
+    .map((job) => {
+      const { name, file, schedule, timezone } = job;
+      const log = quoted(`${name}.log`);
+      const run = [...program, 'run', file].map(quoted).join(' ');
+      // What the run says goes into a file and cron mails what is printed: nothing after a good night.
+      const line =
+        `cd ${quoted(folder)} && set -a && . ${environment} && set +a && ${run} --trigger cron --if-running skip >>${log} 2>&1` +
+        ` || { code=$?; echo "nightfill exited with $code"; tail -n 20 ${log}; }`;
+      return [
+        `# ${name}`,
+        ...[variablesNote(job, place), ...clockNotes(job, place)].map((note) => `# ${note}`),
+        ...(mailTo === undefined ? [] : [`MAILTO=${mailTo}`]),
+        `CRON_TZ=${timezone}`,
         // In a crontab % ends the command.
-        `# ${name}\nCRON_TZ=${timezone}\n${schedule} ${`cd ${quoted(folder)} && ${[...program, 'run', file].map(quoted).join(' ')} --trigger cron --if-running skip >> ${quoted(`${name}.log`)} 2>&1`.replaceAll('%', '\\%')}\n`,
-    )
+        `${schedule} ${line.replaceAll('%', '\\%')}`,
+        '',
+      ].join('\n');
+    })
     .join('\n');
 }
 
-/** A service and a timer per job; each begins with the name of the file it belongs into. */
-export function systemdEntries(jobs: readonly ScheduledJob[], { program, folder }: EntryPlace): string {
-  return jobs
-    .map(
-      ({ name, file, schedule, timezone, catchUp }) => `# /etc/systemd/system/nightfill-${name}.service
+/** Dates on which a crontab's start may go wrong. */
+function clockNotes(timetable: Timetable, { now }: EntryPlace): string[] {
+  return clockChanges(timetable, { from: now, days: 366 }).map(({ date, time, kind }) =>
+    kind === 'skipped'
+      ? `On ${date} the clock skips ${time}: some crons leave that night out. Choose a time that every day has, or run nightfill schedule.`
+      : `On ${date} ${time} comes twice: a second start finds the night done, and does nothing.`,
+  );
+}
+
+function variablesNote({ database }: ScheduledJob, { environmentFile }: EntryPlace): string {
+  const besides = database ? '' : ', and DATABASE_URL, because it pins no database';
+  return `${environmentFile} holds a line NAME=value for each variable that the job file names${besides} (mode 0600).`;
+}
+
+/** A service and a timer per job, and a service that tells of failures; each begins with the name of the file it belongs into. */
+export function systemdEntries(jobs: readonly ScheduledJob[], place: EntryPlace): string {
+  const { program, folder, environmentFile, mailTo = 'root', user } = place;
+  const plain = (text: string): string => text.replaceAll('%', '%%');
+  const units = jobs.map((job) => {
+    const { name, file, catchUp } = job;
+    return `# /etc/systemd/system/nightfill-${name}.service
+# ${variablesNote(job, place)}
 [Unit]
 Description=Nightfill job ${name}
 After=network-online.target
 Wants=network-online.target
+OnFailure=nightfill-failed@%N.service
 
 [Service]
 Type=oneshot
-WorkingDirectory=${folder.replaceAll('%', '%%')}
+User=${plain(user)}
+WorkingDirectory=${plain(folder)}
+EnvironmentFile=${plain(resolve(folder, environmentFile))}
 ExecStart=${[...program, 'run', file].map(systemdWord).join(' ')} --trigger cron --if-running skip
-TimeoutStopSec=45
+# SIGTERM goes to the run alone, which ends what it started.
+KillMode=mixed
 KillSignal=SIGTERM
+TimeoutStopSec=45
 
 # /etc/systemd/system/nightfill-${name}.timer
 [Unit]
 Description=Starts nightfill-${name}
 
 [Timer]
-${calendars(schedule)
-  .map((calendar) => `OnCalendar=${calendar} ${timezone}`)
-  .join('\n')}
+${onCalendar(job, place).join('\n')}
 Persistent=${catchUp === 'last'}
 
 [Install]
 WantedBy=timers.target
-`,
-    )
-    .join('\n');
+`;
+  });
+  const failed = `# /etc/systemd/system/nightfill-failed@.service
+[Unit]
+Description=Tells that %i failed
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'journalctl --unit "%i" --lines 20 --no-pager | mail -s "%i failed on %H" ${plain(mailTo)}'
+`;
+  return [...units, failed].join('\n');
+}
+
+/** systemd leaves out a time that the clock skips in spring (seen with 252): then the night comes when the clock goes on. */
+function onCalendar(job: ScheduledJob, { now }: EntryPlace): string[] {
+  const { schedule, timezone } = job;
+  const lines = calendars(schedule).map((calendar) => `OnCalendar=${calendar} ${timezone}`);
+  const skip = yearlySkip(job, now);
+  if (!skip) return lines;
+  const { month, days, weekday, clockGoesTo } = skip;
+  return [
+    ...lines,
+    '# On the day on which the clock skips that time.',
+    `OnCalendar=${weekdays[weekday]} *-${month}-${days[0]}..${days[1]} ${clockGoesTo}:00 ${timezone}`,
+  ];
 }
 
 const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
 import { findNewerNight } from '../jobs/newer-night.ts';
@@ -7,7 +8,7 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { commandLog } from './command-log.ts';
-import { readIfThere } from './open-database.ts';
+import { defaultDatabaseWaitMs, readIfThere, requireDatabase } from './open-database.ts';
 import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
@@ -15,6 +16,9 @@ import type { Terminal } from './terminal.ts';
 export interface ScheduleOptions {
   print?: 'crontab' | 'systemd';
   next?: number;
+  /** For printed entries: where the job's variables stand. */
+  envFile?: string;
+  mailTo?: string;
 }
 
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
@@ -27,7 +31,14 @@ export async function scheduleCommand(
 ): Promise<number> {
   const { stdout } = terminal;
   const jobs = await Promise.all(files.map(async (file) => scheduledJob(file, terminal)));
-  const place = { program: [process.execPath, program], folder: process.cwd() };
+  const place = {
+    program: [process.execPath, program],
+    folder: process.cwd(),
+    environmentFile: options.envFile ?? 'secrets.env',
+    mailTo: options.mailTo,
+    user: userInfo().username,
+    now: new Date(),
+  };
   if (options.print) {
     stdout.write(options.print === 'crontab' ? crontabEntries(jobs, place) : systemdEntries(jobs, place));
     return 0;
@@ -51,8 +62,8 @@ async function scheduledJob(file: string, { environment, stderr }: Terminal): Pr
   const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
   if (job.schedule === undefined)
     throw new UsageError(`${file} has no schedule; add one such as schedule: "0 2 * * *"`, { code: 'NO_SCHEDULE' });
-  const { name, schedule, timezone, catchUp } = job;
-  return { name, file: job.file.path, schedule, timezone, catchUp };
+  const { name, schedule, timezone, catchUp, database } = job;
+  return { name, file: job.file.path, schedule, timezone, catchUp, database };
 }
 
 const localTime = (at: Date, timezone: string): string =>
@@ -68,12 +79,14 @@ const localTime = (at: Date, timezone: string): string =>
  * the date has no night or one that is not finished.
  */
 async function isMissing(
-  { name }: ScheduledJob,
-  { start, terminal, log }: { start: Start; terminal: Terminal; log: Log },
+  { name, database: pinned }: ScheduledJob,
+  { start, terminal, log, signal }: { start: Start; terminal: Terminal; log: Log; signal: AbortSignal },
 ): Promise<boolean> {
   const { businessDate } = start;
   const facts = { job: name, due: start.due.toISOString(), businessDate };
-  const found = await readIfThere({}, { environment: terminal.environment, log }, async (database) => {
+  // After a reboot the database may be up a little later than this process.
+  const selection = { database: pinned, trigger: 'schedule', databaseWait: defaultDatabaseWaitMs } as const;
+  const found = await readIfThere(selection, { environment: terminal.environment, log, signal }, async (database) => {
     const { rows } = await database.query<{ status: string | null }>(
       `SELECT max(status) FILTER (WHERE business_date = $2) AS status FROM (
          SELECT DISTINCT ON (business_date) business_date, status FROM nightfill.instance
@@ -107,6 +120,8 @@ async function isMissing(
 /** Stays up. Each run is a process of its own, so that one that dies takes nothing else with it. */
 async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): Promise<number> {
   const log = commandLog(terminal);
+  // Each run would refuse it: better now than at night.
+  for (const { database } of jobs) requireDatabase({ database, trigger: 'schedule' }, terminal);
   const stop = new AbortController();
   const running = new Set<ReturnType<typeof spawn>>();
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -143,7 +158,21 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
         keepSchedule(job, {
           start: startOf(job),
           catchUp: job.catchUp,
-          missing: async (start) => isMissing(job, { start, terminal, log }),
+          missing: async (start) =>
+            isMissing(job, { start, terminal, log, signal: stop.signal }).catch((error: unknown) => {
+              if (stop.signal.aborted) return false;
+              throw error;
+            }),
+          setBack: ({ byMs, next }) =>
+            log.warn(
+              { job: job.name, byMs, next: next?.toISOString() },
+              'the clock was set back; the next starts are planned anew',
+            ),
+          repeated: ({ due, businessDate }) =>
+            log.warn(
+              { job: job.name, due: due.toISOString(), businessDate },
+              'this start was begun before the clock was set back, and is not repeated; nightfill run --again plans its date anew',
+            ),
           passedOver: ({ due, skipped }) =>
             log.warn({ job: job.name, due: due.toISOString(), missed: skipped + 1 }, 'missed, and catchUp is none'),
           clock: systemClock,

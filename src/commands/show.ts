@@ -15,7 +15,7 @@ import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
 import type { HistoryOptions } from './history.ts';
-import { openDatabase } from './open-database.ts';
+import { openHistory } from './open-database.ts';
 import { table } from './summary.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -30,9 +30,9 @@ type Found = { refused: HistoryEntry } | { run: HistoryEntry; instance: string }
 /** `nightfill show`: one run with its chunks, its failures and the controls that failed; or a start that was refused. */
 export async function showCommand(run: string, options: HistoryOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout } = terminal;
-  await using opened = await openDatabase(options, { environment, log: commandLog(terminal) });
+  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
   const { database } = opened;
-  const found = await find(database, { run, job: options.job });
+  const found = await find(database, { run, job: opened.job });
   if (options.json) await pipeline(asJson(database, found), stdout, { end: false }).catch(unlessReadEnough);
   else stdout.write(`${(await asLines(database, found)).map(harmless).join('\n')}\n`);
   return 0;

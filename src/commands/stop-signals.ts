@@ -5,6 +5,8 @@ export interface StopSignals extends Disposable {
   stopping: AbortSignal;
   /** The second signal, or the end of the grace period: end at once. */
   signal: AbortSignal;
+  /** Milliseconds that what is in flight still has after the first signal; undefined before that. */
+  graceLeft(): number | undefined;
   /** From now on something is in flight that the first signal lets end; before, it ends everything at once. */
   underWay(note: (line: string) => void): void;
 }
@@ -25,6 +27,7 @@ export function stopSignals(o: { graceMs: number; note: (line: string) => void }
   let { note } = o;
   let isUnderWay = false;
   let timer: NodeJS.Timeout | undefined;
+  let graceEnds: number | undefined;
   const reasonOf = (name: Name): StopReason =>
     new StopReason('SIGNAL', `stopped by ${name}`, { exitCode: exitCodes[name] });
   const end = (name: Name): void => {
@@ -43,12 +46,14 @@ export function stopSignals(o: { graceMs: number; note: (line: string) => void }
     if (!first || !isUnderWay) return end(name);
     note(`${name}: finishing what is in flight; once more ends it at once`);
     timer = setTimeout(() => end(name), o.graceMs);
+    graceEnds = performance.now() + o.graceMs;
   };
   const names = Object.keys(exitCodes) as Name[];
   for (const name of names) process.on(name, onSignal);
   return {
     stopping: stopping.signal,
     signal: ending.signal,
+    graceLeft: () => (graceEnds === undefined ? undefined : Math.max(0, graceEnds - performance.now())),
     underWay(say) {
       isUnderWay = true;
       note = say;

@@ -1,7 +1,8 @@
 import type { Report } from '../report/schema.ts';
+import type { NextCommands } from './next-commands.ts';
 
 /** A report in a dozen lines for a terminal. */
-export function summaryLines(report: Report): string[] {
+export function summaryLines(report: Report, next: NextCommands): string[] {
   const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
   const lines = [
     `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
@@ -37,8 +38,8 @@ export function summaryLines(report: Report): string[] {
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
-    lines.push('  nightfill rerun latest fetches again what failed or never started');
-  if ([6, 130, 143].includes(run.exitCode)) lines.push('  nightfill run goes on from here');
+    lines.push(`  ${next.rerun} fetches again what failed or never started`);
+  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here`);
   return lines;
 }
 

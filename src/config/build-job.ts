@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { Control, Job, Lookup } from '../jobs/job.ts';
+import type { Control, Job, Lookup, PinnedDatabase } from '../jobs/job.ts';
 import type { ApiOptions, AuthOptions, QuotaLimit } from '../sources/api-options.ts';
 import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
@@ -19,15 +19,17 @@ interface Surroundings {
   sha256: string;
   /** By API, then by the part of `auth`. */
   secrets: Map<string, Map<string, Secret>>;
+  database: PinnedDatabase | undefined;
 }
 
 /** The job that a valid file describes. */
 export function buildJob(
-  { apis, lookups, load, controls, transform, ...rest }: JobFile,
-  { path, folder, sha256, secrets }: Surroundings,
+  { apis, lookups, load, controls, transform, database: _, ...rest }: JobFile,
+  { path, folder, sha256, secrets, database }: Surroundings,
 ): Job {
   return {
     ...rest,
+    ...(database === undefined ? {} : { database }),
     apis: Object.fromEntries(
       Object.entries(apis).map(([name, api]) => [
         name,

@@ -86,5 +86,6 @@ function mayBeSecret(path: Path, written: string): boolean {
 }
 
 function isCredential(path: Path): boolean {
-  return path.some((step) => step === 'auth' || step === 'headers') && path.at(-1) !== 'type';
+  const isOfApi = path.some((step) => step === 'auth' || step === 'headers') && path.at(-1) !== 'type';
+  return isOfApi || path[0] === 'database';
 }

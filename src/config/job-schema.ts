@@ -11,6 +11,7 @@ import {
   parameter,
   percentage,
   requestPath,
+  secret,
   swing,
   template,
   text,
@@ -267,6 +268,14 @@ export const jobFileSchema = z.strictObject({
   finishBy: text('a time as "HH:MM", from "00:00" to "23:59"', /^(?:[01]\d|2[0-3]):[0-5]\d$/)
     .exactOptional()
     .describe('When the data must be there, as "HH:MM"; the deadline of the run.'),
+  database: z
+    .union([z.literal('embedded'), secret()], {
+      error: 'embedded, or the database URL as a secret: { env: NAME } or { file: PATH }',
+    })
+    .exactOptional()
+    .describe(
+      'The database of this job: embedded, or a URL such as postgres://etl@host:5432/night as a secret, { env: NAME } or { file: PATH }. Then nothing else is looked at. Default: what --database-url or the environment names.',
+    ),
   apis: z
     .record(partName('API'), apiSchema)
     .refine((apis) => Object.keys(apis).length > 0, { error: 'at least one API' })

@@ -9,6 +9,7 @@ const query = z.record(z.string(), z.string()).catch({});
  * speak up together with what is wrong within the parts.
  */
 const outlineSchema = z.object({
+  database: z.unknown().optional(),
   apis: z
     .record(
       z.string(),

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { PinnedDatabase } from '../jobs/job.ts';
 import { Secret } from '../sources/secret.ts';
 import type { JobFileSource } from './job-file-source.ts';
 import type { Path } from './path.ts';
@@ -36,6 +37,21 @@ export async function resolveSecrets(
     secrets.set(api, found);
   }
   return secrets;
+}
+
+/** The database that the file pins. Undefined when it pins none, or when its address cannot be had, which is reported. */
+export async function resolveDatabase(
+  { database }: Pick<Outline, 'database'>,
+  source: JobFileSource,
+  places: SecretPlaces,
+): Promise<PinnedDatabase | undefined> {
+  if (database === 'embedded') return database;
+  if (!isReference(database)) return undefined;
+  const [part, name] = 'env' in database ? ['env', database.env] : ['file', resolve(places.folder, database.file)];
+  const url = await readSecret(database, places);
+  if (url instanceof Secret) return { url, name };
+  source.report(['database', part], url);
+  return undefined;
 }
 
 function isReference(value: unknown): value is SecretReference {

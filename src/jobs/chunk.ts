@@ -56,7 +56,10 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
     chunk.contracts.map(async (contract) =>
       context.contracts.add(async () => {
         context.signal.throwIfAborted();
-        begun ??= !context.stopping.aborted && context.admission.admits(chunk);
+        if (begun === undefined) {
+          begun = !context.stopping.aborted && context.admission.admits(chunk);
+          if (begun) context.tally.begun += chunk.contracts.length;
+        }
         if (!begun) return undefined;
         const result = await context.metrics.measure('contract', async () => enrichContract(contract, context), {
           failed: ({ status }) => status === 'failed',

@@ -10,6 +10,7 @@ const rowsAtOnce = 10_000;
 export const parts = [
   { table: 'contract', by: 'key', first: '' },
   { table: 'contract_amount', by: 'key', first: '' },
+  { table: 'target_row', by: 'key', first: '' },
   { table: 'staged', by: 'key', first: '' },
   { table: 'stale', by: 'key', first: '' },
   { table: 'failure', by: 'key', first: '' },

@@ -2,8 +2,10 @@ import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/ap
 import type { Json } from '../sources/exact-json.ts';
 import type { ControlDefinition } from '../report/figures.ts';
 import type { JsonPath } from '../sources/json-path.ts';
+import type { PinnedDatabase } from '../sinks/connection.ts';
 
 export type { Judged, Tolerance } from '../report/figures.ts';
+export type { PinnedDatabase } from '../sinks/connection.ts';
 export { markColumn } from '../sinks/target-table.ts';
 
 /*
@@ -79,6 +81,8 @@ export interface Job {
   catchUp: 'last' | 'none';
   /** `HH:MM` in the job's time zone. */
   finishBy?: string;
+  /** Absent: the database is the one that the command line or the environment names. */
+  database?: PinnedDatabase;
   apis: Record<string, ApiOptions>;
   contracts: ContractListing;
   /** In dependency order. */

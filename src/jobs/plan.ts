@@ -61,6 +61,7 @@ export async function planContracts(
     listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds, signal: o.signal })) {
       tally.pages += 1;
       sourceTotal ??= page.total;
+      if (o.limit === undefined && sourceTotal !== undefined) tally.sourceTotal = Number(sourceTotal);
       for (const record of page.records) {
         if (records >= limit) break listing;
         records += 1;

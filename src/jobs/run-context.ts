@@ -79,9 +79,14 @@ export type EnrichContext = Pick<
 export interface Tally {
   phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
   listed: number;
+  /** The source's own count, once a page has told it. */
+  sourceTotal: number | undefined;
   /** Pages of the listing so far. */
   pages: number;
+  /** The listing came to its end; not so when it failed or was cut off. */
   listingDone: boolean;
+  /** Contracts of chunks that have begun. */
+  begun: number;
   enriched: number;
   degraded: number;
   failed: number;
@@ -101,8 +106,10 @@ export function newTally(): Tally {
   return {
     phase: 'listing',
     listed: 0,
+    sourceTotal: undefined,
     pages: 0,
     listingDone: false,
+    begun: 0,
     enriched: 0,
     degraded: 0,
     failed: 0,

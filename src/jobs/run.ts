@@ -9,6 +9,7 @@ import type { Report } from '../report/schema.ts';
 import { latestReport } from '../report/store.ts';
 import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgres.ts';
 import { inspectTarget, prepareTarget, type TargetTable } from '../sinks/target-table.ts';
+import { requireLoadable } from '../sinks/try-load.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
 import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
@@ -361,6 +362,7 @@ async function targetFor(
   return database.withTransaction(async (client) => {
     await client.query('SAVEPOINT target');
     const target = await prepareTarget(client, job.load);
+    await requireLoadable(client, target);
     if (dryRun) await client.query('ROLLBACK TO SAVEPOINT target');
     return target;
   });

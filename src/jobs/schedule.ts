@@ -39,6 +39,12 @@ const lookEveryMs = 30_000;
 /** A start that is found later than this was missed: it is more than two looks late. */
 const missedAfterMs = 2 * lookEveryMs;
 
+/** The wall clock is taken to have been set back when it shows so much less than it should; what is less is a correction. */
+const setBackMs = 60_000;
+
+/** So many starts are remembered, so that none is repeated when the clock is set back. */
+const rememberedStarts = 1_000;
+
 /** How long ago the last start may be that a process which was not up then makes up for: a start per week at least. */
 const lookBackMs = 8 * 24 * 3_600_000;
 
@@ -46,6 +52,9 @@ const lookBackMs = 8 * 24 * 3_600_000;
  * Calls `start` whenever the timetable says so, one at a time, until the signal aborts. Of starts that were missed the
  * last is made up for, once; with `catchUp: 'none'` none is, and `passedOver` hears of them. `missing` says whether the
  * start that was due last before this began is still to be made up for.
+ *
+ * When the wall clock is set back, the starts that are still to come by it are planned anew, and `setBack` hears of it;
+ * one that was begun already is not begun again, and `repeated` hears of that.
  */
 export async function keepSchedule(
   timetable: Timetable,
@@ -54,6 +63,8 @@ export async function keepSchedule(
     catchUp?: 'last' | 'none';
     missing?: (start: Start) => Promise<boolean>;
     passedOver?: (start: Start) => void;
+    setBack?: (step: { byMs: number; next: Date | undefined }) => void;
+    repeated?: (start: Start) => void;
     clock: Clock;
     signal: AbortSignal;
   },
@@ -64,24 +75,53 @@ export async function keepSchedule(
     businessDate: businessDateIn(timetable.timezone, due),
     skipped,
   });
+  const begun: number[] = [];
+  const begin = async (start: Start): Promise<void> => {
+    begun.push(start.due.getTime());
+    if (begun.length > rememberedStarts) begun.shift();
+    await o.start(start);
+  };
+  // Of the starts due by now, the last: whether it is missing is known only to the ledger.
+  const makeUp = async (now: Date): Promise<void> => {
+    if (catchUp !== 'last' || !o.missing) return;
+    const due = lastStart(timetable, now);
+    if (!due || begun.includes(due.getTime())) return;
+    const start = startOf(due, 0);
+    if ((await o.missing(start)) && !signal.aborted) await begin(start);
+  };
+  const nextAfter = (from: Date): Date | undefined => comingStarts(timetable, { from, count: 1 })[0];
+
   let handled = new Date(clock.wallNow());
-  if (catchUp === 'last' && o.missing) {
-    const before = lastStart(timetable, handled);
-    const start = before && startOf(before, 0);
-    if (start && (await o.missing(start)) && !signal.aborted) await o.start(start);
-  }
+  let looked = { wall: clock.wallNow(), at: clock.now() };
+  let next: Date | undefined;
+  await makeUp(handled);
   while (!signal.aborted) {
     const now = new Date(clock.wallNow());
-    const missed = missedStarts(timetable, { after: handled, until: now });
-    const due = missed.at(-1);
-    if (due) {
-      handled = due;
+    const byMs = looked.wall + (clock.now() - looked.at) - now.getTime();
+    looked = { wall: now.getTime(), at: clock.now() };
+    if (handled > now) {
+      // Else nothing would be due before the clock has caught up with what it once showed.
+      handled = now;
+      next = undefined;
+    }
+    if (byMs > setBackMs) {
+      o.setBack?.({ byMs, next: nextAfter(now) });
+      await makeUp(now);
+    }
+    next ??= nextAfter(handled);
+    if (next && next <= now) {
+      const passed = missedStarts(timetable, { after: handled, until: now });
+      const missed = passed.filter((start) => !begun.includes(start.getTime()));
+      for (const start of passed) if (!missed.includes(start)) o.repeated?.(startOf(start, 0));
+      handled = passed.at(-1) ?? now;
+      next = undefined;
+      const due = missed.at(-1);
+      if (!due) continue;
       const start = startOf(due, missed.length - 1);
       if (catchUp === 'none' && now.getTime() - due.getTime() > missedAfterMs) o.passedOver?.(start);
-      else await o.start(start);
+      else await begin(start);
       continue;
     }
-    const next = comingStarts(timetable, { from: now, count: 1 })[0];
     const wait = next ? Math.min(lookEveryMs, next.getTime() - now.getTime()) : lookEveryMs;
     await clock.sleep(wait, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;

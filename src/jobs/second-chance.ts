@@ -18,12 +18,11 @@ export async function secondChance(
     );
   const { rows } = await persist(failed, context);
   if (rows.length === 0) return;
-  context.log.info(
-    { contracts: rows.reduce((sum, { failed }) => sum + failed, 0) },
-    'second chance for contracts that failed for a transient cause',
-  );
+  const again = rows.reduce((sum, row) => sum + row.failed, 0);
+  context.log.info({ contracts: again }, 'second chance for contracts that failed for a transient cause');
   context.tally.phase = 'second-chance';
-  context.tally.failed -= rows.reduce((sum, { failed }) => sum + failed, 0);
+  context.tally.failed -= again;
+  context.tally.begun -= again;
   const numbers = new BoundedQueue<number>({ items: Infinity });
   for (const { chunk } of rows) await numbers.push(chunk);
   numbers.close();

@@ -64,11 +64,11 @@ export async function work(
         handlers.stop(listingTooSlow(context, context.finishBy));
       } else if (!unlisted) listFailure = error;
     } finally {
-      context.tally.listingDone = true;
       context.tally.phase = 'enriching';
       numbers.close();
     }
   };
+  context.tally.listingDone = !o.listing;
   try {
     await persist(async () => countPlanned(context, selection), context);
     // Both come to their end, also when one fails: what closes the run must find nobody at work.

@@ -7,6 +7,9 @@ export interface ProgressSnapshot {
   phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
   /** Contracts known so far; grows until `listingDone`. */
   listed: number;
+  /** The source's own count of contracts. */
+  sourceTotal?: number;
+  /** Not so while listing, nor when the listing failed or was cut off. */
   listingDone: boolean;
   /** Contracts with an outcome: `enriched`, `degraded` and `failed` together. */
   done: number;
@@ -16,8 +19,14 @@ export interface ProgressSnapshot {
   chunksLoaded: number;
   chunks: number;
   elapsedMs: number;
-  /** Until the last contract is done. */
+  /** Until the last contract is done, or when stopping the last of those begun. */
   etaMs?: number;
+  /** Nothing more is begun. */
+  stopping?: boolean;
+  /** When stopping: contracts that were begun and have no outcome yet. */
+  working?: number;
+  /** When stopping: how long those have at most. */
+  graceMs?: number;
   /** `HH:MM`. */
   finishBy?: string;
   /** From now; negative once it has passed. */
@@ -59,41 +68,63 @@ export function renderProgress(snapshot: ProgressSnapshot, { width, colour }: Re
     titleLine(snapshot, fit.width),
     barLine(snapshot, fit.width),
     countsLine(snapshot),
-    timeLine(snapshot),
+    snapshot.stopping ? stoppingLine(snapshot) : timeLine(snapshot),
     [],
     ...apiLines(snapshot.apis, fit.width),
   ].map((pieces) => fitLine(pieces, fit));
 }
 
-function titleLine({ job, businessDate, phase, elapsedMs }: ProgressSnapshot, width: number): Piece[] {
-  const left: Piece[] = [styled(job, 'bold'), `  ${businessDate}  `, styled(phases[phase], 'cyan')];
+function titleLine({ job, businessDate, phase, stopping, elapsedMs }: ProgressSnapshot, width: number): Piece[] {
+  const now = stopping && phase !== 'closing' ? styled('stopping', 'yellow') : styled(phases[phase], 'cyan');
+  const left: Piece[] = [styled(job, 'bold'), `  ${businessDate}  `, now];
   const right = duration(elapsedMs);
   const gap = width - piecesWidth(left) - right.length;
   return gap < 2 ? left : [...left, ' '.repeat(gap), styled(right, 'dim')];
 }
 
-function barLine({ listed, listingDone, enriched, degraded, failed, done }: ProgressSnapshot, width: number): Piece[] {
-  const share = listed === 0 ? Number(listingDone) : Math.min(1, done / listed);
+/** How many contracts there are in all; undefined while the listing may bring any number. */
+function whole({ phase, listed, sourceTotal }: ProgressSnapshot): number | undefined {
+  if (phase !== 'listing') return listed;
+  return sourceTotal !== undefined && sourceTotal >= listed ? sourceTotal : undefined;
+}
+
+/** Never runs backwards, as long as the source counts right: of an unknown whole there is no share, and a second chance takes nothing back. */
+function barLine(snapshot: ProgressSnapshot, width: number): Piece[] {
+  const { phase, enriched, degraded, failed, done } = snapshot;
+  const total = whole(snapshot);
+  if (total === undefined) return bar([], { total: 0, width });
+  const again = phase === 'second-chance' ? Math.max(0, total - done) : 0;
+  const share = total === 0 ? 1 : Math.min(1, (done + again) / total);
   // Rounded down: 100% is said when it is so.
   const percent = ` ${(Math.floor(share * 1000) / 10).toFixed(1)}%`.padStart(7);
   const parts: [number, Style][] = [
     [enriched, 'green'],
     [degraded, 'yellow'],
     [failed, 'red'],
+    [again, 'cyan'],
   ];
-  return [...bar(parts, { total: Math.max(listed, done), width: Math.max(0, width - percent.length) }), percent];
+  return [...bar(parts, { total: Math.max(total, done), width: Math.max(0, width - percent.length) }), percent];
 }
 
 function countsLine(snapshot: ProgressSnapshot): Piece[] {
-  const { listed, listingDone, done, degraded, failed, chunksLoaded, chunks } = snapshot;
+  const { phase, listed, listingDone, done, degraded, failed, chunksLoaded, chunks } = snapshot;
+  const told = phase === 'listing' ? whole(snapshot) : undefined;
   return [
     styled(count(done), 'bold'),
-    ` of ${count(listed)}${listingDone ? '' : '+'} contracts`,
+    ` of ${told === undefined ? `${count(listed)}${listingDone ? '' : '+'}` : count(told)} contracts`,
     ...(degraded > 0 ? [', ', styled(`${count(degraded)} degraded`, 'yellow')] : []),
     ', ',
     failed > 0 ? styled(`${count(failed)} failed`, 'red') : '0 failed',
     `, ${count(chunksLoaded)} of ${count(chunks)}${listingDone ? '' : '+'} chunks loaded`,
   ];
+}
+
+/** What a run that was told to stop still waits for. */
+function stoppingLine({ working = 0, etaMs, graceMs }: ProgressSnapshot): Piece[] {
+  if (working === 0) return ['nothing more is begun; loading what was fetched'];
+  const contracts = `${count(working)} ${working === 1 ? 'contract that was' : 'contracts that were'} begun`;
+  const bound = graceMs === undefined ? '' : `, at most ${duration(graceMs)}`;
+  return ['finishing ', styled(contracts, 'bold'), etaMs === undefined ? '' : `, about ${duration(etaMs)}`, bound];
 }
 
 function timeLine({ etaMs, finishBy, finishByMs }: ProgressSnapshot): Piece[] {

@@ -9,12 +9,12 @@ export const breakerStates = ['closed', 'open', 'half-open', 'isolated'] as cons
 export type BreakerState = (typeof breakerStates)[number];
 
 export interface CircuitBreakerOptions extends Partial<FailureRateOptions> {
-  /** Failures in a row that open it. */
-  failures: number;
-  /** Milliseconds it stays open before a trial is let through. */
-  openFor: number;
-  /** Good trials in a row that close it. */
-  successes: number;
+  /** Failures in a row that open it. Default: 5; with a `failureRate` any number. */
+  failures?: number;
+  /** Milliseconds it stays open before a trial is let through. Default: 30 s. */
+  openFor?: number;
+  /** Good trials in a row that close it. Default: 2. */
+  successes?: number;
   /**
    * Which errors count. One that does not (a 404) was an answer, and so a good sign. By default everything counts but a
    * NightfillError whose class says that time does not mend it. An AbortError says nothing either way.
@@ -76,17 +76,17 @@ export class CircuitBreaker {
   /** Counts changes of state, so that late results are known as such. */
   #era = 0;
 
-  constructor(options: CircuitBreakerOptions) {
+  constructor(options: CircuitBreakerOptions = {}) {
     const { failureRate, samplingWindow, minimumCalls, clock = systemClock } = options;
-    this.#failures = checkedNumber(options.failures, { name: 'failures', least: 1 });
-    this.#openFor = checkedNumber(options.openFor, { name: 'openFor', least: 0 });
-    this.#successes = checkedNumber(options.successes, { name: 'successes', least: 1 });
+    const { failures = failureRate === undefined ? 5 : Infinity, openFor = 30_000, successes = 2 } = options;
+    this.#failures = checkedNumber(failures, { name: 'failures', least: 1 });
+    this.#openFor = checkedNumber(openFor, { name: 'openFor', least: 0 });
+    this.#successes = checkedNumber(successes, { name: 'successes', least: 1 });
     this.#countIf = options.countIf ?? timeMayMend;
     this.#onStateChange = options.onStateChange;
     this.#clock = clock;
-    if (failureRate !== undefined) {
+    if (failureRate !== undefined || samplingWindow !== undefined || minimumCalls !== undefined)
       this.#rate = new FailureRate({ failureRate, samplingWindow, minimumCalls, clock });
-    }
   }
 
   /** An open breaker whose time has come is still `open`: the next call makes it half-open. */

@@ -6,9 +6,9 @@ import { LinkedQueue } from './linked-queue.ts';
 export interface FailureRateOptions {
   /** Share of failed calls, above 0 and up to 1, that is too much. */
   failureRate: number;
-  /** Milliseconds over which calls are counted. */
+  /** Milliseconds over which calls are counted. Default: 30 s. */
   samplingWindow: number;
-  /** Fewer calls than this within the window say nothing. */
+  /** Fewer calls than this within the window say nothing. Default: 20. */
   minimumCalls: number;
 }
 
@@ -21,21 +21,19 @@ export class FailureRate {
   readonly #calls = new LinkedQueue<{ at: number; failed: boolean }>();
   #failed = 0;
 
-  constructor({
-    failureRate,
-    samplingWindow,
-    minimumCalls,
-    clock,
-  }: {
-    failureRate: number;
+  constructor(o: {
+    failureRate: number | undefined;
     samplingWindow: number | undefined;
     minimumCalls: number | undefined;
     clock: Clock;
   }) {
-    if (!(failureRate > 0 && failureRate <= 1) || samplingWindow === undefined || minimumCalls === undefined) {
+    const { failureRate, samplingWindow = 30_000, minimumCalls = 20, clock } = o;
+    if (failureRate === undefined || !(failureRate > 0 && failureRate <= 1)) {
       throw new UsageError(
-        '"failureRate" is a share above 0 and up to 1, and needs "samplingWindow" and "minimumCalls" beside it.',
-        { code: 'FAILURE_RATE_INCOMPLETE' },
+        failureRate === undefined
+          ? '"samplingWindow" and "minimumCalls" belong to a "failureRate", which is missing: give a share such as 0.5.'
+          : `"failureRate" must be a share above 0 and up to 1, not ${failureRate}.`,
+        { code: failureRate === undefined ? 'FAILURE_RATE_INCOMPLETE' : 'NUMBER_OUT_OF_RANGE' },
       );
     }
     this.#threshold = failureRate;

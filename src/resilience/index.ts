@@ -1,3 +1,5 @@
+/// <reference types="node" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 export { announcedLimits, type AnnouncedLimits } from './announced-limits.ts';
 export { type Backoff, backoffDelay, type BackoffOptions, backoffs } from './backoff.ts';
 export { BoundedQueue, type BoundedQueueOptions, QueueClosedError } from './bounded-queue.ts';

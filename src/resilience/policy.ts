@@ -21,7 +21,7 @@ export function stack(...policies: Policy[]): Policy {
 }
 
 /** Repeats the task as `retry` does, on the caller's signal. */
-export function retrying(options: Omit<RetryOptions, 'signal'>): Policy {
+export function retrying(options: Omit<RetryOptions, 'signal'> = {}): Policy {
   return (task) => async (signal) => retry(async () => task(signal), { ...options, signal });
 }
 

@@ -12,8 +12,8 @@ export interface QuotaPeriod {
 export interface QuotaOptions {
   /** Requests per period. May be left out when the other side tells what is left: see `heed`. */
   requests?: number | undefined;
-  /** The share of them, 0 to 1, that is left for others. */
-  reserve: number;
+  /** The share of them, 0 to 1, that is left for others. Default: 0. */
+  reserve?: number;
   /** The period at a time in epoch milliseconds, for example `dayIn('Europe/Berlin')`. */
   periodAt: (wallNow: number) => QuotaPeriod;
   clock?: Clock;
@@ -64,7 +64,7 @@ export class Quota {
   /** The current period last; before it those of which something is not shared yet. */
   #counts: Count[] = [];
 
-  constructor({ requests, reserve, periodAt, clock = systemClock }: QuotaOptions) {
+  constructor({ requests, reserve = 0, periodAt, clock = systemClock }: QuotaOptions) {
     this.#requests = requests === undefined ? undefined : checkedNumber(requests, { name: 'requests', least: 1 });
     this.#reserve = checkedNumber(reserve, { name: 'reserve', least: 0 });
     this.#periodAt = periodAt;

@@ -5,18 +5,20 @@ import { DeadlineError } from './deadline.ts';
 import { NightfillError } from './failure.ts';
 import { sleepUntil } from './sleep-until.ts';
 
-/** All durations in milliseconds. */
+/** All durations in milliseconds. The defaults are those of an API in a job file. */
 export interface RetryOptions {
-  /** How often the task may run, the first time included. */
-  attempts: number;
-  backoff: Backoff;
-  baseDelay: number;
-  /** Bounds the backoff only; a server that asks for more gets more. */
-  maxDelay: number;
-  /** Full jitter: the delay is drawn from [0, delay]. */
-  jitter: boolean;
-  /** From the call of `retry` on; no attempt starts later, whatever kinds of error alternate. */
-  maxElapsed: number;
+  /** How often the task may run, the first time included. Default: 5. */
+  attempts?: number | undefined;
+  /** Default: exponential. */
+  backoff?: Backoff | undefined;
+  /** Default: 200 ms. */
+  baseDelay?: number | undefined;
+  /** Bounds the backoff only; a server that asks for more gets more. Default: 30 s. */
+  maxDelay?: number | undefined;
+  /** Full jitter: the delay is drawn from [0, delay]. Default: true. */
+  jitter?: boolean | undefined;
+  /** From the call of `retry` on; no attempt starts later, whatever kinds of error alternate. Default: 2 minutes. */
+  maxElapsed?: number | undefined;
   /** By default everything but a NightfillError whose class says that time does not mend it. */
   retryIf?: ((error: unknown) => boolean) | undefined;
   /** The server's own wish, milliseconds from now: never waited shorter. When it lies too late: RetryAbandonedError at once. */
@@ -56,16 +58,13 @@ export class RetryAbandonedError extends NightfillError {
  * with it as the cause. An abort while waiting rejects at once with the signal's reason; one during an attempt lets the
  * attempt end as it ends and starts no other.
  */
-export async function retry<T>(task: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
-  const { retryIf = timeMayMend, deadline = Infinity, clock = systemClock, signal } = options;
-  const attempts = checkedNumber(options.attempts, {
-    name: 'attempts',
-    least: 1,
-    whole: options.attempts !== Infinity,
-  });
+export async function retry<T>(task: (attempt: number) => Promise<T>, options: RetryOptions = {}): Promise<T> {
+  const { attempts = 5, backoff = 'exponential', baseDelay = 200, maxDelay = 30_000, jitter = true } = options;
+  const { maxElapsed = 120_000, retryIf = timeMayMend, deadline = Infinity, clock = systemClock, signal } = options;
+  checkedNumber(attempts, { name: 'attempts', least: 1, whole: attempts !== Infinity });
   signal?.throwIfAborted();
   const begun = clock.now();
-  const end = Math.min(begun + options.maxElapsed, deadline);
+  const end = Math.min(begun + maxElapsed, deadline);
   if (begun > deadline) throw new DeadlineError({ deadline });
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -79,7 +78,7 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
       }
       const delay = Math.max(
         wish ?? 0,
-        backoffDelay({ ...options, retry: attempt }) * (options.jitter ? clock.random() : 1),
+        backoffDelay({ backoff, baseDelay, maxDelay, retry: attempt }) * (jitter ? clock.random() : 1),
       );
       if (failedAt + delay > end) throw error;
       await options.onRetry?.(attempt, error, delay);

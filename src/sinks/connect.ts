@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
+import { isConnectionFault } from './database-error.ts';
 
 /** How long a connection has to say goodbye, in milliseconds. */
 const farewellMs = 5_000;
@@ -31,9 +32,15 @@ export interface ServerFacts {
 }
 
 /** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
-export async function serverOf(config: pg.ClientConfig, description: string): Promise<ServerFacts> {
+export async function serverOf(
+  config: pg.ClientConfig,
+  { description, signal }: { description: string; signal?: AbortSignal | undefined },
+): Promise<ServerFacts> {
   const client = new Client(config);
   client.on('error', () => {});
+  // A server that takes the connection and says nothing would hold whoever is told to stop.
+  const giveUp = (): void => void socketOf(client).destroy();
+  signal?.addEventListener('abort', giveUp, { once: true });
   try {
     await client.connect();
     const { rows } = await client.query<ServerFacts>(
@@ -45,12 +52,43 @@ export async function serverOf(config: pg.ClientConfig, description: string): Pr
   } catch (error) {
     throw cannotConnect(error, description);
   } finally {
+    signal?.removeEventListener('abort', giveUp);
     await client.end().catch(() => undefined);
   }
 }
 
-/** Why a database cannot be used, as a sentence that holds no password. */
-function cannotConnect(error: unknown, description: string): UsageError {
+/** A database that cannot be connected to, with the reason as a sentence that holds no password. */
+export class DatabaseUnreachableError extends UsageError {
+  /** Whether the same may succeed a little later: the server is not up yet, or has no connection left. */
+  readonly mayPass: boolean;
+
+  constructor(message: string, { cause, mayPass }: { cause: unknown; mayPass: boolean }) {
+    super(message, { code: 'DATABASE_UNREACHABLE', cause });
+    this.mayPass = mayPass;
+  }
+
+  /** The same, once it has been waited for. */
+  after(waitedMs: number): DatabaseUnreachableError {
+    const seconds = Math.max(1, Math.round(waitedMs / 1_000));
+    return new DatabaseUnreachableError(`${this.message}. It was waited for ${seconds} s (--database-wait)`, {
+      cause: this.cause,
+      mayPass: this.mayPass,
+    });
+  }
+}
+
+/** 08P01 is also what PgBouncer says of a wrong password or an option that it does not take: those stay as they are. */
+const passingStates = /^(?:08(?!P01)|53|57P0[1235])/;
+const passingAtPgBouncer =
+  /no more connections allowed|server login has been failing|cannot connect|shutting down|query_wait_timeout/i;
+
+function mayPass(error: unknown): boolean {
+  const { code = '', message } = error as { code?: string; message: string };
+  if (code === '08P01') return passingAtPgBouncer.test(message);
+  return code === 'ENOENT' || passingStates.test(code) || isConnectionFault(error);
+}
+
+function cannotConnect(error: unknown, description: string): DatabaseUnreachableError {
   const { code, message } = error as { code?: string; message: string };
   const reasons: [RegExp, string][] = [
     [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
@@ -77,5 +115,8 @@ function cannotConnect(error: unknown, description: string): UsageError {
     [/^(CERT_|ERR_TLS_CERT|.*SIGNED_CERT|UNABLE_TO_)/, `the server's certificate is not trusted (${message})`],
   ];
   const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
-  return new UsageError(`cannot connect to ${description}: ${reason}`, { code: 'DATABASE_UNREACHABLE', cause: error });
+  return new DatabaseUnreachableError(`cannot connect to ${description}: ${reason}`, {
+    cause: error,
+    mayPass: mayPass(error),
+  });
 }

@@ -8,15 +8,36 @@ import { parameterNames, parameterVariables, parseDatabaseUrl, type AddressParam
 /** Which database a run uses. `description` holds no password: `PostgreSQL at db.example:5432/night as etl`. */
 export type Connection = { kind: 'server'; config: pg.PoolConfig; description: string } | { kind: 'embedded' };
 
+/** The database that a job file pins. */
+export type PinnedDatabase =
+  | 'embedded'
+  | {
+      url: { reveal(): string };
+      /** Where the URL stands, for messages: `WAREHOUSE_URL`, or a file's path. */
+      name: string;
+    };
+
+export interface DatabaseChoice {
+  /** As given on the command line. */
+  databaseUrl?: string | undefined;
+  environment: NodeJS.ProcessEnv;
+  /** By the job file: then nothing else is looked at. */
+  pinned?: PinnedDatabase | undefined;
+  /** Who started a run that nobody watches, for example `cron`: then the embedded database must be asked for. */
+  unattended?: string | undefined;
+}
+
 /** One of these says that a server is meant; a password or an sslmode alone does not. */
 const telling = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER', 'PGSERVICE'];
 
 /**
- * The database meant by `--database-url`, `NIGHTFILL_DATABASE_URL`, `DATABASE_URL` or libpq's `PG*` variables, the
- * first of these; the embedded one when none is set. As in libpq, `PG*` variables also complete a URL. Throws UsageError.
+ * The database that the job file pins; else the one meant by `--database-url`, `NIGHTFILL_DATABASE_URL`, `DATABASE_URL` or libpq's `PG*` variables, the
+ * first of these; the embedded one when none is set. As in libpq, `PG*` variables also complete a URL, but not a pinned
+ * one. Throws UsageError.
  */
-export function resolveConnection(o: { databaseUrl?: string; environment: NodeJS.ProcessEnv }): Connection {
+export function resolveConnection(o: DatabaseChoice): Connection {
   const { environment } = o;
+  if (o.pinned !== undefined) return pinnedConnection(o.pinned, o);
   if (o.databaseUrl?.trim() === '') {
     throw new UsageError('--database-url is empty: give postgres://user@host:5432/database, or leave it out', {
       code: 'DATABASE_URL_INVALID',
@@ -27,7 +48,14 @@ export function resolveConnection(o: { databaseUrl?: string; environment: NodeJS
     ...['NIGHTFILL_DATABASE_URL', 'DATABASE_URL'].map((name) => [name, environment[name]] as const),
   ] as const;
   const [name, url] = urls.find(([, value]) => value?.trim()) ?? [];
-  if (name === undefined && !telling.some((variable) => environment[variable])) return { kind: 'embedded' };
+  if (name === undefined && !telling.some((variable) => environment[variable])) {
+    if (o.unattended === undefined) return { kind: 'embedded' };
+    throw new UsageError(
+      `no database is named, and a start that nobody watches (--trigger ${o.unattended}) does not fall back to the embedded one, because a variable that got lost would send the night elsewhere: ` +
+        'name it in the job file with database: { env: WAREHOUSE_URL }, or set DATABASE_URL; when the embedded one is meant, write database: embedded',
+      { code: 'DATABASE_NOT_NAMED' },
+    );
+  }
   if (url === undefined && environment['PGSERVICE']) {
     throw new UsageError('PGSERVICE is not supported: set PGHOST, PGPORT, PGDATABASE and PGUSER, or DATABASE_URL', {
       code: 'DATABASE_SERVICE_UNSUPPORTED',
@@ -35,6 +63,20 @@ export function resolveConnection(o: { databaseUrl?: string; environment: NodeJS
   }
   const given = url === undefined ? {} : parseDatabaseUrl(name!, url.trim());
   return connectionOf({ ...fromEnvironment(environment), ...given });
+}
+
+function pinnedConnection(pinned: PinnedDatabase, { databaseUrl, environment }: DatabaseChoice): Connection {
+  if (databaseUrl !== undefined)
+    throw new UsageError(
+      `the job file pins its database (database: ${pinned === 'embedded' ? pinned : `in ${pinned.name}`}), and --database-url names another place; leave --database-url out, or take database: out of the job file`,
+      { code: 'DATABASE_PINNED' },
+    );
+  if (pinned === 'embedded') return { kind: 'embedded' };
+  const { url, name } = pinned;
+  const connection = connectionOf(parseDatabaseUrl(name, url.reveal().trim()));
+  // Without options of its own pg takes PGOPTIONS; a blank is what keeps it from that.
+  if (connection.kind === 'server' && environment['PGOPTIONS']) connection.config.options ??= ' ';
+  return connection;
 }
 
 function fromEnvironment(environment: NodeJS.ProcessEnv): AddressParameters {

@@ -47,11 +47,11 @@ export class CommitInDoubtError extends NightfillError {
 export class DatabaseGoneError extends NightfillError {
   constructor(cause: Error, { waitedMs }: { waitedMs: number }) {
     const seconds = Math.round(waitedMs / 1_000);
-    const stayed = seconds > 0 ? ` For ${seconds} s it stayed so.` : '';
+    const waited = seconds > 0 ? ` Gave up after ${seconds} s.` : '';
     super({
       code: 'DATABASE_GONE',
       class: 'system',
-      message: `${cause.message}.${stayed} The run ends; what is committed is kept, and the same command goes on from there`,
+      message: `${withoutFullStop(cause.message)}.${waited} The run ends; what is committed is kept, and the same command goes on from there`,
       cause,
     });
   }
@@ -124,5 +124,8 @@ const classOf = (state: string): FailureClass =>
 const detailOf = (error: Error & { detail?: string; hint?: string }): string =>
   [error.detail, error.hint]
     .filter(Boolean)
-    .map((text) => `; ${text}`)
+    .map((text) => `; ${withoutFullStop(text!)}`)
     .join('');
+
+/** Postgres writes a detail and a hint as sentences; within a sentence of ours the stop between them is not the end. */
+const withoutFullStop = (text: string): string => text.replace(/\.\s*$/, '');

@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   silenceMs?: number;
   /** Told of faults on idle connections, which nobody else hears of. */
   onIdleError?: (error: Error) => void;
+  /** Ends the attempt to connect. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface LendOptions {
@@ -118,7 +120,7 @@ export class Database implements AsyncDisposable, Queryable {
       types,
       application_name: options.applicationName ?? 'nightfill',
     };
-    const facts = await serverOf(config, description);
+    const facts = await serverOf(config, { description, signal: options.signal });
     if (facts.serverVersion < 140_000)
       throw new UsageError(
         `${description} is version ${Math.floor(facts.serverVersion / 10_000)}; Nightfill needs PostgreSQL 14 or newer`,

@@ -29,6 +29,9 @@ export interface CatalogColumn {
 }
 
 export interface Catalog {
+  /** Names for statements, quoted where they must be. */
+  role: string;
+  database: string;
   /** Whether a temporary table may be made. */
   temporary: boolean;
   createSchema: boolean;
@@ -39,7 +42,9 @@ export interface Catalog {
 }
 
 const databaseQuery = `
-  SELECT has_database_privilege(current_database(), 'TEMP') AS temporary,
+  SELECT quote_ident(current_user) AS role,
+         quote_ident(current_database()) AS database,
+         has_database_privilege(current_database(), 'TEMP') AS temporary,
          has_database_privilege(current_database(), 'CREATE') AS "createSchema",
          has_schema_privilege(n.oid, 'USAGE') AS usage,
          has_schema_privilege(n.oid, 'CREATE') AS create,
@@ -81,6 +86,8 @@ const uniqueKeysQuery = `
 /** What the database knows about the table. Reads only. */
 export async function readCatalog(client: Queryable, table: { schema: string; name: string }): Promise<Catalog> {
   const { rows } = await client.query<{
+    role: string;
+    database: string;
     temporary: boolean;
     createSchema: boolean;
     usage: boolean | null;
@@ -91,13 +98,13 @@ export async function readCatalog(client: Queryable, table: { schema: string; na
   }>(databaseQuery, [table.schema, table.name]);
   const [found] = rows;
   if (!found) throw new Error('the catalog query gives one row');
-  const { temporary, createSchema, usage, create, oid, kind, rules } = found;
-  if (usage === null || create === null) return { temporary, createSchema };
-  if (oid === null || kind === null) return { temporary, createSchema, schema: { usage, create } };
+  const { usage, create, oid, kind, rules, ...rest } = found;
+  if (usage === null || create === null) return rest;
+  if (oid === null || kind === null) return { ...rest, schema: { usage, create } };
   const columns = await client.query<CatalogColumn>(columnsQuery, [oid]);
   const uniqueKeys = await client.query<{ key: string[] }>(uniqueKeysQuery, [oid]);
   const relation = { kind, rules, columns: columns.rows, uniqueKeys: uniqueKeys.rows.map(({ key }) => key) };
-  return { temporary, createSchema, schema: { usage, create }, relation };
+  return { ...rest, schema: { usage, create }, relation };
 }
 
 // Walks from each type through its domains and its elements down to the last one. Names outside pg_catalog are written

@@ -1,9 +1,10 @@
 import pg from 'pg';
 import type { ClientBase } from 'pg';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
+import { holds, union } from './column-fit.ts';
 import type { ColumnShape } from './column-value.ts';
 import { describeTypes, readCatalog } from './target-catalog.ts';
-import type { Catalog, CatalogType } from './target-catalog.ts';
+import type { Catalog, CatalogColumn, CatalogType } from './target-catalog.ts';
 
 export type Queryable = Pick<ClientBase, 'query'>;
 
@@ -116,7 +117,8 @@ export async function requireTarget(client: Queryable, load: TargetDeclaration, 
   if (found.length > 0) throw new TargetLostError(load, { problems: found, cause });
 }
 
-async function createTable(client: Queryable, table: TargetTable): Promise<void> {
+/** Makes the target as it is declared, unless another makes it at the same time. */
+export async function createTable(client: Queryable, table: TargetTable): Promise<void> {
   const columns = table.columns.map(({ name, formatted }) => `${pg.escapeIdentifier(name)} ${formatted}`);
   if (table.marked) columns.push(`${markColumn.name} ${markColumn.type}`);
   const key = table.key.map((name) => pg.escapeIdentifier(name)).join(', ');
@@ -150,11 +152,12 @@ function databaseProblems(load: TargetDeclaration, types: Map<string, CatalogTyp
   const { relation } = catalog;
   const problems: TargetProblem[] = [];
   if (!catalog.temporary) {
-    const message = 'the database role may not make temporary tables, which loading needs: GRANT TEMPORARY ON DATABASE';
+    const message = `the database role may not make temporary tables, which loading needs: GRANT TEMPORARY ON DATABASE ${catalog.database} TO ${catalog.role}`;
     problems.push({ code: 'NO_TEMPORARY', message });
   }
   if (catalog.schema && !catalog.schema.usage) {
-    problems.push({ code: 'NO_PRIVILEGE', message: `the database role may not use the schema ${schema}: GRANT USAGE` });
+    const message = `the database role may not use the schema ${schema}: GRANT USAGE ON SCHEMA ${pg.escapeIdentifier(schema)} TO ${catalog.role}`;
+    problems.push({ code: 'NO_PRIVILEGE', message });
   }
   if (!relation) return [...problems, ...creationProblems(load, catalog)];
   if (relation.kind !== 'r' && relation.kind !== 'p') {
@@ -165,7 +168,11 @@ function databaseProblems(load: TargetDeclaration, types: Map<string, CatalogTyp
     const message = `${schema}.${name} has rules on INSERT or UPDATE, with which Postgres allows no upsert: drop them`;
     problems.push({ code: 'TABLE_HAS_RULES', message });
   }
-  return [...problems, ...columnProblems(load, types, relation), ...keyProblems(load, relation)];
+  return [
+    ...problems,
+    ...columnProblems(load, types, { ...relation, role: catalog.role }),
+    ...keyProblems(load, relation),
+  ];
 }
 
 function creationProblems({ table, create }: TargetDeclaration, catalog: Catalog): TargetProblem[] {
@@ -176,8 +183,8 @@ function creationProblems({ table, create }: TargetDeclaration, catalog: Catalog
   }
   if (catalog.schema?.create ?? catalog.createSchema) return [];
   const message = catalog.schema
-    ? `the database role may not create ${schema}.${name}: GRANT CREATE ON SCHEMA, or create the table`
-    : `the schema ${schema} does not exist, and the database role may not create it: GRANT CREATE ON DATABASE, or create it`;
+    ? `the database role may not create ${schema}.${name}: GRANT CREATE ON SCHEMA ${pg.escapeIdentifier(schema)} TO ${catalog.role}, or create the table`
+    : `the schema ${schema} does not exist, and the database role may not create it: GRANT CREATE ON DATABASE ${catalog.database} TO ${catalog.role}, or create it`;
   return [{ code: 'NO_PRIVILEGE', message }];
 }
 
@@ -186,26 +193,25 @@ type Relation = NonNullable<Catalog['relation']>;
 function columnProblems(
   { table, key, columns, missing: whenMissing }: TargetDeclaration,
   types: Map<string, CatalogType>,
-  relation: Relation,
+  relation: Relation & { role: string },
 ): TargetProblem[] {
   const problems: TargetProblem[] = [];
+  const alter = `ALTER TABLE ${qualifiedName(table)}`;
   for (const { name, type } of columns) {
     const there = relation.columns.find((column) => column.name === name);
     const isMark = whenMissing === 'mark' && name === markColumn.name;
-    if (!there && isMark) {
-      const statement = `ALTER TABLE ${qualifiedName(table)} ADD COLUMN ${name} ${type}`;
-      problems.push(
-        problem('COLUMN_MISSING', `does not exist in the table, and missing: mark needs it: ${statement}`, name),
-      );
-      continue;
-    }
-    if (!there) {
-      problems.push(problem('COLUMN_MISSING', 'does not exist in the table', name));
-      continue;
-    }
     const declared = types.get(name);
-    if (declared && (declared.oid !== there.typeOid || declared.modifier !== there.typeModifier)) {
-      problems.push(problem('TYPE_DIFFERS', `is ${there.formatted} in the table and ${type} in the job`, name));
+    if (!there) {
+      const why = isMark ? ', and missing: mark needs it' : '';
+      const add = declared ? `: ${alter} ADD COLUMN ${pg.escapeIdentifier(name)} ${declared.formatted}` : '';
+      problems.push(problem('COLUMN_MISSING', `does not exist in the table${why}${add}`, name));
+      continue;
+    }
+    if (declared && !fits({ there, declared, isMark })) {
+      const how = mending({ name, there, declared });
+      problems.push(
+        problem('TYPE_DIFFERS', `is ${there.formatted} in the table and ${type} in the job; ${how(alter)}`, name),
+      );
     }
     if (there.refusesValues)
       problems.push(problem('COLUMN_GENERATED', 'is generated by the table and takes no value', name));
@@ -217,7 +223,11 @@ function columnProblems(
     const missing = Object.entries(needed).flatMap(([privilege, granted]) => (granted ? [] : [privilege]));
     if (missing.length > 0) {
       problems.push(
-        problem('NO_PRIVILEGE', `needs the privilege ${missing.join(', ')}, which the database role lacks`, name),
+        problem(
+          'NO_PRIVILEGE',
+          `needs the privilege ${missing.join(', ')}, which the database role lacks: ${grantLoad(table, relation.role)}`,
+          name,
+        ),
       );
     }
   }
@@ -227,6 +237,38 @@ function columnProblems(
   }
   return problems;
 }
+
+/** The mark is compared and written as a date, so nothing else will do. */
+const fits = ({ there, declared, isMark }: { there: CatalogColumn; declared: CatalogType; isMark: boolean }): boolean =>
+  isMark ? there.typeOid === declared.oid : holds(typeOf(there), declared);
+
+const typeOf = ({ typeOid: oid, typeModifier: modifier }: CatalogColumn): { oid: string; modifier: number } => ({
+  oid,
+  modifier,
+});
+
+/** What makes the table's column take what the job gives. */
+function mending({
+  name,
+  there,
+  declared,
+}: {
+  name: string;
+  there: CatalogColumn;
+  declared: CatalogType;
+}): (alter: string) => string {
+  const column = pg.escapeIdentifier(name);
+  // Nothing in the table is lost where the new type holds what the old one does.
+  const wider = holds(declared, typeOf(there)) ? declared.formatted : union(typeOf(there), declared);
+  if (wider !== undefined) return (alter) => `the table's is too narrow: ${alter} ALTER COLUMN ${column} TYPE ${wider}`;
+  const { formatted, castType } = declared;
+  return (alter) =>
+    `name the table's type in the job, or change the table, where what it holds can be cast: ${alter} ALTER COLUMN ${column} TYPE ${formatted} USING ${column}::${castType}`;
+}
+
+/** What a load needs, on the whole table: the upsert asks which rows were new, which is no column's privilege. */
+export const grantLoad = (table: { schema: string; name: string }, role: string): string =>
+  `GRANT SELECT, INSERT, UPDATE ON ${qualifiedName(table)} TO ${role}`;
 
 function keyProblems({ table, key }: TargetDeclaration, { uniqueKeys }: Relation): TargetProblem[] {
   const wanted = new Set(key);

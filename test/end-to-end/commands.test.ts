@@ -1,5 +1,6 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { reportSchema } from '../../src/report/schema.ts';
 import { startNight } from '../support/night.ts';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
@@ -77,6 +78,51 @@ describe('the command line', { concurrency: 3 }, () => {
     assert.equal(check.exitCode, 2, check.stdout);
     for (const wrong of [/WRONG.*currency/, /WRONG.*annual_value/, /WRONG.*API "crm".*401/])
       assert.match(check.stdout, wrong);
+  });
+
+  test('check asks as a run does: an answer that is wrong once is no news, one that stays wrong is', async (t) => {
+    const answer = listAndLookUp([{ id: 'a' }]);
+    const asked = new Set<string>();
+    const { night, server } = await scriptedNight(t, {
+      script: (request) => {
+        const isFirst = !asked.has(request.url);
+        asked.add(request.url);
+        return isFirst ? { status: 500, json: {} } : answer(request);
+      },
+    });
+    const file = path.join(night.folder, 'job.yaml');
+    const good = await night.nightfillHere('check', file);
+    assert.equal(good.exitCode, 0, good.stdout);
+    assert.equal(server.requests.length, 4);
+    server.answerWith(({ url }) => (url === '/contracts' ? answer({ url }) : { status: 500, json: {} }));
+    const bad = await night.nightfillHere('check', file);
+    assert.equal(bad.exitCode, 2);
+    assert.match(bad.stdout, /WRONG contract a: API "crm".*500/);
+  });
+
+  test('check tries a load without a row, and says what a wider or narrower column needs', async (t) => {
+    const { night } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
+    const file = path.join(night.folder, 'job.yaml');
+    await night.query(
+      `CREATE TABLE contracts (id text PRIMARY KEY, name text, currency char(3), amount numeric(10,2))`,
+    );
+    const narrow = await night.nightfillHere('check', file);
+    assert.match(
+      narrow.stdout,
+      /WRONG .*: ALTER TABLE "public"."contracts" ALTER COLUMN "amount" TYPE numeric\(12,2\)\n/,
+    );
+    await night.query('ALTER TABLE contracts ALTER COLUMN amount TYPE numeric(18,4)');
+    assert.equal((await night.nightfillHere('check', file)).exitCode, 0);
+    await night.query(
+      `CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not in this table'; END $$`,
+    );
+    await night.query(`CREATE TRIGGER no BEFORE INSERT ON contracts EXECUTE FUNCTION no()`);
+    const refused = await night.nightfillHere('check', file);
+    assert.equal(refused.exitCode, 2);
+    assert.match(refused.stdout, /WRONG a load, tried without a row, is refused: .*not in this table/);
+    const run = await night.nightfillHere('run', file, '--report', path.join(night.folder, 'report.json'));
+    assert.equal(run.exitCode, 2);
+    assert.match(run.stderr, /contracts cannot be loaded: .*not in this table/);
   });
 
   test('check tells of a database that is down and of an API at once', async (t) => {

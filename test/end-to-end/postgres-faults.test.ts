@@ -195,7 +195,7 @@ describe('a database that cannot take the night', { concurrency: 2 }, () => {
     const url = await roleOf(t, night, 'CONNECTION LIMIT 1');
     await session(t, url);
     night.environment['DATABASE_URL'] = url;
-    const refused = await night.nightfill('run', 'job.yaml');
+    const refused = await night.nightfill('run', 'job.yaml', '--database-wait', '0s');
     assert.equal(refused.exitCode, 2, refused.stderr);
     assertSentence(refused, /no connection is left for this role \(too many connections for role/);
     assert.equal((await simulator.statistics()).crm.requests, 0);

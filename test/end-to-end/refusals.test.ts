@@ -126,7 +126,7 @@ describe('what cannot be started exits with 2 and one sentence', { concurrency: 
     const { port } = closed.address() as { port: number };
     closed.close();
     night.environment['DATABASE_URL'] = `postgres://someone:hush-hush@127.0.0.1:${port}/night`;
-    const run = await night.nightfill('run', 'job.yaml');
+    const run = await night.nightfill('run', 'job.yaml', '--database-wait', '0s');
     assertRefused(run, new RegExp(`127\\.0\\.0\\.1:${port}`));
     assert.deepEqual(server.log, []);
     assert(!run.stderr.includes('hush-hush'));

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import canonicalize from 'canonicalize';
@@ -128,4 +129,20 @@ test('a listing shorter than its own total, or less complete than asked, exits w
   );
   assert.deepEqual([run.status, counts.enriched, counts.failed], ['controls-failed', 2, 1]);
   assert.deepEqual(await night.query('SELECT id FROM contracts ORDER BY id'), [{ id: 'a' }, { id: 'b' }]);
+});
+
+test("a rerun called elsewhere replaces the run's report file, and one of a sample leaves the night's alone", async (t) => {
+  const records = [{ id: 'a' }, { id: 'b' }];
+  const { server, night } = await scriptedNight(t, { script: listAndLookUp(records, () => undefined) });
+  const run = ['run', path.join(night.folder, 'job.yaml'), '--date', '2026-11-20', '--report'];
+  const modeIn = async (name: string): Promise<string> => (await night.report(name)).run.mode;
+  // In this process, and so not in the folder of the reports.
+  assert.equal((await night.nightfillHere(...run, path.join(night.folder, 'sample.json'), '--limit', '1')).exitCode, 3);
+  assert.equal((await night.nightfillHere(...run, path.join(night.folder, 'night.json'))).exitCode, 3);
+  server.answerWith(listAndLookUp(records));
+  const [sample] = await night.query<{ id: string }>('SELECT id FROM nightfill.run ORDER BY started_at LIMIT 1');
+  assert.equal((await night.nightfillHere('rerun', sample!.id)).exitCode, 0);
+  assert.deepEqual([await modeIn('sample.json'), await modeIn('night.json')], ['rerun', 'normal']);
+  assert.equal((await night.nightfillHere('rerun')).exitCode, 0);
+  assert.equal(await modeIn('night.json'), 'rerun');
 });

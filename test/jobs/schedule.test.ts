@@ -29,19 +29,22 @@ function scheduled(
   const starts: Start[] = [];
   const stop = new AbortController();
   const passed: Start[] = [];
+  const said: string[] = [];
   const { missing } = o;
   const ended = keepSchedule(o.timetable ?? nightly, {
     clock,
     catchUp: o.catchUp ?? 'last',
     ...(missing && { missing: async (start) => Promise.resolve(missing(start)) }),
     passedOver: (start) => void passed.push(start),
+    setBack: ({ byMs, next }) => void said.push(`set back by ${byMs / hour} h, next ${next?.toISOString()}`),
+    repeated: ({ businessDate }) => void said.push(`${businessDate} was begun already`),
     signal: stop.signal,
     start: async (start) => {
       starts.push(start);
       await clock.sleep(o.takes ?? 0);
     },
   });
-  return { clock, starts, passed, stop: async () => (stop.abort(), ended) };
+  return { clock, starts, passed, said, stop: async () => (stop.abort(), ended) };
 }
 
 const hour = 3_600_000;
@@ -123,12 +126,41 @@ test('with catchUp none a start that was slept through is passed over, and the n
 });
 
 test('a clock set back starts no night a second time', async () => {
-  const { clock, starts, stop } = scheduled('2026-06-01T00:00:00Z');
+  const { clock, starts, said, stop } = scheduled('2026-06-01T00:00:00Z');
   await clock.advance(hour);
   assert.equal(starts.length, 1);
   clock.stepWall(-hour);
   await clock.advance(2 * hour);
   assert.equal(starts.length, 1);
+  assert.deepEqual(said, ['set back by 1 h, next 2026-06-01T00:30:00.000Z', '2026-06-01 was begun already']);
+  await stop();
+});
+
+test('a clock that was ten days ahead and is corrected misses no night, and each is run once', async () => {
+  // What was due before this process came up has been done; the night of the first, over which the clock was wrong, not.
+  const missing = ({ businessDate }: Start): boolean => businessDate === '2026-06-01';
+  const { clock, starts, said, stop } = scheduled('2026-06-11T00:00:00Z', { missing });
+  await clock.advance(hour);
+  clock.stepWall(-10 * 24 * hour);
+  await clock.advance(11 * 24 * hour);
+  assert.deepEqual(
+    starts.map(({ businessDate }) => businessDate),
+    [11, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12].map((day) => `2026-06-${String(day).padStart(2, '0')}`),
+  );
+  assert.deepEqual(said, ['set back by 240 h, next 2026-06-02T00:30:00.000Z', '2026-06-11 was begun already']);
+  await stop();
+});
+
+test('a clock that is set back while a run is at work is noticed when it has ended', async () => {
+  const { clock, starts, said, stop } = scheduled('2026-06-11T00:29:00Z', { takes: 2 * hour });
+  await clock.advance(hour);
+  clock.stepWall(-10 * 24 * hour);
+  await clock.advance(50 * hour);
+  assert.deepEqual(
+    starts.map(({ businessDate }) => businessDate),
+    ['2026-06-11', '2026-06-02', '2026-06-03'],
+  );
+  assert.deepEqual(said, ['set back by 240 h, next 2026-06-02T00:30:00.000Z']);
   await stop();
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { BreakerOpenError, type BreakerState, CircuitBreaker } from '../../src/resilience/circuit-breaker.ts';
-import { NightfillError, UsageError } from '../../src/resilience/failure.ts';
+import { NightfillError } from '../../src/resilience/failure.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const good = async (): Promise<string> => Promise.resolve('good');
@@ -209,9 +209,39 @@ test('failures older than the sampling window do not count in the rate', async (
   assert.equal(breaker.state, 'closed');
 });
 
-test('a rate without its window is a mistake', () => {
-  assert.throws(() => breakerWith({ failureRate: 0.5 }), UsageError);
-  assert.throws(() => breakerWith({ failureRate: 0, samplingWindow: 1, minimumCalls: 1 }), UsageError);
+test('a window without its rate is a mistake, and so is a rate that is no share', () => {
+  assert.throws(() => breakerWith({ samplingWindow: 1000 }), { code: 'FAILURE_RATE_INCOMPLETE' });
+  assert.throws(() => breakerWith({ minimumCalls: 20 }), { code: 'FAILURE_RATE_INCOMPLETE' });
+  for (const failureRate of [0, 50, Number.NaN])
+    assert.throws(() => breakerWith({ failureRate }), { code: 'NUMBER_OUT_OF_RANGE' });
+});
+
+test('without options it opens after 5 failures in a row for 30 s and closes after 2 good trials', async () => {
+  const clock = new FakeClock();
+  const breaker = new CircuitBreaker({ clock });
+  await fail(breaker, 4);
+  assert.equal(breaker.state, 'closed');
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
+  await clock.advance(29_999);
+  await assert.rejects(breaker.execute(good), BreakerOpenError);
+  await clock.advance(1);
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'half-open');
+  await breaker.execute(good);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('with a rate alone it opens by that rate over 30 s and 20 calls, however many fail in a row', async () => {
+  const clock = new FakeClock();
+  const breaker = new CircuitBreaker({ failureRate: 0.5, clock });
+  await fail(breaker, 19);
+  assert.equal(breaker.state, 'closed');
+  await clock.advance(30_000);
+  await fail(breaker, 19);
+  assert.equal(breaker.state, 'closed', 'what failed 30 s ago is forgotten');
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
 });
 
 test('isolated by hand it lets nothing through until it is reset', async () => {

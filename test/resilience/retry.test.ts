@@ -35,6 +35,30 @@ test('a task that succeeds at last gives its value, after the delays of its back
   assert.deepEqual(calls, [0, 1000, 3000, 7000, 15_000]);
 });
 
+test('without options there are 5 attempts with exponential, jittered delays from 200 ms to 30 s, for 2 minutes', async () => {
+  const clock = new FakeClock();
+  clock.random = () => 1;
+  const { task, calls } = flaky(clock, Infinity);
+  await assert.rejects(clock.finish(retry(task, { clock })), /failure 5/);
+  assert.deepEqual(calls, [0, 200, 600, 1400, 3000]);
+
+  const jittered = new FakeClock();
+  jittered.random = () => 0.5;
+  const half = flaky(jittered, 1);
+  assert.equal(await jittered.finish(retry(half.task, { clock: jittered })), 'value');
+  assert.deepEqual(half.calls, [0, 100], 'the delay is drawn from [0, delay]');
+
+  const patient = new FakeClock();
+  patient.random = () => 1;
+  const many = flaky(patient, Infinity);
+  await assert.rejects(patient.finish(retry(many.task, { attempts: Infinity, clock: patient })), /failure 11/);
+  assert.deepEqual(
+    many.calls.slice(-4).map((at, i, all) => at - (all[i - 1] ?? at)),
+    [0, 25_600, 30_000, 30_000],
+  );
+  assert.equal(await retry(async () => Promise.resolve('at once')), 'at once');
+});
+
 test('the number of attempts counts the first, and the last error is the one thrown', async () => {
   const clock = new FakeClock();
   const { task, calls } = flaky(clock, Infinity);

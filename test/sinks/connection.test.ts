@@ -51,6 +51,66 @@ void test('the option comes before NIGHTFILL_DATABASE_URL, that before DATABASE_
   assert.deepEqual(hosts, ['a', 'b', 'c', 'd']);
 });
 
+const pinned = (url: string) => ({ name: 'WAREHOUSE_URL', url: { reveal: () => url } });
+
+void test('a pinned database is the one that is used, whatever the environment names, and nothing completes it', () => {
+  const environment = {
+    DATABASE_URL: 'postgres://b/elsewhere',
+    NIGHTFILL_DATABASE_URL: 'postgres://c/elsewhere',
+    PGHOST: 'd',
+    PGPORT: '1',
+    PGDATABASE: 'elsewhere',
+    PGUSER: 'other',
+    PGSSLMODE: 'verify-full',
+    PGOPTIONS: '-c search_path=elsewhere',
+  };
+  const connection = resolveConnection({ environment, pinned: pinned('postgres://etl@warehouse') });
+  assert.ok(connection.kind === 'server');
+  assert.deepEqual(connection.config, {
+    host: 'warehouse',
+    port: 5432,
+    user: 'etl',
+    database: 'etl',
+    ssl: false,
+    // Without any, pg would take PGOPTIONS itself.
+    options: ' ',
+  });
+  assert.deepEqual(resolveConnection({ environment, pinned: 'embedded' }), { kind: 'embedded' });
+});
+
+void test('--database-url beside a pinned database is refused, and neither password is repeated', () => {
+  const choice = { environment: {}, databaseUrl: 'postgres://etl:geheim@h/night' };
+  for (const which of [pinned('postgres://etl:geheim@warehouse/night'), 'embedded'] as const)
+    assert.throws(
+      () => resolveConnection({ ...choice, pinned: which }),
+      (error) =>
+        error instanceof UsageError && /leave --database-url out/.test(error.message) && !/geheim/.test(inspect(error)),
+    );
+});
+
+void test('a pinned address that is none is named by its variable, without repeating it', () => {
+  assert.throws(
+    () => resolveConnection({ environment: {}, pinned: pinned('mysql://etl:geheim@h/night') }),
+    (error) =>
+      error instanceof UsageError &&
+      error.message.startsWith('WAREHOUSE_URL is not a database URL') &&
+      !/geheim/.test(inspect(error)),
+  );
+});
+
+void test('a start that nobody watches falls back to no embedded database, unless it is asked for', () => {
+  const unattended = 'cron';
+  assert.throws(
+    () => resolveConnection({ environment: { PGPASSWORD: 'geheim' }, unattended }),
+    (error) =>
+      error instanceof UsageError &&
+      error.code === 'DATABASE_NOT_NAMED' &&
+      /--trigger cron.*database: embedded/.test(error.message),
+  );
+  assert.deepEqual(resolveConnection({ environment: {}, unattended, pinned: 'embedded' }), { kind: 'embedded' });
+  assert.equal(resolveConnection({ environment: { DATABASE_URL: 'postgres://h' }, unattended }).kind, 'server');
+});
+
 void test('a URL gives every part, and the description leaves the password out', () => {
   const { config, description } = server(
     'postgresql://etl:ge%40heim@db.example:6432/night?options=-c%20geqo%3Doff&connect_timeout=3',

@@ -15,6 +15,7 @@ import { createCluster, startServer, stopServer } from '../../src/sinks/embedded
 import { placeCluster } from '../../src/sinks/embedded-place.ts';
 import { openEmbedded, type EmbeddedPostgres } from '../../src/sinks/embedded.ts';
 import { execute } from '../support/database.ts';
+import { reachableCheckout } from '../support/reachable-checkout.ts';
 
 const root = process.geteuid?.() === 0;
 const notRoot = root ? false : 'needs root, to become another user';
@@ -84,15 +85,21 @@ interface User {
 
 const program = path.join(import.meta.dirname, 'embedded-user.ts');
 
-function spawnUser(
-  folder: string,
-  options: { uid?: number; gid?: number; detached?: boolean; env?: NodeJS.ProcessEnv } = {},
-) {
-  return spawn(process.execPath, [program, folder], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', ...options });
+interface UserOptions {
+  uid?: number;
+  gid?: number;
+  detached?: boolean;
+  env?: NodeJS.ProcessEnv;
+  /** Node.js and the program to run, where this user may read them. */
+  run?: [node: string, program: string];
+}
+
+function spawnUser(folder: string, { run = [process.execPath, program], ...options }: UserOptions = {}) {
+  return spawn(run[0], [run[1], folder], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', ...options });
 }
 
 /** Another process that uses the server in `folder`. */
-async function startUser(folder: string, options: Parameters<typeof spawnUser>[1] = {}): Promise<User> {
+async function startUser(folder: string, options: UserOptions = {}): Promise<User> {
   return attend(spawnUser(folder, options));
 }
 
@@ -303,12 +310,14 @@ void test("root runs it in a folder nobody else may pass, and the files stay roo
 });
 
 void test('an ordinary user, even without a name, runs it too', { skip: notRoot }, async (t) => {
+  const { node, at } = await reachableCheckout(t, 54321);
   for (const id of [65534, 54321]) {
     const folder = await newFolder(t);
     await chown(path.dirname(folder), id, id);
     const user = await startUser(folder, {
       uid: id,
       gid: id,
+      run: [node, at('test/sinks/embedded-user.ts')],
       env: { PATH: process.env['PATH'], HOME: path.dirname(folder) },
     });
     await execute(await urlOf(folder), 'SELECT 1');

@@ -179,7 +179,7 @@ test('a table that is marked has the column for it: made with the table, never a
       (await codesOf(database, declaration)).some(([column, said]) => column === 'missing_since' && said === code),
     );
   }
-  await assert.rejects(prepare(database, declaration), /ALTER TABLE "public"."target" ADD COLUMN missing_since date/);
+  await assert.rejects(prepare(database, declaration), /ALTER TABLE "public"."target" ADD COLUMN "missing_since" date/);
 });
 
 test('a type that would end the cast, take forever to check or be no type at all is refused', async () => {
@@ -271,6 +271,9 @@ test('missing privileges are named for a role that has too few', async () => {
   await database.query(`SET ROLE ${role}`);
   const declaration = declare({ id: 'int', amount: 'int' });
   assert.deepEqual(await codesOf(database, declaration), [['NO_TEMPORARY'], ['amount', 'NO_PRIVILEGE']]);
+  const { problems } = await database.withTransaction(async (client) => inspectTarget(client, declaration));
+  assert.match(problems[0]!.message, new RegExp(`GRANT TEMPORARY ON DATABASE \\w+ TO ${role}$`));
+  assert.match(problems[1]!.message, new RegExp(`: GRANT SELECT, INSERT, UPDATE ON "public"."target" TO ${role}$`));
   assert.deepEqual(await codesOf(database, { ...declaration, table: { schema: 'shut', name: 'target' } }), [
     ['NO_TEMPORARY'],
     ['NO_PRIVILEGE'],

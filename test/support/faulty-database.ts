@@ -44,9 +44,9 @@ export function faultyDatabase(database: Database, fault: Fault | undefined): Da
       if (name === 'withTransaction') return withTransaction;
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
-      return async (...given: unknown[]) => {
-        alive();
-        return (value as (...of: unknown[]) => unknown).apply(target, given);
+      return async (...given: unknown[]): Promise<unknown> => {
+        if (dead) return Promise.reject(new KilledError('killed'));
+        return (value as (...of: unknown[]) => Promise<unknown>).apply(target, given);
       };
     },
   });

@@ -1,0 +1,35 @@
+import { relative } from 'node:path';
+import { businessDateIn } from '../jobs/business-date.ts';
+import type { Job } from '../jobs/job.ts';
+
+/** What the summary advises, as the user can type it. */
+export interface NextCommands {
+  /** Fetches again what failed or never started. */
+  rerun: string;
+  /** Goes on with what was stopped. */
+  run: string;
+}
+
+export function nextCommands(
+  { file, timezone }: Pick<Job, 'file' | 'timezone'>,
+  o: { businessDate: string; limit?: number | undefined; environment: NodeJS.ProcessEnv },
+): NextCommands {
+  const program = programName(o.environment);
+  const near = relative('', file.path);
+  const run = [
+    program,
+    'run',
+    shellWord(near.startsWith('..') ? file.path : near),
+    ...(o.businessDate === businessDateIn(timezone, new Date()) ? [] : ['--date', o.businessDate]),
+    ...(o.limit === undefined ? [] : ['--limit', o.limit]),
+  ];
+  return { rerun: `${program} rerun latest`, run: run.join(' ') };
+}
+
+/** How the user calls the program: npx and npm scripts find it where no PATH leads. */
+export const programName = (environment: NodeJS.ProcessEnv): string =>
+  environment['npm_command'] ? 'npx nightfill' : 'nightfill';
+
+/** Quoted where a shell would split or expand it. */
+export const shellWord = (text: string): string =>
+  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;

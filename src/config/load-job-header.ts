@@ -1,0 +1,30 @@
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import type { PinnedDatabase } from '../jobs/job.ts';
+import { expectation, explain } from './explain.ts';
+import { JobFileError } from './job-file-error.ts';
+import { JobFileSource } from './job-file-source.ts';
+import { jobFileSchema } from './job-schema.ts';
+import { outline } from './outline.ts';
+import { readJobFile } from './read-job-file.ts';
+import { resolveDatabase } from './resolve-secrets.ts';
+
+const headerSchema = z.object({ name: jobFileSchema.shape.name, database: jobFileSchema.shape.database });
+
+/**
+ * The name of the job that the file at `path` describes, and the database it pins: what says where its history is. The
+ * rest is not looked at, so that its credentials are not needed. Throws JobFileError.
+ */
+export async function loadJobHeader(
+  path: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<{ name: string; database?: PinnedDatabase }> {
+  const source = new JobFileSource(path, await readJobFile(path), environment);
+  const header = headerSchema.safeParse(source.value, { error: expectation });
+  for (const issue of header.error?.issues ?? []) explain(issue, source);
+  const folder = dirname(resolve(path));
+  const database = await resolveDatabase(outline(source.value), source, { environment, folder });
+  const problems = source.problems.filter(({ path: at }) => at === '' || /^(?:name|database)(?:\.|$)/.test(at));
+  if (!header.success || problems.length > 0) throw new JobFileError(path, problems);
+  return { name: header.data.name, ...(database !== undefined && { database }) };
+}

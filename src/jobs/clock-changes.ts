@@ -1,0 +1,92 @@
+import { Cron } from 'croner';
+import type { Timetable } from './schedule.ts';
+
+/** A night on which clocks are changed in the middle of a schedule's starts. */
+export interface ClockChange {
+  /** YYYY-MM-DD, local. */
+  date: string;
+  /** HH:MM of the first start concerned, by the clock on the wall. */
+  time: string;
+  /** Such times are skipped in spring, and come twice in autumn. */
+  kind: 'skipped' | 'twice';
+  /** HH:MM that the clock shows next after the times that are skipped, or first of those that come twice. */
+  clockGoesTo: string;
+  /** No other start comes later on that date. */
+  isOnlyStart: boolean;
+}
+
+const day = 24 * 3_600_000;
+const minute = 60_000;
+
+/** Where the timetable's starts meet the changes of daylight saving within `days` from `from`. */
+export function clockChanges(
+  { schedule, timezone }: Timetable,
+  { from, days }: { from: Date; days: number },
+): ClockChange[] {
+  const wall = wallOf(timezone);
+  // The schedule as the clock on the wall reads it: a day there has all its hours, once.
+  const cron = new Cron(schedule, { timezone: 'UTC', paused: true });
+  const found: ClockChange[] = [];
+  const begin = Math.floor(from.getTime() / minute) * minute;
+  for (let at = begin; at < begin + days * day; at += day) {
+    const step = wall(at + day) - wall(at) - day;
+    if (step === 0) continue;
+    const change = changeWithin(wall, at);
+    const [first, end] = [wall(change), wall(change) - step].toSorted((one, other) => one - other) as [number, number];
+    const start = cron.nextRun(new Date(first - 1));
+    if (!start || start.getTime() >= end) continue;
+    const [date = '', time = ''] = start.toISOString().slice(0, 16).split('T');
+    const clockGoesTo = new Date(wall(change)).toISOString().slice(11, 16);
+    const later = cron
+      .nextRun(new Date(end - 1))
+      ?.toISOString()
+      .slice(0, 10);
+    found.push({ date, time, kind: step > 0 ? 'skipped' : 'twice', clockGoesTo, isOnlyStart: later !== date });
+  }
+  return found;
+}
+
+/**
+ * A yearly day on which the only start of the day is skipped, because clocks are set forward over it: month and days from
+ * 1 to 31, between which the weekday (0 is Sunday) comes once. Undefined when there is none, or when it keeps no such rule.
+ */
+export function yearlySkip(
+  timetable: Timetable,
+  from: Date,
+): { month: number; days: [number, number]; weekday: number; clockGoesTo: string } | undefined {
+  // After 28 years the weekdays fall on the same dates again.
+  const skipped = clockChanges(timetable, { from, days: 28 * 365.25 }).filter(({ kind }) => kind === 'skipped');
+  const dates = skipped.filter(({ isOnlyStart }) => isOnlyStart).map(({ date }) => new Date(date));
+  const [first] = dates;
+  if (!first) return undefined;
+  const days = dates.map((date) => date.getUTCDate());
+  const [month, weekday] = [first.getUTCMonth(), first.getUTCDay()];
+  const isRule =
+    dates.every((date) => date.getUTCMonth() === month && date.getUTCDay() === weekday) &&
+    Math.max(...days) - Math.min(...days) < 7;
+  if (!isRule) return undefined;
+  return {
+    month: month + 1,
+    days: [Math.min(...days), Math.max(...days)],
+    weekday,
+    clockGoesTo: skipped[0]!.clockGoesTo,
+  };
+}
+
+/** Milliseconds of the wall's clock, as though it showed UTC. */
+function wallOf(timezone: string): (at: number) => number {
+  const format = new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'medium' });
+  return (at) => Date.parse(`${format.format(at).replace(' ', 'T')}Z`);
+}
+
+/** The minute at which the clock is changed, within the day after `begin`. */
+function changeWithin(wall: (at: number) => number, begin: number): number {
+  const offset = wall(begin) - begin;
+  let [before, after] = [begin, begin + day];
+  while (after - before > minute) {
+    const middle = before + Math.floor((after - before) / 2 / minute) * minute;
+    if (wall(middle) - middle === offset) before = middle;
+    else after = middle;
+  }
+  return after;
+}
