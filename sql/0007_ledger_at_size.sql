@@ -5,15 +5,15 @@
 -- compared each of its chunks with each of its amounts. What writes these rows holds the chunk's row locked, so the check
 -- found nothing; what deletes an instance now deletes its own row, its runs and their reports, and nobody sees it any
 -- more. The rows left without their instance are swept in bounded steps (src/jobs/forget.ts), along the primary keys.
-ALTER TABLE nightfill.chunk DROP CONSTRAINT IF EXISTS chunk_instance_fkey;
-ALTER TABLE nightfill.contract DROP CONSTRAINT IF EXISTS contract_instance_chunk_fkey;
-ALTER TABLE nightfill.chunk_attempt DROP CONSTRAINT IF EXISTS chunk_attempt_instance_chunk_fkey;
-ALTER TABLE nightfill.chunk_attempt DROP CONSTRAINT IF EXISTS chunk_attempt_run_fkey;
-ALTER TABLE nightfill.chunk_amount DROP CONSTRAINT IF EXISTS chunk_amount_instance_chunk_fkey;
-ALTER TABLE nightfill.failure DROP CONSTRAINT IF EXISTS failure_instance_chunk_fkey;
-ALTER TABLE nightfill.stale DROP CONSTRAINT IF EXISTS stale_instance_chunk_fkey;
-ALTER TABLE nightfill.contract_amount DROP CONSTRAINT IF EXISTS contract_amount_instance_chunk_fkey;
-ALTER TABLE nightfill.staged DROP CONSTRAINT IF EXISTS staged_instance_chunk_fkey;
+ALTER TABLE nightfill.chunk DROP CONSTRAINT chunk_instance_fkey;
+ALTER TABLE nightfill.contract DROP CONSTRAINT contract_instance_chunk_fkey;
+ALTER TABLE nightfill.chunk_attempt DROP CONSTRAINT chunk_attempt_instance_chunk_fkey;
+ALTER TABLE nightfill.chunk_attempt DROP CONSTRAINT chunk_attempt_run_fkey;
+ALTER TABLE nightfill.chunk_amount DROP CONSTRAINT chunk_amount_instance_chunk_fkey;
+ALTER TABLE nightfill.failure DROP CONSTRAINT failure_instance_chunk_fkey;
+ALTER TABLE nightfill.stale DROP CONSTRAINT stale_instance_chunk_fkey;
+ALTER TABLE nightfill.contract_amount DROP CONSTRAINT contract_amount_instance_chunk_fkey;
+ALTER TABLE nightfill.staged DROP CONSTRAINT staged_instance_chunk_fkey;
 
 -- One row per chunk and attempt, so it costs a load nothing; the history asks for a run's attempts.
 CREATE INDEX chunk_attempt_run ON nightfill.chunk_attempt (run);

@@ -52,8 +52,9 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   const forgotten: OldInstance[] = [];
   for (const [index, instance] of old.entries()) {
     const what = `${instance.job} ${instance.businessDate} (${index + 1} of ${old.length})`;
-    if (!(await hideInstance(database, instance.id))) {
-      say(`${what}: kept, a run has begun to work on it`);
+    const outcome = await hideInstance(database, instance.id);
+    if (outcome !== 'hidden') {
+      say(`${what}: ${outcome === 'gone' ? 'forgotten by somebody else' : 'kept, a run has begun to work on it'}`);
       continue;
     }
     forgotten.push(instance);

@@ -4,7 +4,7 @@ import { ExpectedRequests } from './expected-requests.ts';
 import { earliestEnd, longestChain } from './forecast.ts';
 import type { Job } from './job.ts';
 import type { PlannedChunk } from './plan.ts';
-import type { Tally } from './run-context.ts';
+import type { RunContext, Tally } from './run-context.ts';
 import { StopReason } from './stop-reason.ts';
 
 export interface AdmissionContext {
@@ -109,6 +109,18 @@ export class Admission {
   /** Milliseconds that the switch at the end takes for what has begun so far; 0 for jobs that load chunk by chunk. */
   get switchMs(): number {
     return this.#switchMs(this.#rowsToSwitch(0));
+  }
+
+  /** Bounds of requests until a monotonic time, less what the switch takes: that grows with every chunk that begins. */
+  boundsUntil(requests: number, signal: AbortSignal): RunContext['bounds'] {
+    // Read anew for each request. Not a field, because the object's own `this` is another.
+    const deadline = (): number => requests - this.switchMs;
+    return {
+      signal,
+      get deadline() {
+        return deadline();
+      },
+    };
   }
 
   #rowsToSwitch(more: number): number {

@@ -21,19 +21,20 @@ export const parts = [
 
 /**
  * Deletes an instance's own row with its runs and their reports: from then on nothing finds it any more. Its other rows
- * are left for `sweep`. Gives false when a run is at work on it, or it is gone already.
+ * are left for `sweep`. One that a run is at work on stays; another prune may have hidden it already.
  */
-export async function hideInstance(database: Database, id: string): Promise<boolean> {
+export async function hideInstance(database: Database, id: string): Promise<'hidden' | 'at-work' | 'gone'> {
   return database.withTransaction(async (client) => {
     // Locked first: the next statement then sees a run that was being started on it.
-    await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR UPDATE`, [id]);
+    const locked = await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR UPDATE`, [id]);
+    if (locked.rowCount === 0) return 'gone';
     const { rowCount } = await client.query(
       `DELETE FROM nightfill.instance WHERE id = $1 AND NOT EXISTS (
          SELECT FROM nightfill.run JOIN nightfill.lease ON lease.run = run.id AND lease.expires_at > now()
          WHERE run.instance = $1)`,
       [id],
     );
-    return rowCount === 1;
+    return rowCount === 1 ? 'hidden' : 'at-work';
   });
 }
 

@@ -243,7 +243,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
-    bounds: deadlines ? boundsUntil(deadlines.requests, { signal, admission }) : { signal },
+    bounds: deadlines ? admission.boundsUntil(deadlines.requests, signal) : { signal },
     finishBy,
     admission,
     tally,
@@ -301,17 +301,6 @@ async function switchAhead({ job, instance }: RunPlan, { database }: RunOptions)
   const heldBack = await countHeldBack(database, instance.id);
   return { heldBack, msPerRow: (await readSwitchPace(database, job.name))?.msPerRow };
 }
-
-/** Bounds of requests; the switch at the end, which grows with what has begun, comes out of their time. */
-const boundsUntil = (
-  deadline: number,
-  { signal, admission }: { signal: AbortSignal; admission: Admission },
-): RunContext['bounds'] => ({
-  signal,
-  get deadline() {
-    return deadline - admission.switchMs;
-  },
-});
 
 /** What kept the rows held back out of the target: contracts that failed, or something that broke. */
 async function attemptSwitch(context: RunContext): Promise<{ heldBack?: string | undefined; error?: unknown }> {

@@ -185,6 +185,15 @@ test('before any night has switched, the pace at which this run loads its chunks
   }
 });
 
+test('requests end before the switch would be late, the earlier the more rows there are', () => {
+  const switchOver = { heldBack: 500, msPerRow: 2 };
+  const { admission } = night({ deadline: 60_000, switchOver });
+  const bounds = admission.boundsUntil(50_000, new AbortController().signal);
+  assert.equal(bounds.deadline, 49_000);
+  assert.equal(admission.admits(chunkOf(1_000)), true);
+  assert.equal({ ...bounds }.deadline, 47_000);
+});
+
 test('without a deadline everything begins', () => {
   const { admission } = night({ rate: { requests: 1, per: 1_000 }, deadline: Infinity });
   assert.equal(admission.admits(chunkOf(10_000)), true);

@@ -39,13 +39,13 @@ describe('forgetting an instance', { concurrency: true }, () => {
     const [large] = await seedNights(database, { ...everything, contracts: 10_001, chunkSize: 5_000 });
     await seedNights(database, { ...everything, date: '2026-11-21' });
     const other = await seedNights(database, { ...everything, date: '2026-11-21', job: 'other' });
-    assert.equal(await hideInstance(database, other[0]!.instance), true);
+    assert.equal(await hideInstance(database, other[0]!.instance), 'hidden');
     await sweep(database, other[0]!.instance);
     const small = await rowsIn(database);
     assert.equal(await sweep(database, large!.instance), 0, 'while it is there nothing is swept');
     assert.deepEqual(await rowsIn(database), small);
 
-    assert.equal(await hideInstance(database, large!.instance), true);
+    assert.equal(await hideInstance(database, large!.instance), 'hidden');
     const steps: number[] = [];
     await sweep(database, large!.instance, { onRows: (rows) => steps.push(rows) });
     assert.deepEqual(steps.slice(0, 4), [10_000, 1, 10_000, 1], 'contracts, then their amounts');
@@ -107,10 +107,10 @@ describe('forgetting an instance', { concurrency: true }, () => {
        VALUES ('seeded', $1, $1, 'h', 1, '', now(), now() + interval '1 min')`,
       [night!.run],
     );
-    assert.equal(await hideInstance(database, night!.instance), false);
+    assert.equal(await hideInstance(database, night!.instance), 'at-work');
     await database.query(`UPDATE nightfill.lease SET expires_at = now() - interval '1 s'`);
-    assert.equal(await hideInstance(database, night!.instance), true);
-    assert.equal(await hideInstance(database, night!.instance), false, 'it is gone');
+    assert.equal(await hideInstance(database, night!.instance), 'hidden');
+    assert.equal(await hideInstance(database, night!.instance), 'gone');
   });
 
   test('a dry run and a start whose credentials are refused leave no rows behind', async (t) => {
