@@ -11,19 +11,22 @@ export interface NextCommands {
 }
 
 export function nextCommands(
-  { file, timezone }: Pick<Job, 'file' | 'timezone'>,
+  { file, timezone, database }: Pick<Job, 'file' | 'timezone' | 'database'>,
   o: { businessDate: string; limit?: number | undefined; environment: NodeJS.ProcessEnv },
 ): NextCommands {
   const program = programName(o.environment);
   const near = relative('', file.path);
+  const jobFile = shellWord(near.startsWith('..') ? file.path : near);
   const run = [
     program,
     'run',
-    shellWord(near.startsWith('..') ? file.path : near),
+    jobFile,
     ...(o.businessDate === businessDateIn(timezone, new Date()) ? [] : ['--date', o.businessDate]),
     ...(o.limit === undefined ? [] : ['--limit', o.limit]),
   ];
-  return { rerun: `${program} rerun latest`, run: run.join(' ') };
+  // Where a job pins its database, only its file says where its runs are.
+  const rerun = `${program} rerun latest${database === undefined ? '' : ` --job ${jobFile}`}`;
+  return { rerun, run: run.join(' ') };
 }
 
 /** How the user calls the program: npx and npm scripts find it where no PATH leads. */

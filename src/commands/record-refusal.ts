@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { isMap, parseDocument } from 'yaml';
 import { businessDateIn } from '../jobs/business-date.ts';
+import { loadJobHeader } from '../config/load-job-header.ts';
+import type { PinnedDatabase } from '../jobs/job.ts';
 import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
 import { secretFilter } from '../observe/redact.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -41,11 +43,12 @@ export async function recordUnusableFile(
   { error, options, terminal }: { error: unknown; options: RunCommandOptions; terminal: Terminal },
 ): Promise<void> {
   if (!(error instanceof UsageError)) return;
-  const facts = await factsOf(file);
-  if (facts === undefined) return;
   const { environment } = terminal;
-  const selection = options.databaseUrl === undefined ? {} : { databaseUrl: options.databaseUrl };
-  const byHand = (options.trigger ?? 'manual') === 'manual';
+  const facts = await factsOf(file, environment);
+  if (facts === undefined) return;
+  const { trigger = 'manual', databaseUrl } = options;
+  const { database: pinned } = facts;
+  const selection = { trigger, database: pinned, ...(databaseUrl !== undefined && { databaseUrl }) };
   const start: Start = {
     command: 'run',
     job: facts.name,
@@ -55,7 +58,7 @@ export async function recordUnusableFile(
     secrets: [],
   };
   try {
-    if (byHand && resolveConnection({ environment, ...selection }).kind === 'embedded') return;
+    if (trigger === 'manual' && resolveConnection({ environment, databaseUrl, pinned }).kind === 'embedded') return;
     await readIfThere(selection, { environment, log: commandLog(terminal) }, async (database) =>
       record(database, { start, error }),
     );
@@ -79,16 +82,24 @@ async function record(database: Queryable, { start, error }: { start: Start; err
   });
 }
 
-/** What a job file that may be wrong in anything says of its name and its date; undefined when it tells no name. */
-async function factsOf(file: string): Promise<{ name: string; businessDate: string | null } | undefined> {
+interface Facts {
+  name: string;
+  businessDate: string | null;
+  database?: PinnedDatabase;
+}
+
+/** What a job file that may be wrong in anything says of its name, its date and its database; undefined when it tells no name. */
+async function factsOf(file: string, environment: NodeJS.ProcessEnv): Promise<Facts | undefined> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const { contents } = parseDocument(text, { logLevel: 'silent' });
   if (!isMap(contents)) return undefined;
   const [name, timezone = 'UTC'] = ['name', 'timezone'].map((key) => contents.get(key));
-  // A file that names its database names the one to tell, and cannot be trusted to while it is wrong.
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name) || contents.has('database'))
-    return undefined;
-  return { name, businessDate: typeof timezone === 'string' ? dateIn(timezone) : null };
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) return undefined;
+  const facts = { name, businessDate: typeof timezone === 'string' ? dateIn(timezone) : null };
+  if (!contents.has('database')) return facts;
+  // A file that pins its database names the one to tell; when that is what is wrong, nobody else is told.
+  const header = await loadJobHeader(file, environment).catch(() => undefined);
+  return header?.database && { ...facts, database: header.database };
 }
 
 function dateIn(timezone: string): string | null {

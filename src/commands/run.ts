@@ -10,6 +10,7 @@ import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
 import type { Report } from '../report/schema.ts';
+import { boundYoungGeneration } from '../observe/young-generation.ts';
 import { formatReport, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -110,6 +111,7 @@ export async function executeJob(
 ): Promise<number> {
   const { options, terminal, businessDate, database, log, signals } = o;
   const { stdout, stderr, environment } = terminal;
+  using _ = boundYoungGeneration();
   const finishBy = finishByOf(options, job);
   database.requireWritable();
   const reportFile = reportFileOf(job, businessDate, options);

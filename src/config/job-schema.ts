@@ -74,7 +74,9 @@ const contracts = z.strictObject({
   records: jsonPath()
     .exactOptional()
     .describe('Where the array stands in the answer; leave it out when the answer is the array itself.'),
-  key: jsonPath().describe("Where a contract's key stands in its record, for example id."),
+  key: jsonPath().describe(
+    "Where a contract's key stands in its record, for example id: a text or number of at most 1,024 bytes.",
+  ),
   paginate,
   total: z
     .union(

@@ -7,7 +7,7 @@ import type { CurrencyAmount, Report } from './schema.ts';
  * own, without what has no sum (NaN, Infinity) and what only newer versions read (0x1F, 1_000).
  */
 export const readableAmount = (text: string): string =>
-  `CASE WHEN ${text} ~ '^\\s*[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]{1,3})?\\s*$' THEN ${text}::numeric END`;
+  `CASE WHEN length(${text}) <= 100000 AND ${text} ~ '^\\s*[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]{1,3})?\\s*$' THEN ${text}::numeric END`;
 
 /**
  * SQL: what is known of each contract's amount: chunk, key, currency, amount (NULL: nobody said it, or it is NULL) and

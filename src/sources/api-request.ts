@@ -12,6 +12,8 @@ export interface ApiRequest {
   repeatable?: boolean;
   /** Who asks: a lookup's name, or `listing`. Keys that share this API's limits take turns. */
   key?: string;
+  /** Whether an answer nested thousands of levels deep is read: who asks must not visit it recursively. False by default. */
+  anyDepth?: boolean;
   signal?: AbortSignal;
   /** Monotonic milliseconds; bounds every wait and attempt. */
   deadline?: number;

@@ -280,6 +280,7 @@ export class Api implements AsyncDisposable {
       facts,
       rules: this.#options.responses,
       maxBytes: this.#options.maxResponseBytes,
+      anyDepth: call.request.anyDepth ?? false,
       onMeaning: ({ action }) => {
         if (action !== 'unauthorized' || call.renewed || !this.#credentials.refused(authorization)) return;
         call.renewed = true;

@@ -48,12 +48,14 @@ export async function* listPages(
     const answer: ApiAnswer = await api.request({
       url: next,
       key: 'listing',
+      // One record must not keep all others from being listed.
+      anyDepth: true,
       ...(signal ? { signal } : {}),
       ...(deadline === undefined ? {} : { deadline }),
     });
     const records = recordsOf(api, listing, answer);
     // Addresses may differ for ever; a server that does not go on shows in the records.
-    const keys = JSON.stringify(records.map((record) => getPath(record, listing.key) ?? record));
+    const keys = keysOf(records, listing) ?? `page ${pages}`;
     if (records.length > 0 && keys === before) {
       throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
     }
@@ -66,6 +68,16 @@ export async function* listPages(
     const total = totalOf(api, listing, answer);
     yield { records, ...(total === undefined ? {} : { total }) };
     next = nextUrl({ api, paginate: listing.paginate, answer, asked: next, got: records.length, listed, total });
+  }
+}
+
+/** What tells one page from another; undefined when records are nested too deeply to say. */
+function keysOf(records: readonly Json[], { key }: ContractListing): string | undefined {
+  try {
+    return JSON.stringify(records.map((record) => getPath(record, key) ?? record));
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
 }
 

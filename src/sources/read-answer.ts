@@ -3,6 +3,7 @@ import { NightfillError } from '../resilience/failure.ts';
 import type { ResponseRule } from './api-options.ts';
 import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
 import { BodyError, decodeBody } from './decode-body.ts';
+import { parseDeepJson } from './deep-json.ts';
 import { type Json, parseExactJson } from './exact-json.ts';
 import type { AnswerHeaders, WireAnswer } from './exchange.ts';
 import { excerpt } from './excerpt.ts';
@@ -15,8 +16,15 @@ export async function readAnswer(
     facts,
     rules,
     maxBytes,
+    anyDepth,
     onMeaning,
-  }: { facts: RequestFacts; rules: readonly ResponseRule[]; maxBytes: number; onMeaning: (meaning: Meaning) => void },
+  }: {
+    facts: RequestFacts;
+    rules: readonly ResponseRule[];
+    maxBytes: number;
+    anyDepth: boolean;
+    onMeaning: (meaning: Meaning) => void;
+  },
 ): Promise<Json> {
   const bytes = await bodyOf(wire, maxBytes);
   const text = textOf(bytes);
@@ -24,7 +32,7 @@ export async function readAnswer(
   onMeaning(meaning);
   if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
   if (!isUtf8(bytes)) throw new BodyError('malformed', 'it is not UTF-8');
-  return parseAnswer({ text, headers: wire.headers, status: wire.status }, facts);
+  return parseAnswer({ text, headers: wire.headers, status: wire.status, anyDepth }, facts);
 }
 
 /** An error's status says enough; that its page cannot be decompressed does not matter. */
@@ -44,7 +52,7 @@ function textOf(bytes: Buffer): string {
 }
 
 function parseAnswer(
-  { text, headers, status }: { text: string; headers: AnswerHeaders; status: number },
+  { text, headers, status, anyDepth }: { text: string; headers: AnswerHeaders; status: number; anyDepth: boolean },
   facts: RequestFacts,
 ): Json {
   const fault = (
@@ -66,6 +74,7 @@ function parseAnswer(
   try {
     return parseExactJson(text);
   } catch (error) {
+    if (error instanceof NightfillError && anyDepth) return parseDeepJson(text);
     if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
     throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown()}`, error);
   }

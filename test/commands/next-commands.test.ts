@@ -21,6 +21,10 @@ test('a summary advises commands that work as they are printed', () => {
     'nightfill run jobs/night.yaml --date 2020-01-31 --limit 5',
   );
   assert.equal(
+    nextCommands({ ...job('jobs/night.yaml'), database: 'embedded' }, { businessDate: today, environment }).rerun,
+    'nightfill rerun latest --job jobs/night.yaml',
+  );
+  assert.equal(
     nextCommands(job("/srv/Ann's jobs/night.yaml"), { businessDate: today, environment }).run,
     String.raw`nightfill run '/srv/Ann'\''s jobs/night.yaml'`,
   );

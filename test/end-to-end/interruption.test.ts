@@ -1,6 +1,6 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { until, type Night, type Running } from '../support/night.ts';
+import { assertAllPass, until, type Night, type Running } from '../support/night.ts';
 import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
 import { simulatedNight } from '../support/simulated-job.ts';
 
@@ -27,7 +27,7 @@ async function assertWholeNight(night: Night): Promise<void> {
   const { counts, chunks, controls, failures } = await night.report();
   assert.deepEqual([counts.listed, counts.enriched, counts.notStarted, counts.failed], [contracts, contracts, 0, 0]);
   assert(chunks.every(({ status }) => status === 'succeeded'));
-  assert(controls.every(({ result }) => result === 'pass'));
+  assertAllPass(controls);
   assert.deepEqual(failures, []);
 }
 

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
-import { startNight } from '../support/night.ts';
+import { assertAllPass, startNight } from '../support/night.ts';
 
 /** As much of json-server 0.17 as is needed here; it comes without types. */
 interface JsonServer {
@@ -90,7 +90,7 @@ test("json-server's arrays, Link headers and X-Total-Count need a job file alone
       ['FR', '250250.00', '250250.00'],
     ],
   );
-  assert(controls.every(({ result }) => result === 'pass'));
+  assertAllPass(controls);
   const stored = await night.query(
     `SELECT country, count(*)::integer AS contracts, sum(amount)::text AS amount FROM contracts GROUP BY country ORDER BY country`,
   );

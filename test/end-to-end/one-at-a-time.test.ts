@@ -152,8 +152,7 @@ test('while a run closes, its heartbeat does not wait for it', async (t) => {
   await until(() => asked() === 1, running.ended);
   await night.whileLocked('LOCK TABLE nightfill.report', async () => {
     letGo();
-    const closing = `SELECT FROM pg_stat_activity
-      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%nightfill.report%'`;
+    const closing = `SELECT FROM pg_locks WHERE relation = 'nightfill.report'::regclass AND NOT granted`;
     await until(async () => (await night.query(closing)).length > 0, running.ended);
     await night.query('SELECT FROM nightfill.lease FOR UPDATE NOWAIT');
   });

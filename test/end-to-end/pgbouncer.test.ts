@@ -2,7 +2,7 @@ import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { until, type Night, type Running } from '../support/night.ts';
+import { assertAllPass, until, type Night, type Running } from '../support/night.ts';
 import { pgbouncerMissing, startPgbouncer, type Pgbouncer } from '../support/pgbouncer.ts';
 import { startCluster } from '../support/cluster.ts';
 import * as slow from '../support/slow-night.ts';
@@ -52,7 +52,7 @@ async function assertWholeNight(night: Night): Promise<void> {
   assert.deepEqual(await rowsOf(night), await reference);
   const { counts, controls, failures, amounts } = await night.report();
   assert.deepEqual([counts.listed, counts.enriched, counts.notStarted, counts.failed], [contracts, contracts, 0, 0]);
-  assert(controls.every(({ result }) => result === 'pass'));
+  assertAllPass(controls);
   assert.deepEqual(failures, []);
   assert(amounts.every(({ variance }) => Number(variance) === 0));
   assert.deepEqual(await night.query('SELECT FROM nightfill.lease'), []);

@@ -2,7 +2,7 @@ import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { startCluster, killServer, type TestCluster } from '../support/cluster.ts';
-import { until } from '../support/night.ts';
+import { assertAllPass, until } from '../support/night.ts';
 import {
   assertSentence,
   contracts,
@@ -47,7 +47,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
       assert.equal(crm.records.requests, contracts, 'nothing is fetched twice');
       const { run, counts, controls } = await night.report();
       assert.deepEqual([run.status, counts.enriched, counts.failed], ['succeeded', contracts, 0]);
-      assert(controls.every(({ result }) => result === 'pass'));
+      assertAllPass(controls);
     });
 
   test('killed for good: the run ends by itself with a sentence, and the next one finishes the night', async (t) => {

@@ -50,6 +50,18 @@ describe('the database that a job file pins', () => {
     for (const { stdout, stderr } of [lost, runs, rerun]) assert.ok(!(stdout + stderr).includes('hush-hush'));
   });
 
+  test('is told of a start that a variable kept from beginning; when that was its own, nobody is', async (t) => {
+    const { night, url } = await pinnedNight(t);
+    delete night.environment['CRM_TOKEN'];
+    assert.equal((await here(night, 'run', '--trigger', 'cron')).exitCode, 2);
+    delete night.environment['WAREHOUSE_URL'];
+    night.environment['DATABASE_URL'] = url;
+    assert.equal((await here(night, 'run', '--trigger', 'cron')).exitCode, 2);
+    const told = await night.query<{ message: string }>('SELECT message FROM nightfill.refused_start');
+    assert.equal(told.length, 1);
+    assert.match(told[0]!.message, /CRM_TOKEN is not set/);
+  });
+
   test('says so when the run that is to be mended stands in another one', async (t) => {
     const { night, url } = await pinnedNight(t);
     night.environment['DATABASE_URL'] = url;
