@@ -11,6 +11,7 @@ import pg from 'pg';
 import { hiddenInstances, hideInstance, sweep } from '../src/jobs/forget.ts';
 import { readHistory, readRuns } from '../src/jobs/history.ts';
 import type { Job } from '../src/jobs/job.ts';
+import { joinByHash } from '../src/jobs/join-by-hash.ts';
 import * as ledger from '../src/jobs/ledger.ts';
 import { rememberedTarget } from '../src/jobs/loaded-row.ts';
 import { markMissing } from '../src/jobs/mark-missing.ts';
@@ -24,6 +25,7 @@ import { migrate } from '../src/sinks/migrations.ts';
 import { Database, type ClientForCopy, type Queryable } from '../src/sinks/postgres.ts';
 import { prepareTarget } from '../src/sinks/target-table.ts';
 import { startCluster } from '../test/support/cluster.ts';
+import { seededFigures, seededReport } from '../test/support/seeded-figures.ts';
 import { seedNights } from '../test/support/seeded-ledger.ts';
 
 const [contracts = 1_000_000, chunkSize = 500, nights = 1_000, contractsOfEach = 1_000] = process.argv
@@ -113,25 +115,8 @@ const job = {
   load: { ...load, markAtMost: 1 },
   file: { path: '/srv/job.yaml' },
 } as unknown as Job;
-/** As a run stores them, as far as its report needs them. */
-const figures = {
-  generator: { name: 'nightfill', version: '0', node: process.version },
-  database: 'the bench',
-  apis: [],
-  tasks: [],
-  process: { eventLoopDelayMs: { p99: 1, max: 1 }, peakMemoryBytes: 1 },
-  phases: { listMs: 1, enrichMs: 1, loadMs: 100_000 },
-  workMs: 1,
-  finishBy: null,
-  listFailure: null,
-  sums: [{ column: 'amount', by: 'currency', listedPath: ['amount'], listedByPath: ['currency'] }],
-  completeness: null,
-  marking: null,
-};
-const report = JSON.stringify({ run: { id: 'x', businessDate: '2026-11-18' }, counts: {}, amounts: [], controls: [] });
-
 const began = performance.now();
-const common = { chunkSize, figures, report };
+const common = { chunkSize, figures: seededFigures, report: seededReport };
 await seedNights(database, { ...common, nights, contracts: contractsOfEach, date: '2026-11-18' });
 await database.query('ANALYZE');
 const chunks = Math.ceil(contracts / chunkSize);
@@ -205,8 +190,14 @@ const works: Record<string, Work> = {
   'close: completeInstance': async (on) => ledger.completeInstance(on, instance),
   'close: markMissing': async (on) =>
     markMissing(on, { job, instance: before!.instance, businessDate: '2026-11-19', target, dryRun: false }),
-  'close: buildReport': async (on) => buildReport(on, run),
-  'close: buildReport, held back': async (on) => buildReport(on, heldBack!.run),
+  'close: buildReport': async (on) => {
+    await joinByHash(on);
+    await buildReport(on, run);
+  },
+  'close: buildReport, held back': async (on) => {
+    await joinByHash(on);
+    await buildReport(on, heldBack!.run);
+  },
   'prune: what an earlier one left': async (on) => hiddenInstances(on),
 };
 

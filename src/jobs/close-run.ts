@@ -9,6 +9,7 @@ import type { ApiStatistics } from '../sources/api.ts';
 import { sumDefinitions } from './amounts.ts';
 import { failureRecord } from './failure-record.ts';
 import { isRefusedCredentials } from './enrich.ts';
+import { joinByHash } from './join-by-hash.ts';
 import {
   completeInstance,
   discardInstance,
@@ -95,6 +96,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
       });
     // Judged on the report's own figures, which say how it was judged in turn.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
+    await joinByHash(client);
     const { body, problems } = await buildReport(client, run);
     const verdict = judge(body, {
       broken,

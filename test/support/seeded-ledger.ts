@@ -51,8 +51,8 @@ export async function seedNights(database: Queryable, o: SeededNights): Promise<
   const stale = staleEvery === 0 ? 'false' : `(n % ${staleEvery} = 0 AND NOT ${failed})`;
 
   await insert(
-    `instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, listed, source_total, created_at, completed_at)
-     SELECT instance, $4, date, 1, 'night', $5, 'UTC', 'public.contracts', '{id}', 'x', $6::integer, $6::integer, date + interval '26 hours', date + interval '27 hours' FROM ${night}`,
+    `instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, listed, source_total, knows_rows, created_at, completed_at)
+     SELECT instance, $4, date, 1, 'night', $5, 'UTC', 'public.contracts', '{id}', 'x', $6::integer, $6::integer, true, date + interval '26 hours', date + interval '27 hours' FROM ${night}`,
     [job, whole ? 'complete' : 'planned', contracts],
   );
   await insert(
@@ -104,6 +104,12 @@ export async function seedNights(database: Queryable, o: SeededNights): Promise<
     `stale (instance, chunk, key, lookup, as_of) SELECT instance, ${chunkOf}, 'contract-' || n, 'usage', now()
      FROM ${night}, generate_series(1, ${started}) AS n WHERE ${stale}`,
   );
+  if (!o.staged)
+    await insert(
+      `target_row (instance, chunk, key, row)
+       SELECT instance, ${chunkOf}, 'contract-' || n, substring(sha256(convert_to('contract-' || n, 'UTF8')) for 16)
+       FROM ${night}, generate_series(1, ${started}) AS n WHERE NOT ${failed}`,
+    );
   if (o.staged)
     await insert(
       `staged (instance, chunk, key, attempt, position, cells, layout)
