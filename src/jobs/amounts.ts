@@ -49,13 +49,24 @@ const asRead = (text: string, column: Column | undefined): string =>
 /** Postgres stores neither NUL nor halves of a surrogate pair. */
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
 
-/** The amounts of rows as the target's own load has read them. */
-export const heldAmounts = (job: Job, { amounts }: HeldRow): KnownAmount[] =>
-  summedColumns(job).map(({ column }, index) => ({
-    column,
-    amount: amounts[index]!.amount,
-    currency: amounts[index]!.by,
-  }));
+/**
+ * What the sources said of the amounts of a row that was loaded: as the load has read it, or `sourced`, which was kept from
+ * before a transform made the row. An amount that came as NULL is the listing's where the column names it there: an outage
+ * that loads as NULL must not pass for money that is not there.
+ */
+export function amountsOfLoaded(
+  job: Job,
+  { amounts }: HeldRow,
+  { sourced, listed }: { sourced: readonly KnownAmount[] | undefined; listed: Json },
+): KnownAmount[] {
+  const fromListing = sourcedAmounts(job, { answered: () => null, listed });
+  return summedColumns(job).map(({ column }, index) => {
+    const before = isIndependent(job, column) ? sourced?.find((one) => one.column === column) : undefined;
+    const read = before ?? { column, amount: amounts[index]!.amount, currency: amounts[index]!.by };
+    const told = columnOf(job, column)?.listed && fromListing[index]!.amount;
+    return read.amount === null && told ? { ...read, amount: told } : read;
+  });
+}
 
 /**
  * What the sources said of a contract's money: its answers, else its listing record. One entry a summed column, with

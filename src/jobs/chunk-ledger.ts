@@ -111,15 +111,15 @@ export async function storeAmounts(
   const independent = job.transform ? sumDefinitions(job).filter((sum) => sum.independent) : [];
   await client.query(
     `WITH loaded AS (
-       SELECT * FROM unnest($4::text[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[])
-         AS total (column_name, currency, contracts, sourced, loaded)
+       SELECT * FROM unnest($4::text[], $5::text[], $6::integer[], $7::numeric[], $8::numeric[], $11::integer[])
+         AS total (column_name, currency, contracts, sourced, loaded, altered)
      ), said AS (
        SELECT column_name, currency, coalesce(sum(amount), 0) AS sourced FROM nightfill.contract_amount
        WHERE instance = $1 AND key = ANY ($9) AND column_name = ANY ($10) GROUP BY 1, 2
      )
-     INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, sourced, loaded)
+     INSERT INTO nightfill.chunk_amount (instance, chunk, attempt, column_name, currency, contracts, altered, sourced, loaded)
      SELECT $1, $2, $3, coalesce(loaded.column_name, said.column_name), coalesce(loaded.currency, said.currency),
-       coalesce(loaded.contracts, 0),
+       coalesce(loaded.contracts, 0), coalesce(loaded.altered, 0),
        CASE WHEN coalesce(loaded.column_name, said.column_name) = ANY ($10) THEN coalesce(said.sourced, 0) ELSE loaded.sourced END,
        coalesce(loaded.loaded, 0)
      FROM loaded FULL JOIN said ON said.column_name = loaded.column_name AND said.currency IS NOT DISTINCT FROM loaded.currency`,
@@ -134,6 +134,7 @@ export async function storeAmounts(
       totals.map((total) => (o.staged ? '0' : total.loaded)),
       independent.length > 0 ? o.keys : [],
       independent.map(({ column }) => column),
+      totals.map((total) => total.altered),
     ],
   );
 }

@@ -2,7 +2,7 @@ import { copyUpsert, type HeldRow, type LoadResult, type RejectedRow } from '../
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
 import { prepareTarget, requireTarget } from '../sinks/target-table.ts';
 import { createTrial } from '../sinks/trial-table.ts';
-import { heldAmounts, sourcedAmounts, summedColumns, type KnownAmount } from './amounts.ts';
+import { amountsOfLoaded, sourcedAmounts, summedColumns, type KnownAmount } from './amounts.ts';
 import { attemptCommitted, fenceChunk, forgetAttempts, recordAttempt, type ChunkRecord } from './chunk-ledger.ts';
 import { enrichContract, type EnrichedContract } from './enrich.ts';
 import { failureRecord, rejectedRow, type FailureRecord } from './failure-record.ts';
@@ -177,7 +177,8 @@ function splitOutcomes(
   mapped.forEach((entry, index) => {
     const rejection = rejected.get(index);
     if (!rejection) {
-      const amounts = entry.sourced ?? heldAmounts(context.job, held.get(index)!);
+      const { sourced, contract } = entry;
+      const amounts = amountsOfLoaded(context.job, held.get(index)!, { sourced, listed: contract.listed });
       return loaded.push({ ...entry, ordinal: index, amounts });
     }
     const failure = rejectedRow(rejection);

@@ -24,6 +24,7 @@ import { markMissing } from './mark-missing.ts';
 import type { NewerNight } from './newer-night.ts';
 import type { RunContext } from './run-context.ts';
 import { forgetObsoleteStaged } from './staging.ts';
+import { readStanding } from './standing.ts';
 import { StopReason } from './stop-reason.ts';
 
 export interface RunEnd {
@@ -60,7 +61,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
   }
   const listFailure = end.listFailure ? failureRecord(end.listFailure, { stage: 'list' }) : undefined;
-  const figures: Omit<RunFigures, 'marking'> = {
+  const figures: Omit<RunFigures, 'marking' | 'standing'> = {
     generator: { name: 'nightfill', version: end.version, node: process.version },
     database: database.description,
     apis: [...context.apis.values()].map((api) => apiFigures(api.statistics())),
@@ -77,6 +78,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     listFailure: listFailure ? listFailureFigures(listFailure, job.contracts.api) : null,
     sums: sumDefinitions(job),
     controls: job.controls,
+    expectsTotal: job.contracts.total !== undefined,
   };
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
   const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? end.heldBack ?? null);
@@ -84,7 +86,8 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   return underLease(database, lease, async (client) => {
     await lockInstance(client, instance);
     const marking = broken ? null : await markMissing(client, context);
-    await storeFigures(client, run, { ...figures, marking });
+    const standing = broken ? null : await readStanding(client, context);
+    await storeFigures(client, run, { ...figures, marking, standing });
     if (reason !== null)
       await explainNotStarted(client, {
         instance,

@@ -45,6 +45,7 @@ interface Night {
   planned: boolean;
   /** As text: the source may say any number. */
   total: string | null;
+  totalChanged: boolean;
   listed: number;
   duplicates: number;
   /** Records of the listing without a usable key. */
@@ -57,7 +58,7 @@ interface Night {
 
 async function readNight(client: Queryable, { instance }: MarkContext): Promise<Night> {
   const { rows } = await client.query<Night>(
-    `SELECT purpose, status <> 'planning' AS planned, source_total::text AS total, listed, duplicates,
+    `SELECT purpose, status <> 'planning' AS planned, source_total::text AS total, total_changed AS "totalChanged", listed, duplicates,
        (SELECT count(*) FROM nightfill.contract
         WHERE instance = this.id AND problem IS NOT NULL AND key LIKE '(record % of the listing)')::integer AS nameless,
        (SELECT to_char(max(business_date), 'YYYY-MM-DD') FROM nightfill.instance AS other
@@ -71,12 +72,22 @@ async function readNight(client: Queryable, { instance }: MarkContext): Promise<
 }
 
 /** Why a contract that the plan does not have may be listed all the same; null when it cannot. */
-function whyUnproven({ planned, total, listed, duplicates, nameless, later, heldBack }: Night): string | null {
+function whyUnproven({
+  planned,
+  total,
+  totalChanged,
+  listed,
+  duplicates,
+  nameless,
+  later,
+  heldBack,
+}: Night): string | null {
   if (!planned) return 'the listing was cut off';
   if (later !== null) return `the night of ${later} was begun already, and this listing is older`;
   if (total === null) return 'the source gave no count of its own';
   if (Number(total) !== listed + duplicates)
     return `the source counts ${total} contracts, and ${listed + duplicates} records were listed`;
+  if (totalChanged) return "the source's count changed while it was listed";
   // Pages that shift while they are read show one record twice and pass over another, and the count still agrees.
   if (duplicates > 0)
     return `${duplicates} of the records listed came twice, as when pages shift while they are read, and others may have been passed over`;

@@ -43,6 +43,7 @@ export async function planContracts(
   let pending: ListedContract[] = [];
   let records = 0;
   let sourceTotal: string | undefined;
+  let totalChanged = false;
   let number = await persist(async () => lastChunk(context), context);
 
   const store = async (): Promise<void> => {
@@ -60,6 +61,7 @@ export async function planContracts(
   try {
     listing: for await (const page of listPages(api, job.contracts, { resolve, ...context.bounds, signal: o.signal })) {
       tally.pages += 1;
+      totalChanged ||= sourceTotal !== undefined && page.total !== undefined && page.total !== sourceTotal;
       sourceTotal ??= page.total;
       if (o.limit === undefined && sourceTotal !== undefined) tally.sourceTotal = Number(sourceTotal);
       for (const record of page.records) {
@@ -76,7 +78,7 @@ export async function planContracts(
   }
   if (pending.length > 0) await store();
   const total = o.limit === undefined ? sourceTotal : undefined;
-  await persist(async () => closePlan(context, { records, sourceTotal: total }), context);
+  await persist(async () => closePlan(context, { records, sourceTotal: total, totalChanged }), context);
   tally.listingDone = true;
   tally.listMs = clock.now() - started;
 }
@@ -148,15 +150,15 @@ async function lastChunk({ database, instance }: RunContext): Promise<number> {
 
 async function closePlan(
   { database, instance, job, token }: RunContext,
-  { records, sourceTotal }: { records: number; sourceTotal: string | undefined },
+  o: { records: number; sourceTotal: string | undefined; totalChanged: boolean },
 ): Promise<void> {
   await underLease(database, { job: job.name, token }, async (client) => {
     await client.query(
-      `UPDATE nightfill.instance SET status = 'planned', source_total = $2,
+      `UPDATE nightfill.instance SET status = 'planned', source_total = $2, total_changed = $4,
          listed = (SELECT count(*) FROM nightfill.contract WHERE instance = $1),
          duplicates = greatest(0, $3 - (SELECT count(*) FROM nightfill.contract WHERE instance = $1))
        WHERE id = $1`,
-      [instance, sourceTotal ?? null, records],
+      [instance, o.sourceTotal ?? null, o.records, o.totalChanged],
     );
   });
 }

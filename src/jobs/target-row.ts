@@ -13,8 +13,8 @@ export async function claimRows(
   const keys = held.map(({ row }) => o.keyOf(row));
   const given = [o.instance, keys, held.map(({ key }) => key)];
   const { rowCount } = await client.query(
-    `INSERT INTO nightfill.target_row (instance, key, chunk, row)
-     SELECT $1, key, $4, ${digest('held')} FROM unnest($2::text[], $3::text[]) AS given (key, held)
+    `INSERT INTO nightfill.target_row (instance, key, chunk, row_key, row)
+     SELECT $1, key, $4, held, ${digest('held')} FROM unnest($2::text[], $3::text[]) AS given (key, held)
      ON CONFLICT (instance, row) DO NOTHING`,
     [...given, o.chunk],
   );

@@ -8,7 +8,9 @@ import type { Report } from './schema.ts';
 export interface Books {
   counts: Report['counts'];
   amounts: BookedAmount[];
-  /** Rows of the target in which contracts of the night stand; null for nights begun before the ledger knew them. */
+  /** The source's own count was another one on a later page. */
+  totalChanged: boolean;
+  /** Rows of the target in which contracts of the night were loaded; null for nights begun before the ledger knew them. */
   distinctRows: number | null;
   /** A sentence each; empty when the books balance. */
   problems: string[];
@@ -23,10 +25,11 @@ export async function readBooks(
   database: Queryable,
   o: { instance: string; sums: readonly SumDefinition[] },
 ): Promise<Books> {
-  const { distinctRows, ...counts } = await readCounts(database, o.instance);
+  const { distinctRows, totalChanged, ...counts } = await readCounts(database, o.instance);
   return {
     counts,
     distinctRows,
+    totalChanged,
     amounts: await readAmounts(database, o),
     problems: [...impossibleCounts(counts), ...(await brokenChunks(database, o.instance))],
   };
@@ -35,11 +38,11 @@ export async function readBooks(
 async function readCounts(
   database: Queryable,
   instance: string,
-): Promise<Report['counts'] & Pick<Books, 'distinctRows'>> {
+): Promise<Report['counts'] & Pick<Books, 'distinctRows' | 'totalChanged'>> {
   const { rows } = await database.query<
-    Report['counts'] & { staged: number | null; distinctRows: number | null; planned: number | null }
+    Report['counts'] & { staged: number | null; distinctRows: number | null; totalChanged: boolean }
   >(
-    `SELECT source_total::float8 AS "sourceTotal", duplicates, totals.*, staged.staged, missing.missing,
+    `SELECT source_total::float8 AS "sourceTotal", total_changed AS "totalChanged", duplicates, totals.*, staged.staged, missing.missing,
        CASE WHEN knows_rows THEN (SELECT count(*)::integer FROM nightfill.target_row WHERE target_row.instance = instance.id) END
          AS "distinctRows"
      FROM nightfill.instance,

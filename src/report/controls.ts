@@ -32,15 +32,17 @@ export async function evaluateControls(
   const asked = <Type extends ControlDefinition['type']>(type: Type): Definition<Type>[] =>
     figures.controls.filter((control): control is Definition<Type> => control.type === type);
   return [
-    countControl(counts, planned),
+    ...countControls(o),
     equal({ name: 'faults in the books of the night', type: 'count' }, 0, books.problems.length),
     ofTarget(equal({ name: 'rows in the target for contracts loaded', type: 'keys' }, loaded, rows)),
     distinctRows(books),
+    standingRows(figures),
     ...(figures.marking ? [markControl(figures.marking)] : []),
     ...asked('completeness').map((control) => completeness(counts, control, planned)),
     ...asked('listed').map((control) => listedControl(control, o)),
     ...(await amountControls(database, [
       ...(await sumControls(database, o, asked('sum'))),
+      ...(await standingControls(database, o, asked('sum'))),
       ...varianceControls(o, asked('sum')),
       ...asked('change').flatMap((control) => changeControls(control, o)),
     ])),
@@ -68,10 +70,36 @@ const notEvaluated = (control: Pick<ControlResult, 'name' | 'type'> & Partial<Co
     result: 'not-evaluated',
   }) satisfies ControlResult;
 
-function countControl({ sourceTotal, listed, duplicates }: Report['counts'], planned: boolean): ControlResult {
+/** What was listed, against what the source itself counts; and what makes that count prove nothing. */
+function countControls({ books, figures, planned, isNight }: Evidence): ControlResult[] {
+  const { sourceTotal, listed, duplicates } = books.counts;
   const control = { name: "records listed against the source's own count", type: 'count' } as const;
-  if (sourceTotal !== null && planned) return equal(control, sourceTotal, listed + duplicates);
-  return notEvaluated(control, String(listed + duplicates));
+  const actual = listed + duplicates;
+  const counted =
+    sourceTotal !== null && planned
+      ? equal(control, sourceTotal, actual)
+      : notEvaluated({ ...control, expected: 'not given' }, String(actual));
+  const unproven = books.totalChanged
+    ? 'which changed while it was listed'
+    : figures.expectsTotal && sourceTotal === null && planned && isNight
+      ? 'which it did not give'
+      : undefined;
+  return [
+    unproven === undefined ? counted : { ...counted, name: `${control.name}, ${unproven}`, result: 'fail' },
+    // Pages that shift while they are read show one record twice and pass over another, and the count still agrees.
+    ...(duplicates === 0
+      ? []
+      : [
+          {
+            ...equal(
+              { name: 'records listed twice, as when pages shift while they are read', type: 'count' },
+              0,
+              duplicates,
+            ),
+            severity: 'warn' as const,
+          },
+        ]),
+  ];
 }
 
 /** Of two contracts in one row of the target one is lost, whatever the other counts say. */
@@ -79,6 +107,12 @@ function distinctRows({ counts, distinctRows: actual }: Books): ControlResult {
   const control = { name: 'distinct rows of the target for contracts loaded', type: 'keys' } as const;
   if (actual === null) return notEvaluated(control, '0');
   return equal(control, counts.enriched + counts.degraded - (counts.staged ?? 0), actual);
+}
+
+/** What was loaded may have been changed since: by somebody, or by a trigger when later rows came. */
+function standingRows({ standing }: RunFigures): ControlResult {
+  const control = { name: 'rows of the night that stand in the target as it is closed', type: 'keys' } as const;
+  return standing ? equal(control, standing.loaded, standing.rows) : notEvaluated(control, '0');
 }
 
 function markControl({ control, contracts }: Marking): ControlResult {
@@ -89,6 +123,7 @@ function markControl({ control, contracts }: Marking): ControlResult {
 
 const percent = (share: number): string => `${+(share * 100).toFixed(4)}%`;
 const toleranceText = ({ absolute, share }: Tolerance): string => (share > 0 ? percent(share) : absolute);
+const isExact = ({ absolute, share }: Tolerance): boolean => share === 0 && Number(absolute) === 0;
 const allowed = ({ absolute, share }: Tolerance, expected: number): number =>
   Math.max(Number(absolute), share * expected);
 
@@ -162,8 +197,15 @@ async function sumControls(
   { books, figures, instance }: Evidence & { instance: string },
   controls: readonly Definition<'sum'>[],
 ): Promise<AmountControl[]> {
-  const { rows } = await database.query<{ column: string; currency: string | null; expected: string; actual: string }>(
-    `SELECT column_name AS column, currency, sum(sourced)::text AS expected, sum(loaded)::text AS actual
+  const { rows } = await database.query<{
+    column: string;
+    currency: string | null;
+    expected: string;
+    actual: string;
+    altered: number;
+  }>(
+    `SELECT column_name AS column, currency, sum(sourced)::text AS expected, sum(loaded)::text AS actual,
+       sum(altered)::integer AS altered
      FROM nightfill.chunk_amount WHERE instance = $1
      GROUP BY 1, 2 ORDER BY column_name COLLATE "C", currency COLLATE "C" NULLS LAST`,
     [instance],
@@ -171,8 +213,8 @@ async function sumControls(
   return controls.flatMap(({ column, tolerance, severity }) =>
     rows
       .filter((row) => row.column === column)
-      .map(({ currency, expected, actual }) => ({
-        name: `sum of ${column}: source against target`,
+      .map(({ currency, expected, actual, altered }) => ({
+        name: `sum of ${column}: source against target${altered > 0 && expected === actual ? `, altered in ${altered} of its contracts` : ''}`,
         type: 'sum' as const,
         currency,
         expected,
@@ -180,9 +222,42 @@ async function sumControls(
         base: expected,
         tolerance,
         severity,
+        // Differences that make up for one another are differences.
+        ...(altered > 0 && isExact(tolerance) && { decided: 'fail' as const }),
         ...((books.counts.staged || !isIndependent(figures, column)) && { decided: 'not-evaluated' as const }),
       })),
   );
+}
+
+/** Per summed column and currency: what was read back as it was loaded against what stands as the night is closed. */
+async function standingControls(
+  database: Queryable,
+  { figures: { standing }, instance }: Evidence & { instance: string },
+  controls: readonly Definition<'sum'>[],
+): Promise<AmountControl[]> {
+  if (!standing) return [];
+  const { rows } = await database.query<{ column: string; currency: string | null; loaded: string }>(
+    `SELECT column_name AS column, currency, sum(loaded)::text AS loaded FROM nightfill.chunk_amount WHERE instance = $1
+     GROUP BY 1, 2 ORDER BY column_name COLLATE "C", currency COLLATE "C" NULLS LAST`,
+    [instance],
+  );
+  const lines = new Map(rows.map((row) => [`${row.column} ${row.currency}`, row]));
+  for (const { column, currency } of standing.amounts)
+    if (!lines.has(`${column} ${currency}`)) lines.set(`${column} ${currency}`, { column, currency, loaded: '0' });
+  return [...lines.values()].map(({ column, currency, loaded }) => {
+    const found = standing.amounts.find((amount) => amount.column === column && amount.currency === currency);
+    const { tolerance, severity } = controls.find((control) => control.column === column) ?? always;
+    return {
+      name: `sum of ${column}: loaded against what stands in the target as the night is closed`,
+      type: 'sum',
+      currency,
+      expected: loaded,
+      actual: found?.amount ?? '0',
+      base: loaded,
+      tolerance,
+      severity,
+    };
+  });
 }
 
 /** What a transform made could only be compared with itself. */
@@ -193,7 +268,7 @@ const isIndependent = ({ sums }: RunFigures, column: string): boolean =>
 function varianceControls({ books, figures }: Evidence, controls: readonly Definition<'sum'>[]): AmountControl[] {
   return figures.sums.flatMap(({ column }) => {
     const { tolerance, severity } = controls.find((control) => control.column === column) ?? always;
-    const exact = tolerance.share === 0 && Number(tolerance.absolute) === 0;
+    const exact = isExact(tolerance);
     return books.amounts
       .filter((amount) => amount.column === column)
       .map(({ currency, listed, variance, chunksOff }) => ({

@@ -1,5 +1,5 @@
 import type { Queryable } from '../sinks/postgres.ts';
-import type { ApiFigures, Report } from './schema.ts';
+import type { ApiFigures, CurrencyAmount, Report } from './schema.ts';
 
 /** What only the process of a run knew, stored with the run so that a report is made from the database alone. */
 export interface RunFigures {
@@ -17,6 +17,9 @@ export interface RunFigures {
   listFailure: Report['failures'][number] | null;
   sums: SumDefinition[];
   controls: ControlDefinition[];
+  /** The job file says where the source gives its own count. */
+  expectsTotal: boolean;
+  standing: Standing | null;
   /** Null when the job does not mark, and of a sample, a dry run and a run that broke. */
   marking: Marking | null;
 }
@@ -25,6 +28,14 @@ export interface RunFigures {
 export interface Marking extends NonNullable<Report['marked']> {
   /** Rows that are to bear a mark, and those that do; null when the listing does not tell. */
   control: { expected: number; actual: number } | null;
+}
+
+/** What the target holds of the rows that the night has loaded, as its run is closed. */
+export interface Standing {
+  /** Rows that contracts of the night were loaded into, and those of them that are there. */
+  loaded: number;
+  rows: number;
+  amounts: CurrencyAmount[];
 }
 
 /** A summed column, and where the listing's record shows the amount and what splits it. */

@@ -83,8 +83,8 @@ export async function copyUpsert(
   for (;;) {
     const { inserted, updated } = await upsertStaged(load);
     signal?.throwIfAborted();
-    const { digest, totals, missing, held } = await readBack(client, table, sums);
-    const refused = [...missing.map(notStored), ...sharedKeys(load, held)];
+    const { digest, totals, missing, suppressed, held } = await readBack(client, table, sums);
+    const refused = [...missing.map(notStored), ...suppressed.map(notUpdated), ...sharedKeys(load, held)];
     if (refused.length === 0) refused.push(...(await claim(held)));
     if (refused.length === 0) {
       await client.query('RELEASE nightfill_load');
@@ -104,6 +104,13 @@ const notStored = (row: number): RejectedRow => ({
   code: 'NOT_STORED',
   message:
     'the target does not hold the row under its key after the load: a trigger or a policy of the table kept it out, or changed its key',
+});
+
+const notUpdated = (row: number): RejectedRow => ({
+  row,
+  code: 'NOT_STORED',
+  message:
+    'the target still holds the earlier row after the load: a trigger or a policy of the table suppressed the update',
 });
 
 /** Rows of this load that Postgres takes for one, though their keys' texts differ: by a collation without case, say. */

@@ -48,9 +48,10 @@ const silenceMs = 11 * 60_000;
 
 /**
  * Pinned for each transaction, since behind PgBouncer a session is not ours: formats by which rows are compared and
- * digested, and ends to every wait: the server's too, for a client that vanished, as its locks keep the next attempt out. The search path stays the user's: our own names are all qualified, their triggers' may not be.
+ * digested, a COMMIT that a crash of the server does not take back, and ends to every wait: the server's too, for a client that vanished, as its locks keep the next attempt out. The search path stays the user's: our own names are all qualified, their triggers' may not be.
  */
 const transactionSettings = `
+  SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
   SET LOCAL lock_timeout = '5s';
   SET LOCAL statement_timeout = '10min';
   SET LOCAL idle_in_transaction_session_timeout = '1min';

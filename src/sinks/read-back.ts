@@ -19,6 +19,8 @@ export interface Total {
   sourced: string;
   /** The sum of what the target holds, written with as many digits as `sourced`: equal amounts are equal strings. */
   loaded: string;
+  /** Rows whose amount or group the target holds otherwise than it was sent, by where it was sent. */
+  altered: number;
 }
 
 /** A row that the target holds, as Postgres reads it. */
@@ -40,6 +42,8 @@ export interface ReadBack {
   totals: Total[];
   /** Ordinals of staged rows whose key the target does not hold. */
   missing: number[];
+  /** Ordinals of staged rows that the target holds as they were before: a trigger or a policy suppressed the update. */
+  suppressed: number[];
   /** By ordinal, the others. */
   held: HeldRow[];
 }
@@ -81,16 +85,27 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
     return {
       sourced: `${cast(value, 'castType')}::numeric`,
       loaded: `t.c${value}::numeric`,
-      sourcedBy: group === undefined ? 'NULL' : `${cast(group, 'formatted')}::text`,
-      loadedBy: group === undefined ? 'NULL' : `t.c${group}::text`,
+      // Texts that a collation of the target takes for equal are different groups.
+      sourcedBy: group === undefined ? 'NULL::text' : `${cast(group, 'formatted')}::text COLLATE "C"`,
+      // As the job declares it: a column of the target may be wider, and write the same value otherwise.
+      loadedBy:
+        group === undefined ? 'NULL::text' : `t.c${group}::${table.columns[group]!.formatted}::text COLLATE "C"`,
     };
   });
+  // A row that this transaction has not written must be what was sent. Asked only where something can suppress an update.
+  const suppressed = table.guarded
+    ? `t.found AND age(t.written) > age(pg_current_xact_id()::xid) AND (${table.columns
+        .map(
+          ({ formatted }, index) => `t.c${index}::${formatted}::text IS DISTINCT FROM s.c${index}::${formatted}::text`,
+        )
+        .join(' OR ')})`
+    : 'false';
 
   // LATERAL … LIMIT 1 asks for one index lookup per staged row: without statistics on the staging table the planner
   // may choose to read the whole target for every chunk.
   return `
     WITH loaded AS MATERIALIZED (
-      SELECT s.ordinal, t.found,
+      SELECT s.ordinal, t.found, ${suppressed} AS suppressed,
              sha256(convert_to(ROW(${table.columns.map((_, index) => `t.c${index}`).join(', ')})::text, 'UTF8')) AS digest
              ${key.map((index, position) => `, t.c${index}::text AS k${position}`).join('')}
              ${sumColumns
@@ -102,7 +117,7 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
                .join('')}
         FROM ${STAGING} s
         LEFT JOIN LATERAL (
-          SELECT true AS found, ${table.columns.map(({ name }, index) => `t.${pg.escapeIdentifier(name)} AS c${index}`).join(', ')}
+          SELECT true AS found${table.guarded ? ', t.xmin AS written' : ''}, ${table.columns.map(({ name }, index) => `t.${pg.escapeIdentifier(name)} AS c${index}`).join(', ')}
             FROM ${qualifiedName(table)} t
            WHERE ${key.map((index) => `t.${pg.escapeIdentifier(table.columns[index]?.name ?? '')} = ${cast(index, 'castType')}`).join(' AND ')}
            LIMIT 1) t ON true)
@@ -110,6 +125,7 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
       .map((_, position) => `k${position} COLLATE "C"`)
       .join(', ')}) FILTER (WHERE found), '')), 'hex') AS digest,
            coalesce(json_agg(ordinal ORDER BY ordinal) FILTER (WHERE found IS NULL), '[]') AS missing,
+           coalesce(json_agg(ordinal ORDER BY ordinal) FILTER (WHERE suppressed), '[]') AS suppressed,
            coalesce(json_agg(json_build_array(ordinal, json_build_array(${key
              .map((_, position) => `k${position}`)
              .join(', ')})::text${sums
@@ -125,20 +141,22 @@ function totalsQuery(sums: readonly SumRequest[]): string {
   const pairs = sums.map(
     ({ column }, index) => `
       SELECT ${index} AS sum, ${pg.escapeLiteral(column)} AS "column", sourced_by${index} AS sourced_by,
-             loaded_by${index} AS loaded_by, count(*) AS rows, sum(sourced${index}) AS sourced, sum(loaded${index}) AS loaded
+             loaded_by${index} AS loaded_by, count(*) AS rows, sum(sourced${index}) AS sourced, sum(loaded${index}) AS loaded,
+             count(*) FILTER (WHERE sourced${index} IS DISTINCT FROM loaded${index}
+               OR sourced_by${index} IS DISTINCT FROM loaded_by${index}) AS altered
         FROM loaded WHERE found GROUP BY sourced_by${index}, loaded_by${index}`,
   );
   // A trigger may change the group, too: each side counts where it says it belongs.
   return `(
     WITH pairs AS (${pairs.join(' UNION ALL ')}),
     sides AS (
-      SELECT sum, "column", sourced_by AS by, 0 AS rows, sourced, 0 AS loaded FROM pairs
+      SELECT sum, "column", sourced_by AS by, 0 AS rows, sourced, 0 AS loaded, altered FROM pairs
       UNION ALL
-      SELECT sum, "column", loaded_by, rows, 0, loaded FROM pairs),
+      SELECT sum, "column", loaded_by, rows, 0, loaded, 0 FROM pairs),
     totals AS (
-      SELECT sum, "column", by, sum(rows) AS rows, coalesce(sum(sourced), 0) AS sourced, coalesce(sum(loaded), 0) AS loaded
+      SELECT sum, "column", by, sum(rows) AS rows, sum(altered) AS altered, coalesce(sum(sourced), 0) AS sourced, coalesce(sum(loaded), 0) AS loaded
         FROM sides GROUP BY sum, "column", by)
-    SELECT coalesce(json_agg(json_build_object('column', "column", 'by', by, 'rows', rows,
+    SELECT coalesce(json_agg(json_build_object('column', "column", 'by', by, 'rows', rows, 'altered', altered,
              'sourced', round(sourced, greatest(scale(sourced), scale(loaded), 0))::text,
              'loaded', round(loaded, greatest(scale(sourced), scale(loaded), 0))::text)
              ORDER BY sum, by COLLATE "C"), '[]') FROM totals)`;

@@ -38,7 +38,7 @@ export interface Catalog {
   /** Absent when it does not exist. */
   schema?: { usage: boolean; create: boolean };
   /** Absent when it does not exist. `kind` is pg_class.relkind. */
-  relation?: { kind: string; rules: boolean; columns: CatalogColumn[]; uniqueKeys: string[][] };
+  relation?: { kind: string; rules: boolean; guarded: boolean; columns: CatalogColumn[]; uniqueKeys: string[][] };
 }
 
 const databaseQuery = `
@@ -50,7 +50,11 @@ const databaseQuery = `
          has_schema_privilege(n.oid, 'CREATE') AS create,
          c.oid::text AS oid,
          c.relkind::text AS kind,
-         EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')) AS rules
+         EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type IN ('2', '3')) AS rules,
+         coalesce(c.relrowsecurity, false) OR EXISTS (
+           SELECT FROM pg_trigger g
+            WHERE (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))
+              AND NOT g.tgisinternal AND g.tgtype & 3 = 3) AS guarded
     FROM (SELECT) one
     LEFT JOIN pg_namespace n ON n.nspname = $1
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2`;
@@ -95,15 +99,16 @@ export async function readCatalog(client: Queryable, table: { schema: string; na
     oid: string | null;
     kind: string | null;
     rules: boolean;
+    guarded: boolean;
   }>(databaseQuery, [table.schema, table.name]);
   const [found] = rows;
   if (!found) throw new Error('the catalog query gives one row');
-  const { usage, create, oid, kind, rules, ...rest } = found;
+  const { usage, create, oid, kind, rules, guarded, ...rest } = found;
   if (usage === null || create === null) return rest;
   if (oid === null || kind === null) return { ...rest, schema: { usage, create } };
   const columns = await client.query<CatalogColumn>(columnsQuery, [oid]);
   const uniqueKeys = await client.query<{ key: string[] }>(uniqueKeysQuery, [oid]);
-  const relation = { kind, rules, columns: columns.rows, uniqueKeys: uniqueKeys.rows.map(({ key }) => key) };
+  const relation = { kind, rules, guarded, columns: columns.rows, uniqueKeys: uniqueKeys.rows.map(({ key }) => key) };
   return { ...rest, schema: { usage, create }, relation };
 }
 

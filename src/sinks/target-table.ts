@@ -40,6 +40,8 @@ export interface TargetTable {
   columns: TargetColumn[];
   /** Partitioned tables cannot return system columns. */
   partitioned: boolean;
+  /** It has triggers before a row is written, or row level security: an update may be suppressed without a word. */
+  guarded: boolean;
   /** It has the mark column, which a load sets back to NULL. */
   marked: boolean;
 }
@@ -80,7 +82,8 @@ export async function inspectTarget(client: Queryable, declared: TargetDeclarati
   });
   if (columns.length < declared.columns.length) return { problems, exists };
   const partitioned = catalog.relation?.kind === 'p';
-  const table = { ...load.table, key: [...load.key], columns, partitioned, marked };
+  const guarded = catalog.relation?.guarded ?? false;
+  const table = { ...load.table, key: [...load.key], columns, partitioned, guarded, marked };
   return { problems, exists, table };
 }
 

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { clusterUrl, execute } from '../support/database.ts';
+import { startCluster } from '../support/cluster.ts';
+import { execute } from '../support/database.ts';
 import { commitOf, CrashScene } from '../support/crash-scene.ts';
 
 /*
  * The answer to a COMMIT is lost while the server is still committing: it waits for a synchronous standby that does not
  * exist. Whoever looks for what became of it must wait for its end, because before that nothing of it is to be seen.
  */
+
+// A cluster of its own: every COMMIT of it waits for the standby.
+const cluster = await startCluster();
+process.env['NIGHTFILL_TEST_CLUSTER'] = cluster.url;
+after(async () => cluster[Symbol.asyncDispose]());
 
 const places = {
   'a chunk': { commit: 'chunk', within: 'INSERT INTO nightfill.chunk_attempt' },
@@ -18,13 +24,9 @@ const places = {
 for (const [what, { commit, within }] of Object.entries(places)) {
   test(`${what} that is still being committed when the client is back counts once`, async (t) => {
     const scene = await CrashScene.start(t, { job: { commit } });
-    const cluster = await clusterUrl();
     const standby = async (name: string): Promise<void> =>
-      execute(cluster, `ALTER SYSTEM SET synchronous_standby_names = '${name}'`, 'SELECT pg_reload_conf()');
+      execute(cluster.url, `ALTER SYSTEM SET synchronous_standby_names = '${name}'`, 'SELECT pg_reload_conf()');
     t.after(async () => standby(''));
-    const [{ name }] = (await scene.query<{ name: string }>('SELECT current_database() AS name')) as [{ name: string }];
-    // Sessions of other databases of this cluster commit without waiting for anything.
-    await execute(cluster, `ALTER DATABASE ${name} SET synchronous_commit = on`);
 
     const arrested = scene.proxy.arrestWhen({ direction: 'toServer', matches: commitOf(within), pass: false });
     const running = scene.night.nightfillHere(...scene.command('run'));

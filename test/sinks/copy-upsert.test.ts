@@ -239,6 +239,35 @@ test('what a trigger stores under another key is taken back, with the row that i
   }
 });
 
+test('an update that a trigger suppresses is refused, and no row that did not change is', async () => {
+  const database = await openDatabase();
+  const first = await openTarget(database, { id: 'text', name: 'varchar(9)', amount: 'numeric(9,2)', about: 'json' });
+  await first.load(['a', 'b', 'c'].map((id) => [id, 'old', '1.00', '{"x":1}']));
+  await database.query(
+    // Wider than the job says: what stands there is the same and is written otherwise.
+    `ALTER TABLE target ALTER COLUMN amount TYPE numeric(12,4);
+     CREATE FUNCTION keep_b() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN IF old.id = 'b' THEN RETURN NULL; END IF; new.name := upper(new.name); RETURN new; END $$;
+     CREATE TRIGGER keep_b BEFORE UPDATE ON target FOR EACH ROW EXECUTE FUNCTION keep_b()`,
+  );
+  const { load } = await openTarget(database, {
+    id: 'text',
+    name: 'varchar(9)',
+    amount: 'numeric(9,2)',
+    about: 'json',
+  });
+  const { rejected, updated, unchanged } = await load([
+    ['a', 'new', '1.00', '{"x":1}'],
+    ['b', 'new', '1.00', '{"x":1}'],
+    ['c', 'old', '1.00', '{"x":1}'],
+  ]);
+  assert.deepEqual(
+    rejected.map(({ row, code }) => [row, code]),
+    [[1, 'NOT_STORED']],
+  );
+  assert.deepEqual([updated, unchanged], [1, 1]);
+});
+
 test('rows that belong to others are taken back, and the others of the load stay', async () => {
   const database = await openDatabase();
   const { load } = await openTarget(database, { id: 'text', amount: 'int' });
@@ -526,8 +555,8 @@ test('what a trigger does to the money is visible: sourced and loaded differ', a
   const { inserted, unchanged, rejected, totals } = await load(rows, { sums });
   assert.deepEqual([inserted, unchanged], [3, 0]);
   assert.deepEqual(totals, [
-    { column: 'amount', by: 'EUR', rows: 2, sourced: '10.20', loaded: '5.10' },
-    { column: 'amount', by: 'USD', rows: 1, sourced: '8.00', loaded: '4.00' },
+    { column: 'amount', by: 'EUR', rows: 2, sourced: '10.20', loaded: '5.10', altered: 2 },
+    { column: 'amount', by: 'USD', rows: 1, sourced: '8.00', loaded: '4.00', altered: 1 },
   ]);
   assert.deepEqual(
     rejected.map(({ row, code }) => [row, code]),
@@ -557,10 +586,17 @@ test('sums are exact, by group or in all, and hold what no float could', async (
     { sums },
   );
   assert.deepEqual(totals, [
-    { column: 'amount', by: 'EUR', rows: 2, sourced: '9007199254740993.0003', loaded: '9007199254740993.0003' },
-    { column: 'amount', by: 'ÄÖ', rows: 1, sourced: '0', loaded: '0' },
-    { column: 'amount', by: null, rows: 1, sourced: '5.0000', loaded: '5.0000' },
-    { column: 'units', by: null, rows: 4, sourced: '9223372036854775808', loaded: '9223372036854775808' },
+    {
+      column: 'amount',
+      by: 'EUR',
+      rows: 2,
+      sourced: '9007199254740993.0003',
+      loaded: '9007199254740993.0003',
+      altered: 0,
+    },
+    { column: 'amount', by: 'ÄÖ', rows: 1, sourced: '0', loaded: '0', altered: 0 },
+    { column: 'amount', by: null, rows: 1, sourced: '5.0000', loaded: '5.0000', altered: 0 },
+    { column: 'units', by: null, rows: 4, sourced: '9223372036854775808', loaded: '9223372036854775808', altered: 0 },
   ]);
 });
 

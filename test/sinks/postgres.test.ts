@@ -73,6 +73,19 @@ for (const level of ['repeatable read', 'serializable'])
     assert.deepEqual((await waiting).rows, [{ n: 3 }]);
   });
 
+void test('a COMMIT outlives a crash of the server, whatever the database defaults to, and what is stricter stays', async (t) => {
+  const { database, name, url } = await createDatabase(t, { template: 'empty' });
+  for (const [set, holds] of [
+    ['off', 'on'],
+    ['remote_apply', 'remote_apply'],
+  ]) {
+    await database.query(`ALTER DATABASE ${name} SET synchronous_commit = ${set}`);
+    await using fresh = await open(url);
+    const rows = await fresh.withTransaction(async (client) => (await client.query('SHOW synchronous_commit')).rows);
+    assert.deepEqual(rows, [{ synchronous_commit: holds }]);
+  }
+});
+
 void test('a transaction commits what its task did, and takes all of it back when the task throws', async (t) => {
   const { database } = await createDatabase(t, { template: 'empty' });
   await database.query('CREATE TABLE kept (id integer)');
