@@ -15,6 +15,9 @@ ALTER TABLE nightfill.instance ADD COLUMN knows_rows boolean NOT NULL DEFAULT fa
 -- The source's own count was another one on a later page: what was listed meanwhile is not proven to be all.
 ALTER TABLE nightfill.instance ADD COLUMN total_changed boolean NOT NULL DEFAULT false;
 
+-- Contracts planned by a listing that was cut off, and not listed when it was begun again.
+ALTER TABLE nightfill.instance ADD COLUMN gone_meanwhile integer NOT NULL DEFAULT 0;
+
 -- Contracts whose amount, or what splits it, is not in the target as it was sent, though the sums may agree.
 ALTER TABLE nightfill.chunk_amount ADD COLUMN altered integer NOT NULL DEFAULT 0;
 

@@ -78,7 +78,10 @@ export async function planContracts(
   }
   if (pending.length > 0) await store();
   const total = o.limit === undefined ? sourceTotal : undefined;
-  await persist(async () => closePlan(context, { records, sourceTotal: total, totalChanged }), context);
+  await persist(
+    async () => closePlan(context, { records, sourceTotal: total, totalChanged, whole: o.limit === undefined }),
+    context,
+  );
   tally.listingDone = true;
   tally.listMs = clock.now() - started;
 }
@@ -150,15 +153,16 @@ async function lastChunk({ database, instance }: RunContext): Promise<number> {
 
 async function closePlan(
   { database, instance, job, token }: RunContext,
-  o: { records: number; sourceTotal: string | undefined; totalChanged: boolean },
+  o: { records: number; sourceTotal: string | undefined; totalChanged: boolean; whole: boolean },
 ): Promise<void> {
   await underLease(database, { job: job.name, token }, async (client) => {
     await client.query(
       `UPDATE nightfill.instance SET status = 'planned', source_total = $2, total_changed = $4,
+         gone_meanwhile = CASE WHEN $5 THEN greatest(0, (SELECT count(*) FROM nightfill.contract WHERE instance = $1) - $3) ELSE 0 END,
          listed = (SELECT count(*) FROM nightfill.contract WHERE instance = $1),
          duplicates = greatest(0, $3 - (SELECT count(*) FROM nightfill.contract WHERE instance = $1))
        WHERE id = $1`,
-      [instance, o.sourceTotal ?? null, o.records, o.totalChanged],
+      [instance, o.sourceTotal ?? null, o.records, o.totalChanged, o.whole],
     );
   });
 }

@@ -10,6 +10,8 @@ export interface Books {
   amounts: BookedAmount[];
   /** The source's own count was another one on a later page. */
   totalChanged: boolean;
+  /** Contracts planned by a listing that was cut off, and not listed when it was begun again. */
+  goneMeanwhile: number;
   /** Rows of the target in which contracts of the night were loaded; null for nights begun before the ledger knew them. */
   distinctRows: number | null;
   /** A sentence each; empty when the books balance. */
@@ -25,11 +27,12 @@ export async function readBooks(
   database: Queryable,
   o: { instance: string; sums: readonly SumDefinition[] },
 ): Promise<Books> {
-  const { distinctRows, totalChanged, ...counts } = await readCounts(database, o.instance);
+  const { distinctRows, totalChanged, goneMeanwhile, ...counts } = await readCounts(database, o.instance);
   return {
     counts,
     distinctRows,
     totalChanged,
+    goneMeanwhile,
     amounts: await readAmounts(database, o),
     problems: [...impossibleCounts(counts), ...(await brokenChunks(database, o.instance))],
   };
@@ -38,11 +41,16 @@ export async function readBooks(
 async function readCounts(
   database: Queryable,
   instance: string,
-): Promise<Report['counts'] & Pick<Books, 'distinctRows' | 'totalChanged'>> {
+): Promise<Report['counts'] & Pick<Books, 'distinctRows' | 'totalChanged' | 'goneMeanwhile'>> {
   const { rows } = await database.query<
-    Report['counts'] & { staged: number | null; distinctRows: number | null; totalChanged: boolean }
+    Report['counts'] & {
+      staged: number | null;
+      distinctRows: number | null;
+      totalChanged: boolean;
+      goneMeanwhile: number;
+    }
   >(
-    `SELECT source_total::float8 AS "sourceTotal", total_changed AS "totalChanged", duplicates, totals.*, staged.staged, missing.missing,
+    `SELECT source_total::float8 AS "sourceTotal", total_changed AS "totalChanged", gone_meanwhile AS "goneMeanwhile", duplicates, totals.*, staged.staged, missing.missing,
        CASE WHEN knows_rows THEN (SELECT count(*)::integer FROM nightfill.target_row WHERE target_row.instance = instance.id) END
          AS "distinctRows"
      FROM nightfill.instance,

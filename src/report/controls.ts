@@ -86,6 +86,15 @@ function countControls({ books, figures, planned, isNight }: Evidence): ControlR
       : undefined;
   return [
     unproven === undefined ? counted : { ...counted, name: `${control.name}, ${unproven}`, result: 'fail' },
+    ...(books.goneMeanwhile === 0
+      ? []
+      : [
+          equal(
+            { name: 'contracts planned before the listing was cut off and gone when it went on', type: 'count' },
+            0,
+            books.goneMeanwhile,
+          ),
+        ]),
     // Pages that shift while they are read show one record twice and pass over another, and the count still agrees.
     ...(duplicates === 0
       ? []

@@ -444,6 +444,40 @@ test("the source's own count proves nothing when it is not given, changes, or co
   assert.equal(twice.controls.find(({ result }) => result === 'fail')?.severity, 'warn');
 });
 
+test('contracts that are gone when a listing that was cut off is begun again are told', async (t) => {
+  const source = { ids: keys(4), broken: true };
+  const { server, night } = await scriptedNight(t, {
+    script: () => undefined,
+    job: {
+      lookups: {},
+      chunk: { size: 2 },
+      contracts: { paginate: { type: 'offset', param: 'skip', limit: 2 } },
+      load: { table: 'contracts', key: ['id'], columns: { id: { from: 'listed.id', type: 'text' } } },
+      controls: [],
+    },
+  });
+  server.answerWith(({ url }) => {
+    const skip = Number(new URL(url, 'http://any').searchParams.get('skip') ?? 0);
+    if (skip > 0 && source.broken) return { status: 500, json: {} };
+    return { json: { data: source.ids.slice(skip, skip + 2).map((id) => ({ id })) } };
+  });
+  night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
+  const run = async () =>
+    night.nightfillHere(
+      'run',
+      `${night.folder}/job.yaml`,
+      '--date',
+      '2026-01-01',
+      '--report',
+      `${night.folder}/report.json`,
+    );
+  assert.equal((await run()).exitCode, 1);
+  Object.assign(source, { broken: false, ids: ['c2', 'c3', 'c4'] });
+  const ended = await run();
+  assert.equal(ended.exitCode, 4, ended.stdout);
+  assert.deepEqual(failed(await night.report('report.json')), ['count 0 1']);
+});
+
 test('an amount that comes as null is the listing’s where the column names it there', async (t) => {
   const source = plain(2);
   source.details['c1'] = { id: 'c1', amount: null, currency: 'EUR' };
