@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { startNight } from '../support/night.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
@@ -64,6 +65,33 @@ test('a batched lookup asks for many contracts in one request and for each id on
   );
   const [row] = await night.query<{ units: string }>(`SELECT units::text FROM batches WHERE id = 'c114'`);
   assert.equal(row!.units, '1114.10');
+});
+
+test('several records for one id in a batched answer fail its contracts alone, and none of them is loaded', async (t) => {
+  const server = await ScriptedServer.start(({ url }) =>
+    url.startsWith('/contracts')
+      ? { json: ['u1', 'u2', 'u3', 'u2'].map((customer, index) => ({ id: `c${index + 1}`, customer })) }
+      : { json: { data: ['u1', 'u2', 'u3', 'u2', 'u2'].map((id, index) => ({ customerId: id, units: 100 + index })) } },
+  );
+  t.after(async () => server[Symbol.asyncDispose]());
+  const night = await startNight(t, { environment: { API: server.origin } });
+  await night.write('job.yaml', job());
+  const [file, report] = [path.join(night.folder, 'job.yaml'), path.join(night.folder, 'report.json')];
+  const run = await night.nightfillHere('run', file, '--report', report);
+  assert.equal(run.exitCode, 3, run.stdout + run.stderr);
+  const { failures } = await night.report('report.json');
+  assert.deepEqual(
+    failures.map(({ key, code, class: kind }) => [key, code, kind]),
+    [
+      ['c2', 'BATCH_RECORD_TWICE', 'data'],
+      ['c4', 'BATCH_RECORD_TWICE', 'data'],
+    ],
+  );
+  assert.match(failures[0]!.message, /gave 3 with customerId "u2" where one was expected/);
+  assert.deepEqual(await night.query('SELECT id, units::text FROM batches ORDER BY id'), [
+    { id: 'c1', units: '100' },
+    { id: 'c3', units: '102' },
+  ]);
 });
 
 test("a transform makes the row in a worker thread, exact digits included, and what it throws is that contract's failure", async (t) => {
