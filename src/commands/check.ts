@@ -20,13 +20,13 @@ import { listPages } from '../sources/paginate.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { secretsOf } from './secrets.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 /** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
   const { environment, stdout, stderr } = terminal;
-  const say = (line: string): void => void stdout.write(`${line}\n`);
-  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  const say = (line: string): void => writeLines(stdout, [line]);
+  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
   say(`ok    ${file} describes ${job.name}: ${job.lookups.length} lookups, ${job.load.columns.length} columns`);
 
   const problems: string[] = [];
@@ -47,7 +47,7 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });
 
-  for (const problem of problems) say(`WRONG ${problem.replaceAll('\n', '\n      ')}`);
+  for (const problem of problems) say(`WRONG ${problem}`);
   return problems.length === 0 ? 0 : 2;
 }
 
