@@ -1,26 +1,19 @@
 import { JobRunningError } from './jobs/lease.ts';
 import { StopReason } from './jobs/stop-reason.ts';
+import { harmlessLines } from './observe/terminal-text.ts';
 import { NightfillError, UsageError } from './resilience/failure.ts';
-import type { Terminal } from './commands/terminal.ts';
+import { writeLines, type Terminal } from './commands/terminal.ts';
 
 /** Says what went wrong, in a sentence, and gives the exit code. Stack traces are for NIGHTFILL_LOG_LEVEL=debug. */
 export function exitCodeOf(error: unknown, { stderr, environment }: Terminal): number {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof StopReason) {
-    stderr.write(`nightfill: ${message}\n`);
-    return error.exitCode ?? 6;
-  }
-  if (error instanceof UsageError) {
-    stderr.write(`nightfill: ${message}\n`);
-    return 2;
-  }
-  if (error instanceof JobRunningError) {
-    stderr.write(`nightfill: ${message}\n`);
-    return 5;
-  }
   const known = error instanceof NightfillError;
-  stderr.write(`nightfill: ${known ? '' : 'unexpected error: '}${message}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  const sentence = `nightfill: ${known ? '' : 'unexpected error: '}${message}`;
+  writeLines(stderr, harmlessLines(sentence, known ? error.code : undefined));
+  if (error instanceof StopReason) return error.exitCode ?? 6;
+  if (error instanceof UsageError) return 2;
+  if (error instanceof JobRunningError) return 5;
   if (!known && environment['NIGHTFILL_LOG_LEVEL'] === 'debug' && error instanceof Error)
-    stderr.write(`${error.stack}\n`);
+    writeLines(stderr, (error.stack ?? '').split('\n'));
   return 1;
 }

@@ -2,7 +2,7 @@ import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
 import { batchedLookups } from '../jobs/batched-lookup.ts';
 import { enrichContract } from '../jobs/enrich.ts';
-import { listedFieldKeeper } from '../jobs/amounts.ts';
+import { listedFieldKeeper, summedColumns } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
 import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
@@ -14,19 +14,19 @@ import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
-import { tryLoad } from '../sinks/try-load.ts';
+import { tryLoad, tryRow } from '../sinks/try-load.ts';
 import { Api } from '../sources/api.ts';
 import { listPages } from '../sources/paginate.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { secretsOf } from './secrets.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 /** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
   const { environment, stdout, stderr } = terminal;
-  const say = (line: string): void => void stdout.write(`${line}\n`);
-  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  const say = (line: string): void => writeLines(stdout, [line]);
+  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
   say(`ok    ${file} describes ${job.name}: ${job.lookups.length} lookups, ${job.load.columns.length} columns`);
 
   const problems: string[] = [];
@@ -47,7 +47,7 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });
 
-  for (const problem of problems) say(`WRONG ${problem.replaceAll('\n', '\n      ')}`);
+  for (const problem of problems) say(`WRONG ${problem}`);
   return problems.length === 0 ? 0 : 2;
 }
 
@@ -56,12 +56,19 @@ interface Findings {
   problems: string[];
 }
 
+/** The target, and whether a load without a row found nothing wrong with it. */
+interface TriedTarget {
+  table: TargetTable;
+  exists: boolean;
+  takesLoads: boolean;
+}
+
 /** Connection, privileges, the ledger's schema and the target; everything tried is rolled back. */
 async function checkDatabase(
   database: Database,
   job: Job,
   { say, problems }: Findings,
-): Promise<TargetTable | undefined> {
+): Promise<TriedTarget | undefined> {
   const pending = await pendingMigrations(database);
   const found = problems.length;
   if (pending.length === 0) tryWriting(database, problems);
@@ -80,7 +87,7 @@ async function checkDatabase(
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,
     );
-  return table;
+  return table && { table, exists, takesLoads: problems.length === found };
 }
 
 function tryWriting(database: Database, problems: string[]): void {
@@ -99,7 +106,7 @@ async function tryMigrations(database: Database, problems: string[]): Promise<vo
   }
 }
 
-/** One page of the listing, and the lookups of its first contract. */
+/** One page of the listing, the lookups of its first contract, and its row, loaded and taken back. */
 async function checkApis(
   job: Job,
   {
@@ -108,7 +115,7 @@ async function checkApis(
     say,
     problems,
     log,
-  }: Findings & { target: TargetTable | undefined; database: Database | undefined; log: Log },
+  }: Findings & { target: TriedTarget | undefined; database: Database | undefined; log: Log },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
@@ -131,7 +138,7 @@ async function checkApis(
       metrics,
       businessDate,
       database,
-      target,
+      target: target.table,
       apis,
       shared,
       batched,
@@ -143,8 +150,19 @@ async function checkApis(
       bounds: { signal },
     };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
-    if (result.status === 'mapped') say(`ok    contract ${first.key} is enriched and fits ${job.load.table.name}`);
-    else problems.push(`contract ${first.key}: ${result.failure.message}`);
+    if (result.status === 'failed') problems.push(`contract ${first.key}: ${result.failure.message}`);
+    else if (!target.takesLoads)
+      say(
+        `ok    contract ${first.key} is enriched; its row is not tried, because the target cannot be loaded as it is`,
+      );
+    else {
+      const { row } = result;
+      const refused = await database.withTransaction(async (client) =>
+        tryRow(client, target, { row, sums: summedColumns(job) }),
+      );
+      if (refused === undefined) say(`ok    contract ${first.key} is enriched and fits ${job.load.table.name}`);
+      else problems.push(`contract ${first.key}: ${refused}`);
+    }
   } catch (error) {
     problems.push((error as Error).message);
   }

@@ -1,9 +1,8 @@
 import { readHistory, type HistoryEntry } from '../jobs/history.ts';
-import { harmless } from '../observe/terminal-text.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface HistoryOptions extends DatabaseSelection {
   json?: boolean;
@@ -19,7 +18,8 @@ export async function runsCommand(options: HistoryOptions, terminal: Terminal): 
   const rows = [head, ...entries.map(lineOf)];
   const noted = entries.some((entry) => noteOf(entry) !== '');
   const lines = entries.length === 0 ? ['no runs yet'] : table(noted ? rows : rows.map((row) => row.slice(0, -1)));
-  stdout.write(options.json ? `${JSON.stringify(entries, null, 2)}\n` : `${lines.join('\n')}\n`);
+  if (options.json) stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+  else writeLines(stdout, lines);
   return 0;
 }
 
@@ -29,7 +29,7 @@ function lineOf(entry: HistoryEntry): string[] {
   const { id, job, businessDate, mode, status, exitCode, startedAt, contracts, loaded, failed } = entry;
   const counts = [contracts, loaded, failed].map((count) => (status === 'refused' ? '' : String(count)));
   const texts = [businessDate, mode, status, exitCode].map((value) => String(value ?? ''));
-  return [id, job, ...texts, shortTime(startedAt), ...counts, noteOf(entry)].map(harmless);
+  return [id, job, ...texts, shortTime(startedAt), ...counts, noteOf(entry)];
 }
 
 /** What the line of a run has to say besides; empty for most. */

@@ -8,7 +8,7 @@ import { commandLog } from './command-log.ts';
 import { readIfThere } from './open-database.ts';
 import { finishByOf } from './run.ts';
 import { table } from './summary.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface PlanOptions {
   json?: boolean;
@@ -21,14 +21,15 @@ export interface PlanOptions {
 /** `nightfill plan`: says what tonight would take, with what the database knows of it. Writes nothing, makes nothing. */
 export async function planCommand(file: string, options: PlanOptions, terminal: Terminal): Promise<number> {
   const { environment, stdout, stderr } = terminal;
-  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
   const businessDate = options.date ?? businessDateIn(job.timezone, new Date());
   const ledger = await readLedger(job, { businessDate, options, terminal });
   const finishBy =
     finishByOf(options, job) ??
     (job.finishBy ? nextTimeOfDay(job.finishBy, { timezone: job.timezone, now: new Date() }) : null);
   const forecast = await forecastNight(job, { businessDate, finishBy, clock: systemClock, ledger });
-  stdout.write(options.json ? `${JSON.stringify(forecast, null, 2)}\n` : `${lines(forecast).join('\n')}\n`);
+  if (options.json) stdout.write(`${JSON.stringify(forecast, null, 2)}\n`);
+  else writeLines(stdout, lines(forecast));
   return 0;
 }
 

@@ -3,7 +3,7 @@ import { progressMode } from '../observe/progress.ts';
 import type { Database, Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface PruneOptions extends DatabaseSelection {
   /** Milliseconds. */
@@ -30,7 +30,7 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   const { environment, stdout, stderr } = terminal;
   const log = commandLog(terminal);
   const say = (line: string): void =>
-    progressMode(stderr, environment) === 'display' ? void stderr.write(`${line}\n`) : log.info(line);
+    progressMode(stderr, environment) === 'display' ? writeLines(stderr, [line]) : log.info(line);
   await using opened = await openHistory(options, { environment, log });
   const { database } = opened;
   const of = {

@@ -12,7 +12,7 @@ import { recordingRefusal } from './record-refusal.ts';
 import { executeJob, signalsOf, withPatience, type ExecuteOptions } from './run.ts';
 import { secretsOf } from './secrets.ts';
 import type { StopSignals } from './stop-signals.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface RerunCommandOptions extends ExecuteOptions {
   chunk?: number[];
@@ -57,7 +57,7 @@ async function rerunOf(
   const { options, terminal, signals, database, file } = o;
   const { environment } = terminal;
   const { job: name, businessDate } = o.instance;
-  const job = await loadJob(file, { environment, onWarning: (line) => terminal.stderr.write(`${line}\n`) });
+  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(terminal.stderr, [line]) });
   if (job.name !== name)
     throw new UsageError(
       `run ${of.id} was of job ${name}, and ${file} now describes ${job.name}; put the job file back, or give its history to the new name: nightfill migrate --rename-job ${name}=${job.name}`,
@@ -66,7 +66,9 @@ async function rerunOf(
       },
     );
   if (job.file.sha256 !== of.configSha256)
-    terminal.stderr.write(`${file} has changed since run ${of.id}; what is left is done by the file as it is now\n`);
+    writeLines(terminal.stderr, [
+      `${file} has changed since run ${of.id}; what is left is done by the file as it is now`,
+    ]);
   o.secrets.push(...secretsOf(job));
   const log = commandLog(terminal, o.secrets);
   if (!o.named) await requireSameDatabase(job, { of, file, database, terminal, log });

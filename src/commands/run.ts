@@ -24,7 +24,7 @@ import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
 import { stopSignals, type StopSignals } from './stop-signals.ts';
 import { controlLines, summaryLines } from './summary.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
@@ -94,7 +94,7 @@ export const withPatience = <Options extends DatabaseSelection>(
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
   stopSignals({ graceMs: grace ?? 30_000, note: (line) => note(terminal, line) });
 
-const note = ({ stderr }: Terminal, line: string): void => void stderr.write(`${line}\n`);
+const note = ({ stderr }: Terminal, line: string): void => writeLines(stderr, [line]);
 
 /** What `run` and `rerun` share: database, signals, progress, and the report's way out. */
 export async function executeJob(
@@ -165,11 +165,8 @@ export async function executeJob(
   if ('nothingToDo' in result) {
     const { nothingToDo, stored } = result;
     const verdict = closedVerdict(stored);
-    stdout.write(
-      options.json
-        ? `${JSON.stringify({ nothingToDo, ...verdict })}\n`
-        : `${[nothingToDo, ...controlLines(verdict.controls)].join('\n')}\n`,
-    );
+    if (options.json) stdout.write(`${JSON.stringify({ nothingToDo, ...verdict })}\n`);
+    else writeLines(stdout, [nothingToDo, ...controlLines(verdict.controls)]);
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
@@ -177,7 +174,8 @@ export async function executeJob(
   }
   const text = formatReport(result.report);
   const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
-  stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
+  if (options.json) stdout.write(text);
+  else writeLines(stdout, summaryLines(result.report, next));
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.
   await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);

@@ -11,7 +11,7 @@ import { commandLog } from './command-log.ts';
 import { defaultDatabaseWaitMs, readIfThere, requireDatabase } from './open-database.ts';
 import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
 import { table } from './summary.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface ScheduleOptions {
   print?: 'crontab' | 'systemd';
@@ -52,14 +52,14 @@ export async function scheduleCommand(
         job.name,
       ]),
     );
-    stdout.write(`${table(starts.toSorted(([one = ''], [other = '']) => one.localeCompare(other))).join('\n')}\n`);
+    writeLines(stdout, table(starts.toSorted(([one = ''], [other = '']) => one.localeCompare(other))));
     return 0;
   }
   return runSchedules(jobs, terminal);
 }
 
 async function scheduledJob(file: string, { environment, stderr }: Terminal): Promise<ScheduledJob> {
-  const job = await loadJob(file, { environment, onWarning: (line) => stderr.write(`${line}\n`) });
+  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
   if (job.schedule === undefined)
     throw new UsageError(`${file} has no schedule; add one such as schedule: "0 2 * * *"`, { code: 'NO_SCHEDULE' });
   const { name, schedule, timezone, catchUp, database } = job;

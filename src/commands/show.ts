@@ -10,14 +10,14 @@ import {
   type FailureLine,
   type StoredControl,
 } from '../jobs/night-details.ts';
-import { harmless } from '../observe/terminal-text.ts';
+import { harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
 import type { HistoryOptions } from './history.ts';
 import { openHistory } from './open-database.ts';
 import { table } from './summary.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 /** Of chunks, of failures and of ranges of chunk numbers a terminal is shown so many. */
 const shown = 50;
@@ -34,7 +34,7 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
   const { database } = opened;
   const found = await find(database, { run, job: opened.job });
   if (options.json) await pipeline(asJson(database, found), stdout, { end: false }).catch(unlessReadEnough);
-  else stdout.write(`${(await asLines(database, found)).map(harmless).join('\n')}\n`);
+  else writeLines(stdout, await asLines(database, found));
   return 0;
 }
 
@@ -113,10 +113,10 @@ async function asLines(database: Queryable, found: Found): Promise<string[]> {
 }
 
 function entryLines(entry: HistoryEntry): string[] {
-  const { code: _, noHeartbeatSince, ...named } = entry;
-  if (noHeartbeatSince === null) return fieldLines(named);
+  const { code, noHeartbeatSince, ...named } = entry;
+  if (noHeartbeatSince === null) return fieldLines(named, code);
   return [
-    ...fieldLines({ ...named, status: `${entry.status}, no heartbeat since ${noHeartbeatSince}` }),
+    ...fieldLines({ ...named, status: `${entry.status}, no heartbeat since ${noHeartbeatSince}` }, code),
     '',
     `Its process is gone or cannot reach the database; the next run of ${entry.job} goes on from here.`,
   ];
@@ -125,16 +125,16 @@ function entryLines(entry: HistoryEntry): string[] {
 function refusedLines(refused: HistoryEntry): string[] {
   const { id, job, businessDate, trigger, status, exitCode, startedAt, code, reason } = refused;
   return [
-    ...fieldLines({ id, job, businessDate, trigger, status, exitCode, startedAt, code, reason }),
+    ...fieldLines({ id, job, businessDate, trigger, status, exitCode, startedAt, code, reason }, code),
     '',
     'Nothing was started. Mend the cause and start it again; nightfill runs lists what was before it.',
   ];
 }
 
-/** A line for each; more for a text of several lines. */
-const fieldLines = (fields: object): string[] =>
+/** A line for each; more where the reason is a list, which its code says. */
+const fieldLines = (fields: object, code: string | null): string[] =>
   Object.entries(fields).flatMap(([name, value]) => {
-    const [first, ...more] = String(value ?? '').split('\n');
+    const [first, ...more] = harmlessLines(String(value ?? ''), code);
     return [`${name.padEnd(14)}${first}`, ...more.map((line) => `${' '.repeat(14)}${line}`)];
   });
 

@@ -1,3 +1,5 @@
+import { harmless } from '../observe/terminal-text.ts';
+
 /** The world a command lives in: streams and environment, so that a test can give it another. */
 export interface Terminal {
   /** Results only. */
@@ -5,4 +7,9 @@ export interface Terminal {
   /** Logs, progress, messages. */
   stderr: NodeJS.WriteStream;
   environment: NodeJS.ProcessEnv;
+}
+
+/** Writes lines for people. What an API wrote into one must neither move the cursor nor begin a line of its own. */
+export function writeLines(stream: NodeJS.WritableStream, lines: readonly string[]): void {
+  stream.write(`${lines.map(harmless).join('\n')}\n`);
 }

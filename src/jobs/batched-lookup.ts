@@ -1,7 +1,7 @@
 import { NightfillError } from '../resilience/failure.ts';
 import type { Api, ApiRequest } from '../sources/api.ts';
 import { isExactNumber, numberText, type Json } from '../sources/exact-json.ts';
-import { formatJsonPath, getPath } from '../sources/json-path.ts';
+import { formatJsonPath, getPath, type JsonPath } from '../sources/json-path.ts';
 import type { Batch, Job } from './job.ts';
 import type { SharedLookups } from './shared-lookups.ts';
 
@@ -40,7 +40,7 @@ export class BatchedLookup {
     this.#shared = o.shared;
   }
 
-  /** The record whose `key` is the contract's id. Throws BATCH_RECORD_MISSING, or the whole batch's error. */
+  /** The record whose `key` is the contract's id. Throws BATCH_RECORD_MISSING, BATCH_RECORD_TWICE, or the batch's error. */
   async ask(asked: BatchedAsk): Promise<Json> {
     const { path, query, id } = asked;
     return this.#shared.once(`${this.#api.name} ${path} ${JSON.stringify(query)} ${id}`, async () => {
@@ -80,10 +80,12 @@ export class BatchedLookup {
       const found = records ? getPath(body, records) : body;
       if (!Array.isArray(found))
         throw notAnArray(this.#api.name, records ? formatJsonPath(records) : 'the answer itself');
-      const byId = new Map(found.map((record: Json) => [textOf(getPath(record, key)), record]));
+      const byId = Map.groupBy(found as Json[], (record) => textOf(getPath(record, key)));
       for (const { id, resolve, reject } of asks) {
-        const record = byId.get(id);
+        const [record, ...others] = byId.get(id) ?? [];
         if (record === undefined) reject(missing(this.#api.name, id));
+        // Which of them is the one, nobody said: to take any would lose what the others hold.
+        else if (others.length > 0) reject(severalRecords(this.#api.name, { id, count: others.length + 1, key }));
         else resolve(record);
       }
     } catch (error) {
@@ -111,6 +113,16 @@ const missing = (api: string, id: string): NightfillError =>
     code: 'BATCH_RECORD_MISSING',
     class: 'data',
     message: `API "${api}" was asked for several records at once and left out the one of ${JSON.stringify(id)}`,
+  });
+
+const severalRecords = (
+  api: string,
+  { id, count, key }: { id: string; count: number; key: JsonPath },
+): NightfillError =>
+  new NightfillError({
+    code: 'BATCH_RECORD_TWICE',
+    class: 'data',
+    message: `API "${api}" was asked for several records at once and gave ${count} with ${formatJsonPath(key)} ${JSON.stringify(id)} where one was expected; mend them at the source, or ask a path that gives one record for an id`,
   });
 
 const notAnArray = (api: string, where: string): NightfillError =>

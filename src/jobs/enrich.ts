@@ -129,7 +129,8 @@ async function askLookup(
     }
   } catch (error) {
     context.signal.throwIfAborted();
-    if (!(error instanceof NightfillError)) throw error;
+    // Nothing stands in for credentials: with them refused, every contract would get its fallback, and the night look green.
+    if (!(error instanceof NightfillError) || isRefusedCredentials(error)) throw error;
     const fallback = await fallbackAnswer(lookup, contract, { error, context });
     if (fallback) return fallback;
     throw error;

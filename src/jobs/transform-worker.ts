@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
+import { findPackageJSON, syncBuiltinESMExports } from 'node:module';
 import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
 import { parseExactJson, type Json } from '../sources/exact-json.ts';
 
 /**
@@ -12,6 +13,13 @@ export type TransformParts = { key: string; businessDate: string; listed: Json }
 
 /** What a transform module exports by default: the row, as column → value. Columns it leaves out are mapped by `from`. */
 export type Transform = (parts: TransformParts) => Record<string, unknown> | Promise<Record<string, unknown>>;
+
+// Standard output is for results, which a program may read: what a module prints goes where the log goes. Before the
+// module is loaded, because the console takes its stream when it is first used.
+if (!isMainThread) {
+  Object.defineProperty(process, 'stdout', { value: process.stderr, configurable: true, enumerable: true });
+  syncBuiltinESMExports();
+}
 
 // Exact numbers do not survive structured cloning, so parts and rows cross as JSON text.
 const loaded = new Map<string, Promise<Transform>>();

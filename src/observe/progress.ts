@@ -74,7 +74,7 @@ function startDisplay({ snapshot, stream, log, environment = process.env }: Prog
   // However the process ends, its terminal gets the cursor back.
   const restore = (): void => display.end();
   process.once('exit', restore);
-  log.divert?.((line) => note(logLineForPeople(line)));
+  log.divert?.((line) => note(harmless(logLineForPeople(line))));
   draw();
 
   let stopped = false;

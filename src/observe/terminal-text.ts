@@ -23,6 +23,14 @@ export function harmless(text: string): string {
   return text.toWellFormed().replace(control, '\uFFFD');
 }
 
+/** Messages with these codes are lists, a line for each finding. In any other a line break came with data. */
+const codesOfLists = new Set(['JOB_FILE', 'TARGET_TABLE']);
+
+/** The lines of a message, harmless each; one line, unless its code is that of a list. */
+export function harmlessLines(message: string, code: string | null | undefined): string[] {
+  return (codesOfLists.has(code ?? '') ? message.split('\n') : [message]).map(harmless);
+}
+
 /** Columns a harmless text takes. */
 export function textWidth(text: string): number {
   let width = 0;

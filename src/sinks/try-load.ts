@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { UsageError } from '../resilience/failure.ts';
+import { copyUpsert, type Row, type SumRequest } from './copy-upsert.ts';
 import { DatabaseError, databaseError } from './database-error.ts';
 import { readBack } from './read-back.ts';
 import { createTable, grantLoad, qualifiedName, type TargetTable } from './target-table.ts';
@@ -26,6 +27,28 @@ export async function tryLoad(
   const remedy = refused.sqlState === '42501' ? await missingGrant(client, table) : undefined;
   const message = `a load, tried without a row, is refused: ${refused.message}${remedy ? `; ${remedy}` : ''}`;
   return { message, mayPass: refused.mayPass };
+}
+
+/**
+ * Loads this row as a run does, and takes it back: gives why the target does not take it, undefined when it does. Call it
+ * inside a transaction.
+ */
+export async function tryRow(
+  client: ClientBase,
+  { table, exists }: { table: TargetTable; exists: boolean },
+  { row, sums }: { row: Row; sums: readonly SumRequest[] },
+): Promise<string | undefined> {
+  let rejected: string | undefined;
+  await client.query('SAVEPOINT nightfill_try');
+  const refused = await refusalOf(async () => {
+    if (!exists) await createTable(client, table);
+    const result = await copyUpsert(client, table, [row], { sums });
+    rejected = result.rejected[0]?.message;
+    // What is deferred to the end of a transaction is asked now, since this one's end never comes.
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+  });
+  await client.query('ROLLBACK TO SAVEPOINT nightfill_try; RELEASE SAVEPOINT nightfill_try');
+  return rejected ?? refused?.message;
 }
 
 async function refusalOf(task: () => Promise<void>): Promise<DatabaseError | undefined> {

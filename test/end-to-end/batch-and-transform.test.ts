@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test, type TestContext } from 'node:test';
+import type { Report } from '../../src/report/schema.ts';
 import { startNight } from '../support/night.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 
@@ -66,21 +68,56 @@ test('a batched lookup asks for many contracts in one request and for each id on
   assert.equal(row!.units, '1114.10');
 });
 
-test("a transform makes the row in a worker thread, exact digits included, and what it throws is that contract's failure", async (t) => {
+test('several records for one id in a batched answer fail its contracts alone, and none of them is loaded', async (t) => {
+  const server = await ScriptedServer.start(({ url }) =>
+    url.startsWith('/contracts')
+      ? { json: ['u1', 'u2', 'u3', 'u2'].map((customer, index) => ({ id: `c${index + 1}`, customer })) }
+      : { json: { data: ['u1', 'u2', 'u3', 'u2', 'u2'].map((id, index) => ({ customerId: id, units: 100 + index })) } },
+  );
+  t.after(async () => server[Symbol.asyncDispose]());
+  const night = await startNight(t, { environment: { API: server.origin } });
+  await night.write('job.yaml', job());
+  const [file, report] = [path.join(night.folder, 'job.yaml'), path.join(night.folder, 'report.json')];
+  const run = await night.nightfillHere('run', file, '--report', report);
+  assert.equal(run.exitCode, 3, run.stdout + run.stderr);
+  const { failures } = await night.report('report.json');
+  assert.deepEqual(
+    failures.map(({ key, code, class: kind }) => [key, code, kind]),
+    [
+      ['c2', 'BATCH_RECORD_TWICE', 'data'],
+      ['c4', 'BATCH_RECORD_TWICE', 'data'],
+    ],
+  );
+  assert.match(failures[0]!.message, /gave 3 with customerId "u2" where one was expected/);
+  assert.deepEqual(await night.query('SELECT id, units::text FROM batches ORDER BY id'), [
+    { id: 'c1', units: '100' },
+    { id: 'c3', units: '102' },
+  ]);
+});
+
+test("a transform makes the row in a worker thread, exact digits included; what it throws is that contract's failure, and what it prints is no result", async (t) => {
   const server = await serve(t);
   const night = await startNight(t, { environment: { API: server.origin } });
   await night.write(
     'rows.ts',
     `import { isMainThread } from 'node:worker_threads';
+     import { stdout } from 'node:process';
+     console.log('printed while loading');
+     stdout.write('written by name\\n');
      interface Parts { key: string; businessDate: string; usage: { units: number } }
      export default function row({ key, businessDate, usage }: Parts): object {
+       console.log('printed for', key);
+       process.stdout.write(\`written for \${key}\\n\`);
        if (key === 'c7') throw new Error('no seventh');
        return { units: usage.units, note: \`\${key} \${businessDate} \${isMainThread}\` };
      }`,
   );
   await night.write('job.yaml', `${job('    note:  { type: text }\n')}transform: ./rows.ts\n`);
-  const run = await night.nightfill('run', 'job.yaml', '--date', '2026-03-05');
+  const run = await night.nightfill('run', 'job.yaml', '--date', '2026-03-05', '--json');
   assert.equal(run.exitCode, 3, run.stdout + run.stderr);
+  assert.equal((JSON.parse(run.stdout) as Report).run.businessDate, '2026-03-05');
+  for (const printed of ['printed while loading', 'written by name', 'printed for c8', 'written for c8'])
+    assert(run.stderr.includes(`${printed}\n`), printed);
 
   const { failures } = await night.report();
   assert.deepEqual(failures.find(({ key }) => key === 'c7')?.code, 'TRANSFORM_FAILED');

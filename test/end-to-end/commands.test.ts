@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { reportSchema } from '../../src/report/schema.ts';
 import { startNight } from '../support/night.ts';
-import { listAndLookUp, scriptedNight } from '../support/scripted-job.ts';
+import { listAndLookUp, scriptedJob, scriptedNight } from '../support/scripted-job.ts';
 import { simulatedNight } from '../support/simulated-job.ts';
 
 describe('the command line', { concurrency: 3 }, () => {
@@ -111,6 +111,7 @@ describe('the command line', { concurrency: 3 }, () => {
       narrow.stdout,
       /WRONG .*: ALTER TABLE "public"."contracts" ALTER COLUMN "amount" TYPE numeric\(12,2\)\n/,
     );
+    assert.match(narrow.stdout, /contract a is enriched; its row is not tried, because/);
     await night.query('ALTER TABLE contracts ALTER COLUMN amount TYPE numeric(18,4)');
     assert.equal((await night.nightfillHere('check', file)).exitCode, 0);
     await night.query(
@@ -123,6 +124,48 @@ describe('the command line', { concurrency: 3 }, () => {
     const run = await night.nightfillHere('run', file, '--report', path.join(night.folder, 'report.json'));
     assert.equal(run.exitCode, 2);
     assert.match(run.stderr, /contracts cannot be loaded: .*not in this table/);
+  });
+
+  test('check loads the row of the first contract and takes it back, so what a run would refuse is wrong already', async (t) => {
+    const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
+    const file = path.join(night.folder, 'job.yaml');
+    const load = (type: string): object => ({
+      table: 'contracts',
+      key: ['id'],
+      columns: {
+        id: { from: 'contract.id', type: 'text' },
+        units: { from: 'contract.units', type },
+      },
+    });
+    const checked = async (units: unknown, exitCode: number): Promise<string> => {
+      server.answerWith(listAndLookUp([{ id: 'a' }], (id) => ({ id, units })));
+      const check = await night.nightfillHere('check', file);
+      assert.equal(check.exitCode, exitCode, check.stdout);
+      return check.stdout;
+    };
+    const state = `SELECT (SELECT count(*)::int FROM pg_class WHERE relname = 'contracts') AS tables`;
+
+    await night.write('job.yaml', scriptedJob(server.origin, { load: load('date'), controls: [] }));
+    assert.match(
+      await checked('30.02.2026', 2),
+      /WRONG contract a: column units \(date\) cannot hold the value: .*30\.02\.2026/,
+    );
+    await night.write('job.yaml', scriptedJob(server.origin, { load: load('integer'), controls: [] }));
+    const wrong = await checked('twelve', 2);
+    assert.match(wrong, /WRONG contract a: column units \(integer\) cannot hold the value: .*"twelve"/);
+    assert.doesNotMatch(wrong, /and fits/);
+    assert.match(await checked(12, 0), /ok {4}contract a is enriched and fits contracts/);
+    assert.deepEqual(await night.query(state), [{ tables: 0 }]);
+
+    // What only the table that is there knows: a constraint, asked at the end of a transaction, and rows that stand there.
+    await night.query(`
+      CREATE TABLE allowed (units int PRIMARY KEY);
+      CREATE TABLE contracts (id text PRIMARY KEY, units int REFERENCES allowed DEFERRABLE INITIALLY DEFERRED);
+      INSERT INTO allowed VALUES (12); INSERT INTO contracts VALUES ('a', 12)`);
+    assert.match(await checked(13, 2), /WRONG contract a: .*foreign key/);
+    await night.query('INSERT INTO allowed VALUES (14)');
+    await checked(14, 0);
+    assert.deepEqual(await night.query('SELECT id, units FROM contracts'), [{ id: 'a', units: 12 }]);
   });
 
   test('check tells of a database that is down and of an API at once', async (t) => {

@@ -165,6 +165,41 @@ describe('what cannot be started exits with 2 and one sentence', { concurrency: 
     assert.equal((await night.nightfill('run', 'job.yaml')).exitCode, 0);
   });
 
+  for (const onFailure of ['null', 'last-known'])
+    test(`credentials that a lookup refuses, also with onFailure: ${onFailure}`, async (t) => {
+      const records = Array.from({ length: 40 }, (_, index) => ({ id: `c${index}` }));
+      const lookup = {
+        api: 'crm',
+        path: '/contracts/{key}',
+        onFailure,
+        ...(onFailure !== 'null' && { maxAge: '48h' }),
+      };
+      const columns = {
+        id: { from: 'listed.id', type: 'text' },
+        amount: { from: 'contract.amount', type: 'numeric(12,2)', default: null },
+      };
+      const { server, night } = await scriptedNight(t, {
+        script: listAndLookUp(records, (key) => ({ id: key, amount: 5 })),
+        job: {
+          api: { limits: { concurrency: 4 } },
+          lookups: { contract: lookup },
+          load: { table: 'contracts', key: ['id'], columns },
+          controls: [],
+        },
+      });
+      const file = path.join(night.folder, 'job.yaml');
+      const run = async (date: string): Promise<Omit<Ended, 'signal'>> =>
+        night.nightfillHere('run', file, '--date', date, '--report', path.join(night.folder, `${date}.json`));
+      assert.equal((await run('2026-11-20')).exitCode, 0, 'with good credentials');
+      const stored = await night.query('SELECT id, amount FROM contracts ORDER BY id');
+      const before = server.requests.length;
+      server.answerWith(({ url }) => (url === '/contracts' ? { json: { data: records } } : { status: 401, json: {} }));
+      assertRefused(await run('2026-11-21'), /API "crm".*401/);
+      const asked = server.requests.length - before;
+      assert(asked < 20, `${asked} requests with credentials known to be wrong`);
+      assert.deepEqual(await night.query('SELECT id, amount FROM contracts ORDER BY id'), stored);
+    });
+
   test('a job file that is not there', async (t) => {
     const { night } = await scriptedNight(t, { script });
     assertRefused(await night.nightfill('run', 'jobs/nowhere.yaml'), /jobs\/nowhere\.yaml/);

@@ -126,9 +126,12 @@ test('nothing is written while nothing has changed', (t) => {
 test('notes and log lines stand above the display, for people, and harmless', (t) => {
   const { screen, progress, log, lines } = started(t, { mode: 'display' });
   progress.note('stopping \u001b[2J after this chunk');
-  log.warn({ api: 'crm', error: new Error('it broke') }, 'an idle connection failed');
+  log.warn({ api: 'crm', error: new Error('it broke\nforged') }, 'an idle connection failed');
   assert.equal(screen.text[0], 'stopping \uFFFD[2J after this chunk');
-  assert.match(screen.text[1]!, /^\d\d:\d\d:\d\d warn {2}an idle connection failed api=crm error=it broke$/);
+  assert.match(
+    screen.text[1]!,
+    /^\d\d:\d\d:\d\d warn {2}an idle connection failed api=crm error=it broke\uFFFDforged$/,
+  );
   assert.match(screen.text[2]!, /^contract-enrichment/);
   assert.equal(screen.text.length, 9);
   assert.equal(lines.length, 0);
