@@ -9,7 +9,6 @@ import { keepReportPlace } from '../jobs/report-place.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
-import type { Report } from '../report/schema.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
 import { formatReport, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
@@ -163,17 +162,16 @@ export async function executeJob(
       (error: Error) => note(terminal, error.message),
     );
   if ('nothingToDo' in result) {
-    const { nothingToDo, stored } = result;
-    const verdict = closedVerdict(stored);
+    const { nothingToDo, stored, exitCode, controls } = result;
     stdout.write(
       options.json
-        ? `${JSON.stringify({ nothingToDo, ...verdict })}\n`
-        : `${[nothingToDo, ...controlLines(verdict.controls)].join('\n')}\n`,
+        ? `${JSON.stringify({ nothingToDo, exitCode, controls })}\n`
+        : `${[nothingToDo, ...controlLines(controls)].join('\n')}\n`,
     );
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
-    return verdict.exitCode;
+    return exitCode;
   }
   const text = formatReport(result.report);
   const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
@@ -182,13 +180,6 @@ export async function executeJob(
   // A rerun without it writes to its own folder, which is no reason to fail.
   await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
-}
-
-/** A night whose controls failed stays one whose controls failed, however often it is called again. */
-function closedVerdict(stored: string | undefined): { exitCode: number; controls: Report['controls'] } {
-  const report = stored === undefined ? undefined : (JSON.parse(stored) as Report);
-  if (report?.run.exitCode !== 4) return { exitCode: 0, controls: [] };
-  return { exitCode: 4, controls: report.controls.filter(({ result }) => result === 'fail') };
 }
 
 /** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */
