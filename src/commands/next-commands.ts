@@ -12,7 +12,13 @@ export interface NextCommands {
 
 export function nextCommands(
   { file, timezone, database }: Pick<Job, 'file' | 'timezone' | 'database'>,
-  o: { businessDate: string; limit?: number | undefined; environment: NodeJS.ProcessEnv },
+  o: {
+    businessDate: string;
+    limit?: number | undefined;
+    /** That is to be rerun: its id for a sample, because `latest` is a night's. Default: `latest`. */
+    of?: string;
+    environment: NodeJS.ProcessEnv;
+  },
 ): NextCommands {
   const program = programName(o.environment);
   const near = relative('', file.path);
@@ -25,7 +31,7 @@ export function nextCommands(
     ...(o.limit === undefined ? [] : ['--limit', o.limit]),
   ];
   // Where a job pins its database, only its file says where its runs are.
-  const rerun = `${program} rerun latest${database === undefined ? '' : ` --job ${jobFile}`}`;
+  const rerun = `${program} rerun ${o.of ?? 'latest'}${database === undefined ? '' : ` --job ${jobFile}`}`;
   return { rerun, run: run.join(' ') };
 }
 

@@ -174,7 +174,9 @@ export async function executeJob(
     return exitCode;
   }
   const text = formatReport(result.report);
-  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
+  const { id, purpose } = result.report.run;
+  const of = purpose === 'sample' ? { of: id } : {};
+  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment, ...of });
   stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.

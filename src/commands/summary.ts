@@ -5,7 +5,8 @@ import type { NextCommands } from './next-commands.ts';
 export function summaryLines(report: Report, next: NextCommands): string[] {
   const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
   const lines = [
-    `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    `${run.job} ${run.businessDate}${purposes[run.purpose].name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    ...purposes[run.purpose].lines(counts),
     ...(run.overNewer
       ? [
           `  OVER NEWER  loaded over the rows of ${run.overNewer.businessDate} (run ${run.overNewer.runId}), by --over-newer`,
@@ -43,6 +44,21 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
   return lines;
 }
 
+/** What is not the night must not be taken for it. */
+const purposes: Record<
+  Report['run']['purpose'],
+  { name: string; lines: (counts: Pick<Report['counts'], 'listed'>) => string[] }
+> = {
+  night: { name: '', lines: () => [] },
+  sample: {
+    name: ' sample',
+    lines: ({ listed }) => [`  SAMPLE     of ${contractsOf(listed)}: not the night`],
+  },
+  'dry-run': { name: ' dry run', lines: () => ['  DRY RUN    the rows were taken back, the target is as it was'] },
+};
+
+const contractsOf = (count: number): string => `${count} ${count === 1 ? 'contract' : 'contracts'}`;
+
 /** A line each for controls that failed. */
 export function controlLines(failed: Report['controls']): string[] {
   return failed.map(
@@ -54,7 +70,7 @@ export function controlLines(failed: Report['controls']): string[] {
 /** What nobody said is not nothing: `0.00` alone would read as if it were. */
 function withUnknown(amount: string, contracts: number): string {
   if (contracts === 0) return amount;
-  const unknown = `unknown amount of ${contracts} ${contracts === 1 ? 'contract' : 'contracts'}`;
+  const unknown = `unknown amount of ${contractsOf(contracts)}`;
   return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 

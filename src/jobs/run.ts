@@ -74,7 +74,7 @@ export async function runJob(
     // Only of the target that holds the night's rows can it be said that it has them.
     await requireSamePlan(database, { instance: found, job });
     await requireTargetKept(job, { database, instance: found });
-    return closedNight(database, {
+    return await closedNight(database, {
       instance: found.id,
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
     });
@@ -121,7 +121,7 @@ export async function rerunJob(
   // Without a chunk left and yet not complete: the last run died before it could close the instance.
   const unclosed = instance.status !== 'complete' && !(await unfinished({}));
   if (!unclosed && !(await unfinished(selection)))
-    return closedNight(database, {
+    return await closedNight(database, {
       instance: instance.id,
       nothingToDo: `nothing failed and nothing is left ${selection.chunks ? `in chunk ${selection.chunks.join(', ')} ` : ''}of ${job.name} for ${instance.businessDate}; nothing to do`,
     });

@@ -210,7 +210,7 @@ describe('a long history', () => {
       runs: async (client) => readHistory(client, { limit: 5 }),
       'runs of a job': async (client) => readHistory(client, { limit: 5, job: 'seeded' }),
       'show latest': async (client) => findRun(client, { run: 'latest' }),
-      'rerun latest': async (client) => findRun(client, { run: 'latest', preferNights: true, job: 'seeded' }),
+      'rerun latest': async (client) => findRun(client, { run: 'latest', job: 'seeded' }),
       'show by id': async (client) => findRun(client, { run: latest!.run.slice(0, 13) }),
       plan: async (client) =>
         readNightLedger(Object.assign(client, { description: '' }), {
