@@ -8,6 +8,8 @@ export interface NextCommands {
   rerun: string;
   /** Goes on with what was stopped. */
   run: string;
+  /** What must be given with either, and is not printed: a URL may hold a password. */
+  besides?: string;
 }
 
 export function nextCommands(
@@ -17,6 +19,7 @@ export function nextCommands(
     limit?: number | undefined;
     /** That is to be rerun: its id for a sample, because `latest` is a night's. Default: `latest`. */
     of?: string;
+    databaseUrl?: string | undefined;
     environment: NodeJS.ProcessEnv;
   },
 ): NextCommands {
@@ -32,7 +35,8 @@ export function nextCommands(
   ];
   // Where a job pins its database, only its file says where its runs are.
   const rerun = `${program} rerun ${o.of ?? 'latest'}${database === undefined ? '' : ` --job ${jobFile}`}`;
-  return { rerun, run: run.join(' ') };
+  const besides = o.databaseUrl === undefined ? {} : { besides: 'give it the same --database-url' };
+  return { rerun, run: run.join(' '), ...besides };
 }
 
 /** How the user calls the program: npx and npm scripts find it where no PATH leads. */

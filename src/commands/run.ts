@@ -175,8 +175,9 @@ export async function executeJob(
   }
   const text = formatReport(result.report);
   const { id, purpose } = result.report.run;
+  const { limit, databaseUrl } = options;
   const of = purpose === 'sample' ? { of: id } : {};
-  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment, ...of });
+  const next = options.next ?? nextCommands(job, { businessDate, limit, databaseUrl, environment, ...of });
   stdout.write(options.json ? text : `${summaryLines(result.report, next).join('\n')}\n`);
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.

@@ -38,9 +38,10 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
     ),
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
+  const besides = next.besides === undefined ? '' : `; ${next.besides}`;
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
-    lines.push(`  ${next.rerun} fetches again what failed or never started`);
-  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here`);
+    lines.push(`  ${next.rerun} fetches again what failed or never started${besides}`);
+  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here${besides}`);
   return lines;
 }
 
