@@ -3,7 +3,7 @@ import type { NextCommands } from './next-commands.ts';
 
 /** A report in a dozen lines for a terminal. */
 export function summaryLines(report: Report, next: NextCommands): string[] {
-  const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
+  const { run, counts, amounts, controls, failures, apis, timing, stale, marked } = report;
   const lines = [
     `${run.job} ${run.businessDate}${purposes[run.purpose].name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
     ...purposes[run.purpose].lines(counts),
@@ -14,6 +14,7 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
       : []),
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
+    ...stale.map(staleLine),
     ...(marked ? markedLines(marked) : []),
     ...table(
       amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance, unknown }) => [
@@ -75,10 +76,20 @@ function withUnknown(amount: string, contracts: number): string {
   return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 
-function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {
+/** How much of the night stands on answers of earlier ones. */
+function staleLine({ lookup, contracts, oldestAsOf, amounts }: Report['stale'][number]): string {
+  return `  degraded   ${contractsOf(contracts)} ${contracts === 1 ? 'stands' : 'stand'} on last known values of ${lookup}, the oldest of ${oldestAsOf}${moneyOf(amounts)}`;
+}
+
+/** `: amount EUR 12.00, amount USD 3.00`; nothing where nothing is summed. */
+function moneyOf(amounts: Report['stale'][number]['amounts']): string {
   const money = amounts.map(({ column, currency, amount }) => `${column} ${currency ? `${currency} ` : ''}${amount}`);
+  return money.length > 0 ? `: ${money.join(', ')}` : '';
+}
+
+function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {
   return [
-    `  missing    ${contracts} marked, ${tonight} of them tonight${money.length > 0 ? `: ${money.join(', ')}` : ''}`,
+    `  missing    ${contracts} marked, ${tonight} of them tonight${moneyOf(amounts)}`,
     ...(reason === null ? [] : [`  NOTHING MARKED  ${reason}`]),
   ];
 }
