@@ -150,7 +150,7 @@ const date = { job: 'seeded', businessDate: '2026-11-20' };
 const works: Record<string, Work> = {
   runs: async (on) => readHistory(on, { limit: 20 }),
   'runs --job': async (on) => readHistory(on, { limit: 20, job: 'held-back' }),
-  'findRun, latest': async (on) => ledger.findRun(on, { run: 'latest', preferNights: true }),
+  'findRun, latest': async (on) => ledger.findRun(on, { run: 'latest' }),
   'findRun, by id': async (on) => ledger.findRun(on, { run }),
   'show: the run, its controls and chunks': async (on) => {
     await readRuns(on, { id: run, limit: 1 });

@@ -67,7 +67,7 @@ export async function runJob(job: Job, options: RunJobOptions): Promise<jobs.Run
 /** Fetches and loads again only what failed or never started of an earlier run's date, from its frozen plan. */
 export async function rerunJob(job: Job, options: RerunJobOptions): Promise<jobs.RunResult> {
   const { database, run = 'latest', chunks, wholeChunks = false, onlyTransient = false } = options;
-  const of = await findRun(database, { run, job: job.name, preferNights: true });
+  const of = await findRun(database, { run, job: job.name });
   using stopping = withStopReason(options.stopping);
   return await jobs.rerunJob(job, {
     ...completed(options, stopping.signal),

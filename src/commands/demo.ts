@@ -62,7 +62,7 @@ async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal):
     },
   );
   const { database } = opened;
-  const of = await findRun(database, { run: 'latest', job: job.name, preferNights: true });
+  const of = await findRun(database, { run: 'latest', job: job.name });
   const { businessDate, status } = await readInstance(database, of.instance);
   return await executeJob(job, { options, terminal, businessDate, database, log, signals }, async (o) =>
     status === 'planning' ? runJob(job, { ...o, businessDate }) : rerunJob(job, { ...o, of, selection: {} }),

@@ -26,10 +26,16 @@ export async function runsCommand(options: HistoryOptions, terminal: Terminal): 
 const head = ['run', 'job', 'date', 'mode', 'status', 'exit', 'started', 'contracts', 'loaded', 'failed', 'note'];
 
 function lineOf(entry: HistoryEntry): string[] {
-  const { id, job, businessDate, mode, status, exitCode, startedAt, contracts, loaded, failed } = entry;
+  const { id, job, businessDate, status, exitCode, startedAt, contracts, loaded, failed } = entry;
   const counts = [contracts, loaded, failed].map((count) => (status === 'refused' ? '' : String(count)));
-  const texts = [businessDate, mode, status, exitCode].map((value) => String(value ?? ''));
+  const texts = [businessDate, modeOf(entry), status, exitCode].map((value) => String(value ?? ''));
   return [id, job, ...texts, shortTime(startedAt), ...counts, noteOf(entry)];
+}
+
+/** A sample is not taken for the night: `sample` in place of `normal`, `sample rerun`. */
+function modeOf({ purpose, mode }: HistoryEntry): string | null {
+  if (purpose !== 'sample') return mode;
+  return mode === 'normal' ? 'sample' : `sample ${mode}`;
 }
 
 /** What the line of a run has to say besides; empty for most. */

@@ -8,11 +8,20 @@ export interface NextCommands {
   rerun: string;
   /** Goes on with what was stopped. */
   run: string;
+  /** What must be given with either, and is not printed: a URL may hold a password. */
+  besides?: string;
 }
 
 export function nextCommands(
   { file, timezone, database }: Pick<Job, 'file' | 'timezone' | 'database'>,
-  o: { businessDate: string; limit?: number | undefined; environment: NodeJS.ProcessEnv },
+  o: {
+    businessDate: string;
+    limit?: number | undefined;
+    /** That is to be rerun: its id for a sample, because `latest` is a night's. Default: `latest`. */
+    of?: string;
+    databaseUrl?: string | undefined;
+    environment: NodeJS.ProcessEnv;
+  },
 ): NextCommands {
   const program = programName(o.environment);
   const near = relative('', file.path);
@@ -25,8 +34,9 @@ export function nextCommands(
     ...(o.limit === undefined ? [] : ['--limit', o.limit]),
   ];
   // Where a job pins its database, only its file says where its runs are.
-  const rerun = `${program} rerun latest${database === undefined ? '' : ` --job ${jobFile}`}`;
-  return { rerun, run: run.join(' ') };
+  const rerun = `${program} rerun ${o.of ?? 'latest'}${database === undefined ? '' : ` --job ${jobFile}`}`;
+  const besides = o.databaseUrl === undefined ? {} : { besides: 'give it the same --database-url' };
+  return { rerun, run: run.join(' '), ...besides };
 }
 
 /** How the user calls the program: npx and npm scripts find it where no PATH leads. */

@@ -40,9 +40,17 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   };
   const { old, needed } = await findOld(database, of);
   const refused = await forgetRefusedStarts(database, of);
-  const kept = needed === 0 ? '' : `; ${needed} as old stay, for a run or a comparison may still need them`;
-  const summary = (forgotten: readonly OldInstance[]): string =>
-    `${forgotten.length} business dates with ${forgotten.reduce((sum, { runs }) => sum + runs, 0)} runs${refused === 0 ? '' : ` and ${refused} refused starts`}${kept}`;
+  const kept =
+    needed === 0
+      ? ''
+      : `; ${needed} as old ${needed === 1 ? 'stays' : 'stay'}, because a run or a comparison may still need ${needed === 1 ? 'it' : 'them'}`;
+  // A date has several: of a sample, of the night, of each `run --again`.
+  const summary = (forgotten: readonly OldInstance[]): string => {
+    const dates = new Set(forgotten.map(({ job: name, businessDate }) => `${businessDate} ${name}`)).size;
+    const runs = forgotten.reduce((sum, one) => sum + one.runs, 0);
+    const refusedToo = refused === 0 ? '' : ` and ${counted(refused, 'refused start')}`;
+    return `${counted(forgotten.length, 'plan')} of ${counted(dates, 'business date')} with ${counted(runs, 'run')}${refusedToo}${kept}`;
+  };
   if (options.dryRun) {
     stdout.write(`would forget ${summary(old)}\n`);
     return 0;
@@ -63,6 +71,8 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   stdout.write(`forgot ${summary(forgotten)}\n`);
   return 0;
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 async function sweepWithWord(
   database: Database,
@@ -87,12 +97,17 @@ async function findOld(
   { keep, job }: PruneOptions,
 ): Promise<{ old: OldInstance[]; needed: number }> {
   // However old, these stay: one with a run at work; of each job the latest night, which may be unfinished, and the
-  // latest planned and the latest complete one, which the next is compared with and whose contracts it looks for.
+  // latest planned and the latest complete one, which the next is compared with and whose contracts it looks for; and of
+  // each of its targets the latest night or sample that loaded rows, over which no older date may load.
   const latest = (where: string): string => `(SELECT DISTINCT ON (job) id FROM nightfill.instance
      WHERE purpose = 'night' ${where} ORDER BY job, business_date DESC, generation DESC)`;
   const { rows } = await database.query<OldInstance & { needed: boolean }>(
     `WITH needed AS (
        ${latest('')} UNION ${latest(`AND status <> 'planning'`)} UNION ${latest(`AND status = 'complete'`)} UNION
+       (SELECT DISTINCT ON (job, target) id FROM nightfill.instance
+        WHERE purpose IN ('night', 'sample') AND EXISTS (
+          SELECT FROM nightfill.chunk WHERE chunk.instance = instance.id AND inserted + updated + unchanged > 0)
+        ORDER BY job, target, business_date DESC, generation DESC) UNION
        SELECT run.instance FROM nightfill.run JOIN nightfill.lease ON lease.run = run.id AND lease.expires_at > now()
      )
      SELECT id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", id IN (SELECT id FROM needed) AS needed,

@@ -28,7 +28,7 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
   const { signal } = signals;
   await using opened = await openHistory(withPatience(options), { environment, log: commandLog(terminal), signal });
   const { database } = opened;
-  const of = await findRun(database, { run, preferNights: true, ...(opened.job && { job: opened.job }) });
+  const of = await findRun(database, { run, ...(opened.job && { job: opened.job }) });
   const instance = await readInstance(database, of.instance);
   const { job: name, businessDate } = instance;
   const file = opened.jobFile ?? of.jobFile;

@@ -9,7 +9,6 @@ import { keepReportPlace } from '../jobs/report-place.ts';
 import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
-import type { Report } from '../report/schema.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
 import { formatReport, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
@@ -163,30 +162,25 @@ export async function executeJob(
       (error: Error) => note(terminal, error.message),
     );
   if ('nothingToDo' in result) {
-    const { nothingToDo, stored } = result;
-    const verdict = closedVerdict(stored);
-    if (options.json) stdout.write(`${JSON.stringify({ nothingToDo, ...verdict })}\n`);
-    else writeLines(stdout, [nothingToDo, ...controlLines(verdict.controls)]);
+    const { nothingToDo, stored, exitCode, controls } = result;
+    if (options.json) stdout.write(`${JSON.stringify({ nothingToDo, exitCode, controls })}\n`);
+    else writeLines(stdout, [nothingToDo, ...controlLines(controls)]);
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
-    return verdict.exitCode;
+    return exitCode;
   }
   const text = formatReport(result.report);
-  const next = options.next ?? nextCommands(job, { businessDate, limit: options.limit, environment });
+  const { id, purpose } = result.report.run;
+  const { limit, databaseUrl } = options;
+  const of = purpose === 'sample' ? { of: id } : {};
+  const next = options.next ?? nextCommands(job, { businessDate, limit, databaseUrl, environment, ...of });
   if (options.json) stdout.write(text);
   else writeLines(stdout, summaryLines(result.report, next));
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.
   await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
-}
-
-/** A night whose controls failed stays one whose controls failed, however often it is called again. */
-function closedVerdict(stored: string | undefined): { exitCode: number; controls: Report['controls'] } {
-  const report = stored === undefined ? undefined : (JSON.parse(stored) as Report);
-  if (report?.run.exitCode !== 4) return { exitCode: 0, controls: [] };
-  return { exitCode: 4, controls: report.controls.filter(({ result }) => result === 'fail') };
 }
 
 /** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */

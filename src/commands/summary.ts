@@ -3,9 +3,10 @@ import type { NextCommands } from './next-commands.ts';
 
 /** A report in a dozen lines for a terminal. */
 export function summaryLines(report: Report, next: NextCommands): string[] {
-  const { run, counts, amounts, controls, failures, apis, timing, marked } = report;
+  const { run, counts, amounts, controls, failures, apis, timing, stale, marked } = report;
   const lines = [
-    `${run.job} ${run.businessDate}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    `${run.job} ${run.businessDate}${purposes[run.purpose].name}: ${run.status}${run.reason ? ` (${run.reason})` : ''}`,
+    ...purposes[run.purpose].lines(counts),
     ...(run.overNewer
       ? [
           `  OVER NEWER  loaded over the rows of ${run.overNewer.businessDate} (run ${run.overNewer.runId}), by --over-newer`,
@@ -13,6 +14,7 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
       : []),
     `  contracts  ${counts.listed} listed = ${counts.enriched} enriched + ${counts.degraded} degraded + ${counts.failed} failed + ${counts.notStarted} not started`,
     `  rows       ${counts.inserted} inserted, ${counts.updated} updated, ${counts.unchanged} unchanged${counts.staged ? `, ${counts.staged} held back` : ''}`,
+    ...stale.map(staleLine),
     ...(marked ? markedLines(marked) : []),
     ...table(
       amounts.map(({ column, currency, loaded, staged, failed, notStarted, variance, unknown }) => [
@@ -37,11 +39,27 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
     ),
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
+  const besides = next.besides === undefined ? '' : `; ${next.besides}`;
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
-    lines.push(`  ${next.rerun} fetches again what failed or never started`);
-  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here`);
+    lines.push(`  ${next.rerun} fetches again what failed or never started${besides}`);
+  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here${besides}`);
   return lines;
 }
+
+/** What is not the night must not be taken for it. */
+const purposes: Record<
+  Report['run']['purpose'],
+  { name: string; lines: (counts: Pick<Report['counts'], 'listed'>) => string[] }
+> = {
+  night: { name: '', lines: () => [] },
+  sample: {
+    name: ' sample',
+    lines: ({ listed }) => [`  SAMPLE     of ${contractsOf(listed)}: not the night`],
+  },
+  'dry-run': { name: ' dry run', lines: () => ['  DRY RUN    the rows were taken back, the target is as it was'] },
+};
+
+const contractsOf = (count: number): string => `${count} ${count === 1 ? 'contract' : 'contracts'}`;
 
 /** A line each for controls that failed. */
 export function controlLines(failed: Report['controls']): string[] {
@@ -54,14 +72,24 @@ export function controlLines(failed: Report['controls']): string[] {
 /** What nobody said is not nothing: `0.00` alone would read as if it were. */
 function withUnknown(amount: string, contracts: number): string {
   if (contracts === 0) return amount;
-  const unknown = `unknown amount of ${contracts} ${contracts === 1 ? 'contract' : 'contracts'}`;
+  const unknown = `unknown amount of ${contractsOf(contracts)}`;
   return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 
-function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {
+/** How much of the night stands on answers of earlier ones. */
+function staleLine({ lookup, contracts, oldestAsOf, amounts }: Report['stale'][number]): string {
+  return `  degraded   ${contractsOf(contracts)} ${contracts === 1 ? 'stands' : 'stand'} on last known values of ${lookup}, the oldest of ${oldestAsOf}${moneyOf(amounts)}`;
+}
+
+/** `: amount EUR 12.00, amount USD 3.00`; nothing where nothing is summed. */
+function moneyOf(amounts: Report['stale'][number]['amounts']): string {
   const money = amounts.map(({ column, currency, amount }) => `${column} ${currency ? `${currency} ` : ''}${amount}`);
+  return money.length > 0 ? `: ${money.join(', ')}` : '';
+}
+
+function markedLines({ contracts, tonight, amounts, reason }: NonNullable<Report['marked']>): string[] {
   return [
-    `  missing    ${contracts} marked, ${tonight} of them tonight${money.length > 0 ? `: ${money.join(', ')}` : ''}`,
+    `  missing    ${contracts} marked, ${tonight} of them tonight${moneyOf(amounts)}`,
     ...(reason === null ? [] : [`  NOTHING MARKED  ${reason}`]),
   ];
 }

@@ -1,5 +1,6 @@
 import { rfc3339, workOfRun } from '../report/figures.ts';
 import type { Queryable } from '../sinks/postgres.ts';
+import type { Purpose } from './ledger.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
 import { idRange } from './run-id.ts';
 
@@ -9,6 +10,8 @@ export interface HistoryEntry {
   job: string;
   /** Null where a start was refused before its date was known. */
   businessDate: string | null;
+  /** A night, or the sample of `--limit`, which is none. Null of a refused start. */
+  purpose: Purpose | null;
   /** Null of a refused start. */
   mode: string | null;
   trigger: string;
@@ -52,12 +55,12 @@ interface HolderRow extends ProcessIdentity {
 /** Runs alone. The latest are found by an index before anything is added up, however many there were. */
 export async function readRuns(database: Queryable, { job, id, limit }: HistorySelection): Promise<HistoryEntry[]> {
   const { rows } = await database.query<Omit<HistoryEntry, 'code' | 'noHeartbeatSince'> & { holder: HolderRow | null }>(
-    `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", mode, trigger, run.status,
+    `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", purpose, mode, trigger, run.status,
        exit_code AS "exitCode", ${rfc3339('started_at')} AS "startedAt", ${rfc3339('run.finished_at')} AS "finishedAt",
        work.contracts, work.loaded, work.contracts - work.loaded AS failed, reason,
        CASE WHEN run.status = 'running' THEN (${heartbeat}) END AS holder
      FROM (
-       SELECT run.*, job, business_date FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
+       SELECT run.*, job, business_date, purpose FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
        WHERE ($1::text IS NULL OR job = $1) AND ($2::uuid IS NULL OR run.id BETWEEN $2 AND $3)
        ORDER BY started_at DESC, run.id DESC LIMIT $4
      ) AS run CROSS JOIN LATERAL (${workOfRun}) AS work
@@ -85,7 +88,7 @@ export async function readRefusedStarts(
   database: Queryable,
   { job, id, limit }: HistorySelection,
 ): Promise<HistoryEntry[]> {
-  const { rows } = await database.query<Omit<HistoryEntry, 'mode' | 'status' | 'finishedAt'>>(
+  const { rows } = await database.query<Omit<HistoryEntry, 'purpose' | 'mode' | 'status' | 'finishedAt'>>(
     `SELECT id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", trigger, exit_code AS "exitCode",
        ${rfc3339('refused_at')} AS "startedAt", 0 AS contracts, 0 AS loaded, 0 AS failed, code, message AS reason
      FROM nightfill.refused_start
@@ -95,6 +98,7 @@ export async function readRefusedStarts(
   );
   return rows.map(({ startedAt, ...start }) => ({
     ...start,
+    purpose: null,
     mode: null,
     status: 'refused',
     startedAt,

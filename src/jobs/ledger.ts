@@ -126,16 +126,11 @@ export async function startRun(
   );
 }
 
-/** The run that `latest` or an id (or its unambiguous beginning) names. Throws UsageError. */
-export async function findRun(
-  database: Queryable,
-  o: {
-    run: string;
-    job?: string;
-    /** `latest` is a night's run where there is any, and not a sample's. */
-    preferNights?: boolean;
-  },
-): Promise<RunRow> {
+/**
+ * The run that `latest` or an id (or its unambiguous beginning) names. `latest` is a night's where there is any, else a
+ * sample's. Throws UsageError.
+ */
+export async function findRun(database: Queryable, o: { run: string; job?: string }): Promise<RunRow> {
   const latest = o.run === 'latest';
   if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
@@ -154,7 +149,7 @@ export async function findRun(
       ...idRange(o.run),
       o.run.toLowerCase(),
     ]);
-  const nights = latest && o.preferNights ? await select(`purpose = 'night'`, []) : [];
+  const nights = latest ? await select(`purpose = 'night'`, []) : [];
   const rows = !latest ? await byId() : nights.length > 0 ? nights : await select(`purpose <> 'dry-run'`, []);
   if (!rows[0])
     throw new UsageError(

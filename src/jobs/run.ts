@@ -6,7 +6,6 @@ import { EventLoopDelay } from '../resilience/event-loop-delay.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import type { Log } from '../observe/log.ts';
 import type { Report } from '../report/schema.ts';
-import { latestReport } from '../report/store.ts';
 import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgres.ts';
 import { inspectTarget, prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { requireLoadable } from '../sinks/try-load.ts';
@@ -16,6 +15,7 @@ import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
 import { spareMs } from './forecast.ts';
 import { closeRun } from './close-run.ts';
+import { closedNight, type NothingToDo } from './closed-night.ts';
 import { sweep } from './forget.ts';
 import type { Job } from './job.ts';
 import * as ledger from './ledger.ts';
@@ -56,8 +56,8 @@ export interface RunOptions {
   onContract?: () => void;
 }
 
-/** A report, or the news that there was nothing to do, with the latest report's text as it is stored. */
-export type RunResult = { report: Report } | { nothingToDo: string; stored: string | undefined };
+/** A report, or the news that there was nothing to do. */
+export type RunResult = { report: Report } | NothingToDo;
 
 /** Runs a job for a business date: plans it, or continues the instance that an earlier run left unfinished. */
 export async function runJob(
@@ -70,11 +70,15 @@ export async function runJob(
   await using lease = await leaseFor(job, id, o);
   const found = await ledger.findInstance(database, { job: job.name, businessDate, purpose });
   const anew = !found || o.again || o.dryRun || (purpose === 'sample' && found.status === 'complete');
-  if (!anew && found.status === 'complete')
-    return {
+  if (!anew && found.status === 'complete') {
+    // Only of the target that holds the night's rows can it be said that it has them.
+    await requireSamePlan(database, { instance: found, job });
+    await requireTargetKept(job, { database, instance: found });
+    return await closedNight(database, {
+      instance: found.id,
       nothingToDo: `${job.name} is complete for ${businessDate}; nothing to do (run --again plans it anew)`,
-      stored: await latestReport(database, found.id),
-    };
+    });
+  }
   const loads = !o.dryRun && (anew || (await hasRowsToLoad(database, found)));
   const overNewer = loads
     ? await requireNewest(database, { job, businessDate, overNewer: o.overNewer ?? false })
@@ -111,15 +115,16 @@ export async function rerunJob(
       `the listing of ${job.name} for ${instance.businessDate} was cut off, so there is no whole plan to rerun; nightfill run continues it`,
       { code: 'NO_PLAN' },
     );
+  await requireTargetKept(job, { database, instance });
   const unfinished = async (of: WorkSelection): Promise<boolean> =>
     (await unfinishedChunks({ database, instance: instance.id }, of)).length > 0;
   // Without a chunk left and yet not complete: the last run died before it could close the instance.
   const unclosed = instance.status !== 'complete' && !(await unfinished({}));
   if (!unclosed && !(await unfinished(selection)))
-    return {
+    return await closedNight(database, {
+      instance: instance.id,
       nothingToDo: `nothing failed and nothing is left ${selection.chunks ? `in chunk ${selection.chunks.join(', ')} ` : ''}of ${job.name} for ${instance.businessDate}; nothing to do`,
-      stored: await latestReport(database, instance.id),
-    };
+    });
   const { businessDate } = instance;
   const loads = selection.wholeChunks || (await hasRowsToLoad(database, instance));
   const overNewer = loads
@@ -127,7 +132,6 @@ export async function rerunJob(
     : null;
   await using stack = new AsyncDisposableStack();
   const transform = await transformFor(job, stack);
-  await requireTargetKept(job, { database, instance });
   const target = await targetFor(job, { database, dryRun: false });
   const plan = { id, job, instance, lease, target, transform, overNewer, selection };
   return { report: await execute({ ...plan, mode: 'rerun', continues: o.of }, o) };

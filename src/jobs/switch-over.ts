@@ -97,7 +97,7 @@ async function switchObstacle({ job, instance }: RunContext, database: Queryable
   if (waiting > 0) return `${held}: ${waiting} of ${listed} contracts were not started`;
   if (listed - failed >= needed) return undefined;
   const tolerated = share === 1 ? '' : `, and completeness asks for ${needed}`;
-  return `${held}: ${failed} of ${listed} contracts failed${tolerated}; nightfill rerun latest fetches them again, then switches`;
+  return `${held}: ${failed} of ${listed} contracts failed${tolerated}; a rerun fetches them again, then switches`;
 }
 
 async function stagedChunks(client: Queryable, { instance }: RunContext): Promise<StagedChunk[]> {

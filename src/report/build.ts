@@ -14,7 +14,6 @@ const shownFailures = 10_000;
 type RunRow = Omit<Report['run'], 'database' | 'durationMs' | 'overNewer'> & {
   instance: string;
   planned: boolean;
-  isNight: boolean;
   figures: RunFigures;
 };
 
@@ -27,7 +26,7 @@ export interface BuiltReport {
 
 /** Makes a run's report from what the ledger holds; status and exit code are those the run row has by now. */
 export async function buildReport(database: Queryable, runId: string): Promise<BuiltReport> {
-  const { instance, planned, isNight, figures, ...run } = await readRun(database, runId);
+  const { instance, planned, figures, ...run } = await readRun(database, runId);
   const { sums } = figures;
   const books = await readBooks(database, { instance, sums });
   const previous = await readPrevious(database, { instance, sums });
@@ -43,7 +42,14 @@ export async function buildReport(database: Queryable, runId: string): Promise<B
     },
     counts: books.counts,
     amounts: books.amounts.map(({ chunksOff: _, ...amount }) => amount),
-    controls: await evaluateControls(database, { instance, figures, books, previous, planned, isNight }),
+    controls: await evaluateControls(database, {
+      instance,
+      figures,
+      books,
+      previous,
+      planned,
+      isNight: run.purpose === 'night',
+    }),
     stale: await readStale(database, instance),
     marked: markedRows(figures),
     chunks: await readChunks(database, instance),
@@ -76,10 +82,10 @@ export function withVerdict(
 
 async function readRun(database: Queryable, id: string): Promise<RunRow> {
   const { rows } = await database.query<RunRow>(
-    `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", timezone, mode, trigger,
+    `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", timezone, purpose, mode, trigger,
        rerun_of AS "rerunOf", root_run AS "rootRun", run.status, exit_code AS "exitCode", reason,
        ${rfc3339('started_at')} AS "startedAt", ${rfc3339('finished_at')} AS "finishedAt",
-       run.config_sha256 AS "configSha256", instance, instance.status <> 'planning' AS planned, purpose = 'night' AS "isNight", figures
+       run.config_sha256 AS "configSha256", instance, instance.status <> 'planning' AS planned, figures
      FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance WHERE run.id = $1`,
     [id],
   );

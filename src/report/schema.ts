@@ -100,6 +100,9 @@ export const reportSchema = z.strictObject({
     job: z.string(),
     businessDate: date,
     timezone: z.string(),
+    purpose: z
+      .enum(['night', 'sample', 'dry-run'])
+      .describe('sample: of --limit, apart from the night; dry-run: its rows were taken back'),
     mode: z.enum(['normal', 'continue', 'rerun', 'dry-run']),
     trigger: z.enum(['manual', 'cron', 'schedule', 'worker']),
     rerunOf: z.uuid().nullable(),

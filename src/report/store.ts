@@ -72,7 +72,7 @@ export async function writeReportFile(path: string, text: string): Promise<void>
     await rename(unfinished, path);
   } catch (error) {
     throw new UsageError(
-      `the report cannot be written to ${path}: ${(error as Error).message}; nightfill report latest -o FILE writes it elsewhere`,
+      `the report cannot be written to ${path}: ${(error as Error).message}; it stands in the database, from which the report command writes it elsewhere (-o FILE)`,
       {
         code: 'REPORT_NOT_WRITTEN',
         cause: error,

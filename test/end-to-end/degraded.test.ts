@@ -39,6 +39,13 @@ test('when an API is dead its last known values are taken, told with their age a
     stale[0]!.amounts.map(({ currency, amount }) => [currency, amount]),
     amounts.map(({ currency, loaded }) => [currency, loaded]),
   );
+  const money = amounts.map(({ column, currency, loaded }) => `${column} ${currency} ${loaded}`).join(', ');
+  assert(
+    second.stdout.includes(
+      `\n  degraded   ${contracts} contracts stand on last known values of usage, the oldest of ${asOf}: ${money}\n`,
+    ),
+    second.stdout,
+  );
   assert((apis.find(({ name }) => name === 'usage')?.breaker.opened ?? 0) > 0);
   assert.deepEqual(await night.query('SELECT enriched::text AS row FROM enriched ORDER BY contract_id'), stored);
 

@@ -104,7 +104,7 @@ describe('starts that were refused', { concurrency: true }, () => {
     assert.deepEqual([entry!.status, entry!.businessDate], ['refused', '2026-01-01']);
     await night.query(`UPDATE nightfill.refused_start SET refused_at = now() - interval '500 days'`);
     const pruned = await night.nightfillHere('prune', '--keep', '400d');
-    assert.equal(pruned.stdout, 'forgot 0 business dates with 0 runs and 1 refused starts\n');
+    assert.equal(pruned.stdout, 'forgot 0 plans of 0 business dates with 0 runs and 1 refused start\n');
     assert.equal((await runsOf(night)).length, 1);
   });
 });
@@ -210,7 +210,7 @@ describe('a long history', () => {
       runs: async (client) => readHistory(client, { limit: 5 }),
       'runs of a job': async (client) => readHistory(client, { limit: 5, job: 'seeded' }),
       'show latest': async (client) => findRun(client, { run: 'latest' }),
-      'rerun latest': async (client) => findRun(client, { run: 'latest', preferNights: true, job: 'seeded' }),
+      'rerun latest': async (client) => findRun(client, { run: 'latest', job: 'seeded' }),
       'show by id': async (client) => findRun(client, { run: latest!.run.slice(0, 13) }),
       plan: async (client) =>
         readNightLedger(Object.assign(client, { description: '' }), {

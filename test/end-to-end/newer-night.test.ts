@@ -108,6 +108,27 @@ describe('older answers are not loaded over newer rows', { concurrency: 2 }, () 
     assert.equal((await run(monday)).exitCode, 0);
   });
 
+  test('nor once prune has forgotten old plans: the latest that loaded rows stays, be it a sample', async (t) => {
+    const { night, source, run } = await week(t, { commit: 'chunk' });
+    assert.equal((await run('2020-01-06')).exitCode, 0);
+    source.price = '999.00';
+    assert.equal((await run('2020-01-07', '--limit', '4')).exitCode, 0);
+    assert.equal((await run('2020-01-08', '--limit', '4')).exitCode, 0);
+    for (let index = 0; index < 10; index += 1) source.gone.add(`c${index}`);
+    assert.equal((await run('2020-01-09', '--limit', '4')).exitCode, 3);
+    const pruned = await night.nightfillHere('prune', '--keep', '400d');
+    assert.equal(
+      pruned.stdout,
+      'forgot 2 plans of 2 business dates with 2 runs; 2 as old stay, because a run or a comparison may still need them\n',
+    );
+    source.gone.clear();
+    source.price = '100.00';
+    const older = await run('2020-01-06', '--again');
+    assert.equal(older.exitCode, 2, older.stdout);
+    assert.match(older.stderr, /contracts holds rows that scripted loaded for 2020-01-08 /);
+    assert.deepEqual(await target(night), ['100.00 × 6', '999.00 × 4']);
+  });
+
   test('nor by a run that had to wait for the newer one', async (t) => {
     const { night, server, source, run } = await week(t, { commit: 'chunk' });
     const gate = Promise.withResolvers<void>();

@@ -122,7 +122,7 @@ describe('before and after the nights', { concurrency: 3 }, () => {
     const pruned = await night.nightfill('prune', '--keep', '400d');
     assert.equal(
       pruned.stdout,
-      'forgot 1 business dates with 1 runs; 2 as old stay, for a run or a comparison may still need them\n',
+      'forgot 1 plan of 1 business date with 1 run; 2 as old stay, because a run or a comparison may still need them\n',
     );
     assert.deepEqual(await night.query(`SELECT business_date::text AS date FROM nightfill.instance ORDER BY 1`), [
       { date: '2020-01-02' },
@@ -144,11 +144,11 @@ describe('before and after the nights', { concurrency: 3 }, () => {
       ).map(({ date }) => date);
 
     const rehearsed = await night.nightfill('prune', '--keep', '400d', '--dry-run');
-    assert.equal(rehearsed.stdout, 'would forget 2 business dates with 2 runs\n', rehearsed.stderr);
+    assert.equal(rehearsed.stdout, 'would forget 2 plans of 2 business dates with 2 runs\n', rehearsed.stderr);
     assert.equal((await dates()).length, 3);
 
     const pruned = await night.nightfill('prune', '--keep', '400d');
-    assert.equal(pruned.stdout, 'forgot 2 business dates with 2 runs\n', pruned.stderr);
+    assert.equal(pruned.stdout, 'forgot 2 plans of 2 business dates with 2 runs\n', pruned.stderr);
     assert.deepEqual(await dates(), [today]);
     const left = await night.query(`SELECT count(*)::integer AS rows FROM enriched`);
     assert.deepEqual(left, [{ rows: 20 }]);

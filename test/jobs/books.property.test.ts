@@ -134,7 +134,7 @@ class History {
         what === 'rerun' || what === 'whole-chunks'
           ? await rerunJob(this.#job, {
               ...options,
-              of: await findRun(this.#database, { run: 'latest', preferNights: true }),
+              of: await findRun(this.#database, { run: 'latest' }),
               selection: { wholeChunks: what === 'whole-chunks' },
             })
           : await runJob(this.#job, { ...options, businessDate, again: what === 'again' });

@@ -91,7 +91,7 @@ describe('forgetting an instance', { concurrency: true }, () => {
     const pruned = await night.nightfillHere('prune', '--keep', '400d');
     assert.equal(
       pruned.stdout,
-      'forgot 1 business dates with 1 runs; 1 as old stay, for a run or a comparison may still need them\n',
+      'forgot 1 plan of 1 business date with 1 run; 1 as old stays, because a run or a comparison may still need it\n',
       pruned.stderr,
     );
     assert.deepEqual(await hiddenInstances(database), []);
