@@ -194,7 +194,7 @@ test('a job file of other names and shapes loads every value exactly, into Postg
     );
     for (const { listed, loaded, variance } of amounts) assert.deepEqual([listed, Number(variance)], [loaded, 0]);
     assertAllPass(controls);
-    assert.equal(controls.filter(({ type }) => type === 'sum').length, 4);
+    assert.equal(controls.filter(({ type }) => type === 'sum').length, 2 * 4);
     assert.deepEqual([counts.sourceTotal, counts.listed, counts.enriched, counts.inserted], [9, 9, 9, 9]);
     assert.match(run.database, /^PostgreSQL/);
   });

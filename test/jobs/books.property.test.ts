@@ -23,7 +23,7 @@ import { ScriptedServer } from '../support/scripted-server.ts';
  */
 
 /** `npm test` has seconds for it; NIGHTFILL_HISTORIES=1500 took a quarter of an hour. */
-const histories = Number(process.env['NIGHTFILL_HISTORIES'] ?? 25);
+const histories = Number(process.env['NIGHTFILL_HISTORIES'] ?? 15);
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const amounts = ['1.00', '2.50', '-3.25', '1000000000000.01', ' 7 ', '1.001', 'NaN', 'many', undefined, null];

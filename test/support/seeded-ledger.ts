@@ -106,9 +106,10 @@ export async function seedNights(database: Queryable, o: SeededNights): Promise<
   );
   if (!o.staged)
     await insert(
-      `target_row (instance, chunk, key, row)
-       SELECT instance, ${chunkOf}, 'contract-' || n, substring(sha256(convert_to('contract-' || n, 'UTF8')) for 16)
-       FROM ${night}, generate_series(1, ${started}) AS n WHERE NOT ${failed}`,
+      `target_row (instance, chunk, key, row_key, row)
+       SELECT instance, ${chunkOf}, 'contract-' || n, held, substring(sha256(convert_to(held, 'UTF8')) for 16)
+       FROM ${night}, generate_series(1, ${started}) AS n, LATERAL (SELECT json_build_array('contract-' || n)::text AS held) AS one
+       WHERE NOT ${failed}`,
     );
   if (o.staged)
     await insert(
