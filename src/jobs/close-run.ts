@@ -86,8 +86,8 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
   return underLease(database, lease, async (client) => {
     await lockInstance(client, instance);
     const marking = broken ? null : await markMissing(client, context);
-    const standing = broken ? null : await readStanding(client, context);
-    await storeFigures(client, run, { ...figures, marking, standing });
+    const standing = broken ? null : await readStanding(client, context, { hurried: stopReason !== undefined });
+    await storeFigures(client, run, { ...figures, marking, standing: standing ?? null });
     if (reason !== null)
       await explainNotStarted(client, {
         instance,
@@ -104,7 +104,8 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     const verdict = judge(body, {
       broken,
       listFailed: listFailure !== undefined,
-      unlisted: end.unlisted ?? false,
+      // What could not be looked at once more is not known to be whole.
+      unlisted: (end.unlisted ?? false) || standing === undefined,
       booksBroken: problems.length > 0,
       stopReason,
     });

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Standing } from '../report/figures.ts';
+import { DatabaseError, databaseError } from '../sinks/database-error.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { qualifiedName } from '../sinks/target-table.ts';
 import { summedColumns } from './amounts.ts';
@@ -11,9 +12,28 @@ import type { RunContext } from './run-context.ts';
 /**
  * What the target holds of the night as its run is closed: what was loaded may have been changed or deleted since, by
  * somebody, or by a trigger when a later chunk came. Null of a rehearsal, of nights begun before the ledger knew their rows,
- * and where a newer night has been loaded over it.
+ * and where a newer night has been loaded over it; undefined where a run that is told to stop finds the target locked.
  */
-export async function readStanding(client: Queryable, context: RunContext): Promise<Standing | null> {
+export async function readStanding(
+  client: Queryable,
+  context: RunContext,
+  { hurried }: { hurried: boolean },
+): Promise<Standing | null | undefined> {
+  if (!hurried) return lookAt(client, context);
+  await client.query(`SAVEPOINT nightfill_standing; SET LOCAL lock_timeout = '100ms'`);
+  try {
+    const found = await lookAt(client, context);
+    await client.query(`RELEASE nightfill_standing; SET LOCAL lock_timeout = '5s'`);
+    return found;
+  } catch (error) {
+    const known = databaseError(error);
+    if (!(known instanceof DatabaseError) || known.sqlState !== '55P03') throw error;
+    await client.query('ROLLBACK TO nightfill_standing; RELEASE nightfill_standing');
+    return undefined;
+  }
+}
+
+async function lookAt(client: Queryable, context: RunContext): Promise<Standing | null> {
   const { job, instance, target, businessDate, dryRun } = context;
   if (dryRun || (await findNewerNight(client, { job: job.name, businessDate, target: targetName(job) }))) return null;
   const { rows: known } = await client.query<{ knows: boolean }>(
