@@ -5,10 +5,10 @@ import { oddStatuses } from './statuses.ts';
 
 /** Every odd answer, under the heading of its table. */
 export const oddAnswers = {
-  'Statuses': oddStatuses,
-  'Headers': oddHeaders,
-  'Bodies': oddBodies,
-  'Connections': oddConnections,
+  Statuses: oddStatuses,
+  Headers: oddHeaders,
+  Bodies: oddBodies,
+  Connections: oddConnections,
 } as const;
 
 export const allOddAnswers = Object.values(oddAnswers).flat();

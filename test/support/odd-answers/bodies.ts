@@ -1,15 +1,5 @@
 import { brotliCompressSync, deflateRawSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import {
-  again,
-  answerBytes,
-  drips,
-  fails,
-  type OddAnswer,
-  once,
-  replies200,
-  sends,
-  taken,
-} from './odd-answer.ts';
+import { again, answerBytes, drips, fails, type OddAnswer, once, replies200, sends, taken } from './odd-answer.ts';
 
 const bomb = gzipSync(Buffer.alloc(40 * 2 ** 20, ' '));
 const deep = '['.repeat(100_000) + ']'.repeat(100_000);
@@ -21,7 +11,7 @@ const withAmount =
   (good: string): string =>
     good.replace(/"amount":[\d.]+/, () => `"amount":${amount}`);
 
-/** A token's answer has no amount to spoil. */
+/** A token's answer has nothing of the kind to spoil. */
 const noToken = 'enriched';
 
 export const oddBodies: readonly OddAnswer[] = [
@@ -62,6 +52,7 @@ export const oddBodies: readonly OddAnswer[] = [
     answer: 'bytes that are not UTF-8',
     send: replies200((good) => Buffer.concat([Buffer.from(good.slice(0, -1)), Buffer.from(',"x":"\xe4"}', 'latin1')])),
     contract: fails('RESPONSE_MALFORMED', again),
+    token: 'enriched',
   },
   {
     answer: 'a NUL after the JSON',
@@ -87,6 +78,7 @@ export const oddBodies: readonly OddAnswer[] = [
     send: replies200(() => deep),
     contract: fails('RESPONSE_TOO_DEEP', once),
     listing: 'LISTING_SHAPE',
+    token: 'CREDENTIALS_REJECTED',
   },
   {
     answer: 'the number 1e400',
@@ -113,10 +105,15 @@ export const oddBodies: readonly OddAnswer[] = [
     answer: 'the number 1e999999999',
     send: replies200(withAmount('1e999999999')),
     contract: fails('VALUE_OUT_OF_RANGE', once),
-    listing: 'record VALUE_OUT_OF_RANGE',
+    listing: 'record LISTED_RECORD_UNUSABLE',
     token: noToken,
   },
-  { answer: 'NaN in the JSON', send: replies200(withAmount('NaN')), contract: fails('RESPONSE_MALFORMED', again), token: noToken },
+  {
+    answer: 'NaN in the JSON',
+    send: replies200(withAmount('NaN')),
+    contract: fails('RESPONSE_MALFORMED', again),
+    token: noToken,
+  },
   {
     answer: 'an array in place of the record',
     send: replies200((good) => `[${good}]`),
@@ -124,15 +121,13 @@ export const oddBodies: readonly OddAnswer[] = [
     listing: 'LISTING_SHAPE',
     token: 'CREDENTIALS_REJECTED',
   },
-  ...(['"a text"', '42', 'null', 'true', '[]', '{}'] as const).map(
-    (json): OddAnswer => ({
-      answer: `\`${json}\``,
-      send: replies200(() => json),
-      contract: fails('VALUE_ABSENT', once),
-      listing: 'LISTING_SHAPE',
-      token: 'CREDENTIALS_REJECTED',
-    }),
-  ),
+  ...(['"a text"', '42', 'null', 'true', '[]', '{}'] as const).map((json): OddAnswer => ({
+    answer: `\`${json}\``,
+    send: replies200(() => json),
+    contract: fails('VALUE_ABSENT', once),
+    listing: 'LISTING_SHAPE',
+    token: 'CREDENTIALS_REJECTED',
+  })),
   {
     answer: 'an error with status 200',
     send: replies200(() => '{"error":"internal","status":500}'),
@@ -211,7 +206,7 @@ export const oddBodies: readonly OddAnswer[] = [
     answer: 'a length too long, then silence',
     send: sends((good) => answerBytes(200, { headers: { 'content-length': String(good.length + 100) }, body: good })),
     contract: fails('TIMEOUT', again),
-    alone: true,
+    slow: true,
   },
   {
     answer: 'a length too long, then the end',
@@ -228,13 +223,10 @@ export const oddBodies: readonly OddAnswer[] = [
   },
   {
     answer: 'a body that never ends',
-    send: drips(
-      function* () {
-        yield answerBytes(200, { headers: { 'transfer-encoding': 'chunked' } });
-        for (;;) yield `100000\r\n${' '.repeat(2 ** 20)}\r\n`;
-      },
-      1,
-    ),
+    send: drips(function* () {
+      yield answerBytes(200, { headers: { 'transfer-encoding': 'chunked' } });
+      for (;;) yield `100000\r\n${' '.repeat(2 ** 20)}\r\n`;
+    }, 1),
     contract: fails('RESPONSE_TOO_LARGE', once),
   },
   ...(
@@ -244,13 +236,11 @@ export const oddBodies: readonly OddAnswer[] = [
       ['with a size beyond 64 bits', 'fffffffffffffffff\r\n{}\r\n0\r\n\r\n', 'RESPONSE_TRUNCATED'],
       ['longer than its size', '1\r\n{}\r\n0\r\n\r\n', 'RESPONSE_TRUNCATED'],
     ] as const
-  ).map(
-    ([what, body, code]): OddAnswer => ({
-      answer: `a chunk ${what}`,
-      send: sends(() => answerBytes(200, { headers: { 'transfer-encoding': 'chunked' }, body })),
-      contract: fails(code, again),
-    }),
-  ),
+  ).map(([what, body, code]): OddAnswer => ({
+    answer: `a chunk ${what}`,
+    send: sends(() => answerBytes(200, { headers: { 'transfer-encoding': 'chunked' }, body })),
+    contract: fails(code, again),
+  })),
   {
     answer: 'chunks without the last one, then the end',
     send: sends(

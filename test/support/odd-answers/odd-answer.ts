@@ -13,8 +13,8 @@ export interface OddExchange {
 export interface Outcome {
   /** Of the failure; `enriched` where the answer is taken as it is. */
   code: string;
-  /** How often it is asked for. */
-  requests: number;
+  /** How often it is asked for. A kept-alive connection that died is made good for once each time, and not counted. */
+  attempts: number;
 }
 
 /** An answer that a server should not give, or seldom gives, and what is made of it. */
@@ -28,18 +28,20 @@ export interface OddAnswer {
   listing?: string;
   /** The same of the token server. */
   token?: string;
-  /** Slows everybody down, breaks sockets or takes long: it gets a night of its own. */
+  /** Slows everybody down or breaks connections: it gets a night of its own. */
   alone?: true;
+  /** It ends when the client's patience does: its night has little. */
+  slow?: true;
 }
 
 /** Three attempts in its turn, and one more as its second chance. */
 export const again = 4;
 export const once = 1;
 
-/** `code` after as many requests as that. */
-export const fails = (code: string, requests: number): Outcome => ({ code, requests });
+/** `code` after as many attempts as that. */
+export const fails = (code: string, attempts: number): Outcome => ({ code, attempts });
 /** The answer is as good as any. */
-export const taken: Outcome = { code: 'enriched', requests: 1 };
+export const taken: Outcome = { code: 'enriched', attempts: 1 };
 
 type HeaderLines = readonly string[] | Readonly<Record<string, string>>;
 
@@ -48,7 +50,9 @@ export function answerBytes(
   status: number | string,
   { headers = {}, body = '', reason = 'Odd' }: { headers?: HeaderLines; body?: string | Buffer; reason?: string } = {},
 ): Buffer {
-  const lines = Array.isArray(headers) ? [...headers] : Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  const lines = Array.isArray(headers)
+    ? [...headers]
+    : Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   const has = (name: string): boolean => lines.some((line: string) => line.toLowerCase().startsWith(`${name}:`));
   if (!has('content-type')) lines.push('content-type: application/json');
   if (!has('content-length') && !has('transfer-encoding')) lines.push(`content-length: ${Buffer.byteLength(body)}`);
@@ -87,7 +91,10 @@ export const sends =
     const all = bytes(good);
     if (all.length === 0) end();
     // A reset takes along what was not yet sent.
-    else socket.write(typeof all === 'string' ? Buffer.from(all, 'latin1') : all, () => setTimeout(end, ending === 'reset' ? 20 : 0));
+    else
+      socket.write(typeof all === 'string' ? Buffer.from(all, 'latin1') : all, () =>
+        setTimeout(end, ending === 'reset' ? 20 : 0),
+      );
   };
 
 /** Sends pieces one after the other, with a pause after each, for as long as there is somebody to send to. */

@@ -3,7 +3,7 @@ import { again, answerBytes, drips, fails, type OddAnswer, once, replies, sends,
 const good200 = (good: string): Buffer => answerBytes(200, { body: good });
 
 /** With an ordinary error body, each by the table of statuses. */
-const plain: [status: number, requests: number, code?: string, token?: string][] = [
+const plain: [status: number, attempts: number, code?: string][] = [
   [300, once, 'REDIRECT_REFUSED'],
   [304, once, 'REDIRECT_REFUSED'],
   [305, once, 'REDIRECT_REFUSED'],
@@ -48,13 +48,11 @@ const plain: [status: number, requests: number, code?: string, token?: string][]
 ];
 
 export const oddStatuses: readonly OddAnswer[] = [
-  ...plain.map(
-    ([status, requests, code = `HTTP_${status}`]): OddAnswer => ({
-      answer: `status ${status}`,
-      send: replies(status),
-      contract: fails(code, requests),
-    }),
-  ),
+  ...plain.map(([status, attempts, code = `HTTP_${status}`]): OddAnswer => ({
+    answer: `status ${status}`,
+    send: replies(status),
+    contract: fails(code, attempts),
+  })),
   {
     answer: 'status 000',
     send: sends(() => answerBytes('000', { body: '{}' }), 'close'),
@@ -96,7 +94,7 @@ export const oddStatuses: readonly OddAnswer[] = [
       for (;;) yield 'HTTP/1.1 102 Processing\r\n\r\n';
     }, 20),
     contract: fails('TIMEOUT', again),
-    alone: true,
+    slow: true,
   },
   {
     answer: '103 Early Hints, then the answer',
@@ -168,7 +166,12 @@ export const oddStatuses: readonly OddAnswer[] = [
     send: replies(500, { headers: { 'content-type': 'text/plain' }, body: () => 'at foo\n'.repeat(140_000) }),
     contract: fails('HTTP_500', again),
   },
-  { answer: '503 without a word', send: replies(503, { body: () => '' }), contract: fails('HTTP_503', again), alone: true },
+  {
+    answer: '503 without a word',
+    send: replies(503, { body: () => '' }),
+    contract: fails('HTTP_503', again),
+    alone: true,
+  },
   {
     answer: '429 without a time',
     send: replies(429),

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { createDatabase } from '../support/database.ts';
+import { allOddAnswers } from '../support/odd-answers/all.ts';
+import { ofListing, ofToken } from '../support/odd-answers/expected.ts';
+import type { OddAnswer } from '../support/odd-answers/odd-answer.ts';
+import { contracts, keyOf, type OddNight, rate } from '../support/odd-answers/odd-night.ts';
+import { OddThread } from '../support/odd-answers/odd-thread.ts';
+import { mostWithin } from '../support/strict-server.ts';
+
+const { url: databaseUrl } = await createDatabase({ after });
+const thread = await OddThread.start(databaseUrl);
+
+after(async () => thread[Symbol.asyncDispose]());
+
+/** Of 300 contracts so many at most are answered oddly in one night: the promise is about few of many. */
+const mostAtOnce = 9;
+
+/** Those that take long apart from the others. */
+function inGroups(all: readonly OddAnswer[], size: number): OddAnswer[][] {
+  return [all.filter(({ slow }) => slow), all.filter(({ slow }) => !slow)].flatMap((part) =>
+    Array.from({ length: Math.ceil(part.length / size) }, (_, group) => part.slice(group * size, (group + 1) * size)),
+  );
+}
+
+const numbers = Array.from({ length: contracts }, (_, index) => index + 1);
+
+const reportOf = (night: OddNight) => {
+  assert(night.report, `no report: ${night.error?.message}`);
+  return night.report;
+};
+
+/** The books of a night, whatever was answered. */
+function assertWholeAndWithinLimits(night: OddNight): void {
+  const { counts, failures, controls } = reportOf(night);
+  assert.equal(counts.enriched + counts.failed + counts.notStarted, counts.listed);
+  assert.equal(failures.filter(({ key }) => key !== null).length, counts.failed);
+  assert.equal(night.rows.length, counts.enriched, 'the target holds what the report says');
+  for (const { name, result } of controls) assert.notEqual(result, 'fail', name);
+  const arrivals = night.requests.map(({ at }) => at);
+  const within = mostWithin(arrivals, rate.per - night.stalledMs);
+  assert(within <= rate.requests, `${within} requests arrived within ${rate.per} ms`);
+}
+
+describe('one contract of 300 is always answered with', { concurrency: 6 }, () => {
+  const alone = allOddAnswers.filter((odd) => odd.alone);
+  const others = allOddAnswers.filter((odd) => !odd.alone);
+  for (const group of [...alone.map((odd) => [odd]), ...inGroups(others, mostAtOnce)]) {
+    const placed = group.map((odd, index) => [odd, 30 * index + 17] as const);
+    test(
+      group.length === 1 ? group[0]!.answer : `one each of ${group.map(({ answer }) => answer).join('; ')}`,
+      async () => {
+        const [night] = await thread.run({
+          what: 'contracts',
+          odd: placed.map(([{ answer }, number]) => [answer, number]),
+        });
+        assert(night);
+        const { counts, failures, run } = reportOf(night);
+        const failing = placed.filter(([{ contract }]) => contract.code !== 'enriched');
+        assert.deepEqual(
+          failures.map(({ key, code, attempts }) => [key, code, attempts]),
+          failing.map(([{ contract }, number]) => [keyOf(number), contract.code, contract.attempts]),
+        );
+        assert.equal(counts.enriched, contracts - failing.length);
+        assert.equal(counts.listed, contracts);
+        assert.equal(run.exitCode, failing.length > 0 ? 3 : 0);
+        assertWholeAndWithinLimits(night);
+        let asked = 0;
+        for (const [{ contract, answer }, number] of placed) {
+          const sent = night.requests.filter(({ url }) => url.endsWith(`/${keyOf(number)}`)).length;
+          asked += sent;
+          // In its turn and in its second chance.
+          const repeats = contract.code === 'CONNECTION_RESET' ? 2 : 0;
+          assert(sent >= contract.attempts && sent <= contract.attempts + repeats, `${answer}: ${sent} requests`);
+        }
+        const healthy = contracts - group.length + 3;
+        assert(night.requests.length - asked <= 1.1 * healthy, `${night.requests.length} requests in all`);
+      },
+    );
+  }
+});
+
+describe('the second page of the listing is always answered with', { concurrency: 6 }, () => {
+  for (const odd of representatives(allOddAnswers, ofListing)) {
+    const expected = ofListing(odd);
+    test(odd.answer, async () => {
+      const finish = expected.exitCode === 6 ? { finishInMs: 1_500 } : {};
+      const [night, mended] = await thread.run({ what: 'listing', odd: [[odd.answer, 0]], mended: true, ...finish });
+      assert(night && mended);
+      const { counts, failures, run } = reportOf(night);
+      assert.equal(run.exitCode, expected.exitCode);
+      assertWholeAndWithinLimits(night);
+      if (expected.exitCode === 6) assert.deepEqual(failures, []);
+      else
+        assert.deepEqual(
+          failures.map(({ key, code }) => [key, code]),
+          expected.code === null ? [] : [[expected.oneRecord ? keyOf(101) : null, expected.code]],
+        );
+      const whole = expected.code === null || expected.oneRecord;
+      assert.equal(counts.listed, whole ? contracts : contracts / 3, 'nothing is invented');
+      // What the first run lists it loads; the next one goes on from there.
+      assert.equal(counts.notStarted, 0);
+      if (!whole) assert.equal(reportOf(mended).run.exitCode, 0);
+      if (!whole) assert.equal(mended.rows.length, contracts);
+    });
+  }
+});
+
+describe('pages of the listing are answered oddly once', { concurrency: 6 }, () => {
+  const recovering = allOddAnswers.filter((odd) => ofListing(odd).askedAgain || ofListing(odd).code === null);
+  for (const group of inGroups(recovering, 30))
+    test(`one each with ${group.map(({ answer }) => answer).join('; ')}`, async () => {
+      const odd = group.map(({ answer }) => [answer, 0] as const);
+      const [night] = await thread.run({ what: 'listing', once: true, odd });
+      assert(night);
+      const { counts, run, failures } = reportOf(night);
+      assert.deepEqual(failures, []);
+      assert.equal(run.exitCode, 0);
+      assert.equal(counts.enriched, contracts);
+      assertWholeAndWithinLimits(night);
+      for (const [index, one] of group.entries()) {
+        const asked: number = night.requests.filter(({ url }) => url.endsWith(`after=p${index + 2}`)).length;
+        assert.equal(asked, ofListing(one).askedAgain ? 2 : 1, one.answer);
+      }
+    });
+});
+
+describe('the token server always answers with', { concurrency: 6 }, () => {
+  for (const odd of representatives(allOddAnswers, ofToken)) {
+    const expected = ofToken(odd);
+    test(odd.answer, async () => {
+      const [night] = await thread.run({ what: 'token', odd: [[odd.answer, 0]] });
+      assert(night);
+      const { code, exitCode } = endOf(night);
+      assert.deepEqual({ code, exitCode }, { code: expected.code, exitCode: expected.exitCode });
+      assert.equal(night.rows.length, expected.code === null ? contracts : 0);
+      const tokens = night.requests.filter(({ url }) => url === '/token').length;
+      assert(expected.askedAgain ? tokens > 1 && tokens <= 4 : tokens === 1, `${tokens} requests for a token`);
+      const others = night.requests.length - tokens;
+      assert.equal(others, expected.code === null ? 3 : 0, 'nothing is sent without a token');
+    });
+  }
+});
+
+describe('renewals of the token are answered oddly once', { concurrency: 6 }, () => {
+  const recovering = allOddAnswers.filter((odd) => ofToken(odd).askedAgain || ofToken(odd).code === null);
+  for (const group of inGroups(recovering, 30))
+    test(`one each with ${group.map(({ answer }) => answer).join('; ')}`, async () => {
+      const [night] = await thread.run({ what: 'token', once: true, odd: group.map(({ answer }) => [answer, 0]) });
+      assert(night);
+      const { counts, run, failures } = reportOf(night);
+      assert.deepEqual(failures, []);
+      assert.equal(run.exitCode, 0);
+      assert.equal(counts.enriched, contracts);
+      const tokens = night.requests.filter(({ url }) => url === '/token').length;
+      assert(tokens <= 2 * group.length + 2, `${tokens} requests for a token`);
+    });
+});
+
+test('no odd answer leads anything to another server', () => {
+  assert.equal(thread.strayed, 0);
+});
+
+/** How a night ended, with or without a report: `nightfill run` ends with 2 where nothing was begun. */
+function endOf({ report, error }: OddNight): { code: string | null; exitCode: number } {
+  if (report) return { code: report.failures[0]?.code ?? null, exitCode: report.run.exitCode };
+  return { code: error?.code ?? error?.message ?? null, exitCode: 2 };
+}
+
+/**
+ * All answers that slow down, break or mislead, and of the others one for each outcome: where an answer of its kind ends
+ * the night each costs a night. `NIGHTFILL_ODD=all` takes them all.
+ */
+function representatives<T>(all: readonly OddAnswer[], outcome: (odd: OddAnswer) => T): OddAnswer[] {
+  const seen = new Set<string>();
+  return all.filter((odd) => {
+    const kind = JSON.stringify([outcome(odd), odd.contract.code]);
+    const isNew = !seen.has(kind);
+    seen.add(kind);
+    return isNew || odd.alone || process.env['NIGHTFILL_ODD'] === 'all';
+  });
+}
