@@ -1,5 +1,6 @@
 import { NightfillError } from '../resilience/failure.ts';
 import type { Row } from '../sinks/copy-upsert.ts';
+import { ApiRestsError } from '../sources/api-rests-error.ts';
 import type { Json } from '../sources/exact-json.ts';
 import { getPath, type JsonPath } from '../sources/json-path.ts';
 import { renderTemplate, type Resolve } from '../sources/template.ts';
@@ -36,6 +37,8 @@ export type EnrichedContract = { contract: PlannedContract } & (
       remember: { lookup: string; value: Json }[];
     }
   | { status: 'failed'; failure: FailureRecord; amounts: KnownAmount[] }
+  /** An API that it needs rests for longer than the night has. */
+  | { status: 'not-started'; rests: ApiRestsError }
 );
 
 /** Asks a contract's lookups, together where they do not need one another, and maps its row. A failure is a value. */
@@ -58,14 +61,17 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
 
   const answers = new Map<string, LookupAnswer>();
   let failure: FailureRecord | undefined;
+  let rests: ApiRestsError | undefined;
   settled.forEach((result, index) => {
     const { name } = job.lookups[index]!;
     if (result.status === 'fulfilled') answers.set(name, result.value);
     // Credentials that are refused once are refused for all: asking on would only lock the account.
     else if (isRefusedCredentials(result.reason)) throw result.reason;
+    else if (result.reason instanceof ApiRestsError) rests ??= result.reason;
     // In dependency order the first to fail is the cause; lookups that needed it fail with its error.
     else failure ??= failureRecord(result.reason, { stage: 'lookup', lookup: name });
   });
+  if (rests && (!failure || failure.class === 'transient')) return { contract, status: 'not-started', rests };
   if (failure) return { contract, status: 'failed', failure, amounts: amountsOf(contract, answers, context) };
 
   const made = await transformed(contract, answers, context);

@@ -44,14 +44,16 @@ export async function planContracts(
   let records = 0;
   let sourceTotal: string | undefined;
   let totalChanged = false;
-  let number = await persist(async () => lastChunk(context), context);
 
   const store = async (): Promise<void> => {
-    const chunk = { number: number + 1, contracts: pending };
-    const stored = await persist(async () => storeChunk(context, chunk), context, { chunk: chunk.number });
+    const number = (context.plan.lastChunk += 1);
+    const chunk = { number, contracts: pending };
+    const stored = await persist(async () => storeChunk(context, chunk), context, { chunk: number });
     pending = [];
-    if (stored === 0) return;
-    number += 1;
+    if (stored === 0) {
+      if (context.plan.lastChunk === number) context.plan.lastChunk -= 1;
+      return;
+    }
     tally.listed += stored;
     tally.chunks += 1;
     await o.onChunk(number);
@@ -112,6 +114,33 @@ function faultOf(key: string, path: JsonPath): string | null {
   return bytes <= longestKey ? null : `a key has ${longestKey} bytes at most, and this one ${bytes}`;
 }
 
+/**
+ * Cuts a chunk that an API's rest cut short: what was not started becomes a chunk of its own, in the transaction that
+ * loads the others.
+ */
+export async function splitChunk(
+  client: Queryable,
+  o: { from: number; to: number; keys: readonly string[] },
+  { instance, token }: Pick<RunContext, 'instance' | 'token'>,
+): Promise<void> {
+  await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
+    instance,
+    o.to,
+    token,
+    o.keys.length,
+  ]);
+  await client.query(`UPDATE nightfill.contract SET chunk = $2 WHERE instance = $1 AND key = ANY ($3)`, [
+    instance,
+    o.to,
+    o.keys,
+  ]);
+  await client.query(`UPDATE nightfill.chunk SET contracts = contracts - $3 WHERE instance = $1 AND number = $2`, [
+    instance,
+    o.from,
+    o.keys.length,
+  ]);
+}
+
 /** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
 async function storeChunk(
   context: RunContext,
@@ -143,7 +172,8 @@ async function storeChunk(
   });
 }
 
-async function lastChunk({ database, instance }: RunContext): Promise<number> {
+/** The number of the last chunk stored so far; 0 when there is none. */
+export async function lastChunk({ database, instance }: RunContext): Promise<number> {
   const { rows } = await database.query<{ last: number }>(
     `SELECT coalesce(max(number), 0) AS last FROM nightfill.chunk WHERE instance = $1`,
     [instance],

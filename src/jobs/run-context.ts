@@ -49,6 +49,8 @@ export interface RunContext {
   bounds: { signal: AbortSignal; deadline?: number };
   /** When the run must have ended; null without a deadline. */
   finishBy: Date | null;
+  /** `lastChunk`: the plan's highest number; `cut`: numbers of the chunks that were cut from others. */
+  plan: { lastChunk: number; cut: number[] };
   tally: Tally;
   metrics: TaskMetrics;
   eventLoop: EventLoopDelay;

@@ -32,7 +32,7 @@ export async function secondChance(
     abort: handlers.abort,
     stop: (reason) => {
       // Everything has had its turn by now: what stays failed is for a rerun, and the run did not stop.
-      if (reason.code !== 'DEADLINE') return handlers.stop(reason);
+      if (reason.code !== 'DEADLINE' && reason.code !== 'API_RESTS') return handlers.stop(reason);
       refusal ??= reason;
     },
   });

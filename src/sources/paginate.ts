@@ -50,6 +50,7 @@ export async function* listPages(
       key: 'listing',
       // One record must not keep all others from being listed.
       anyDepth: true,
+      patient: true,
       ...(signal ? { signal } : {}),
       ...(deadline === undefined ? {} : { deadline }),
     });
