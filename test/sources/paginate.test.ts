@@ -61,6 +61,17 @@ test('a listing without pages is asked once, its braces filled in', async () => 
   assert.deepEqual(log, ['GET /2026%2F01/contracts?status=a%26b&day=2026-01-31']);
 });
 
+test('literal braces reach the server, encoded in the path and in the query', async () => {
+  const contracts = listing(
+    { type: 'none' },
+    { path: parseTemplate('/a({{x}})'), query: { where: parseTemplate('{{"day":"{businessDate}"}}') } },
+  );
+  const { log } = await list(() => ({ json: { data: [] } }), contracts, { resolve: () => '2026-01-31' });
+  const [, url = ''] = log[0]!.split(' ');
+  assert.match(url, /^\/a\(%7Bx%7D\)\?/);
+  assert.equal(param(url, 'where'), '{"day":"2026-01-31"}');
+});
+
 test('a cursor is followed with all its digits until it is null, absent or empty', async () => {
   for (const end of ['null', '""', undefined]) {
     const { ids, log, totals } = await list(
