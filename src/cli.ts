@@ -11,7 +11,7 @@ import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
 import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
-import type { Terminal } from './commands/terminal.ts';
+import { writeLines, writeText, type Terminal } from './commands/terminal.ts';
 import {
   durationOption,
   finishByOption,
@@ -56,8 +56,10 @@ function program(terminal: Terminal, finish: Finish): Command {
     .version(version)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void terminal.stdout.write(text),
-      writeErr: (text) => void terminal.stderr.write(text),
+      writeOut: (text) => writeText(terminal.stdout, text),
+      writeErr: (text) => writeText(terminal.stderr, text),
+      // It quotes arguments, which may have line breaks of their own.
+      outputError: (text) => writeLines(terminal.stderr, text.trimEnd().split(/\n(?=\(Did you mean )/)),
     })
     .showHelpAfterError('(nightfill --help shows the commands)')
     .addHelpText('after', exitCodes);

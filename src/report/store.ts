@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import canonicalize from 'canonicalize';
+import { harmlessJson } from '../observe/terminal-text.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { reportSchema, type Report, type ReportBody } from './schema.ts';
@@ -45,7 +46,8 @@ export function digestOf(body: ReportBody): string {
   return createHash('sha256').update(canonicalize(body)!).digest('hex');
 }
 
-export const formatReport = (report: Report): string => `${JSON.stringify(report, null, 2)}\n`;
+/** The report's text, the same in the database, in the file and on a terminal. */
+export const formatReport = (report: Report): string => harmlessJson(`${JSON.stringify(report, null, 2)}\n`);
 
 /** The stored report of a run, byte for byte as it was written. */
 export async function readReport(database: Queryable, run: string): Promise<string | undefined> {
