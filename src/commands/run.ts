@@ -1,4 +1,4 @@
-import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
@@ -10,7 +10,7 @@ import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
-import { formatReport, writeReportFile } from '../report/store.ts';
+import { formatReport, makeReportFolder, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
@@ -210,7 +210,7 @@ function reportFileOf(
 /** Throws UsageError, before anything is begun, when a report could not be written. */
 async function requireWritable(file: string): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true });
+    await makeReportFolder(dirname(file));
     await access(dirname(file), constants.W_OK);
     const found = await stat(file).catch(() => undefined);
     if (found?.isDirectory()) throw new Error('it is a folder');

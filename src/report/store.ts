@@ -65,12 +65,20 @@ export async function latestReport(database: Queryable, instance: string): Promi
   return rows[0]?.body;
 }
 
-/** Writes a file whole or not at all. Throws UsageError when the place does not take it. */
+/** Makes a folder for reports, and those around it, where they are missing, for their owner and the group. */
+export async function makeReportFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o750 });
+}
+
+/**
+ * Writes a file whole or not at all, for its owner and the group: it names contracts and their money. Throws UsageError
+ * when the place does not take it.
+ */
 export async function writeReportFile(path: string, text: string): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(unfinished, text);
+    await makeReportFolder(dirname(path));
+    await writeFile(unfinished, text, { mode: 0o640 });
     await rename(unfinished, path);
   } catch (error) {
     throw new UsageError(
