@@ -40,6 +40,8 @@ interface Call {
   renewed: boolean;
   /** A dead keep-alive connection was already made good for. */
   repeated: boolean;
+  /** Good answers that the API had given when this request failed first. */
+  answersAtFailure?: number;
 }
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
@@ -59,6 +61,8 @@ export class Api implements AsyncDisposable {
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #tally = new Tally();
+  /** Good answers so far. */
+  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -173,9 +177,13 @@ export class Api implements AsyncDisposable {
     try {
       return await retry(async (attempt) => this.#attempt(call, attempt), {
         ...this.#options.retry,
+        ...(call.request.attempts !== undefined && { attempts: call.request.attempts }),
         retryIf: (error) => error instanceof RequestError && error.retryable,
         retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-        onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt, error, delay }),
+        onRetry: (attempt, error, delay) => {
+          call.answersAtFailure ??= this.#answers;
+          this.#noteRetry(call, { attempt, error, delay });
+        },
         deadline,
         clock: this.#clock,
         signal: call.signal,
@@ -184,7 +192,9 @@ export class Api implements AsyncDisposable {
       // An abort is the caller's own doing, and no failure of the API's.
       call.request.signal?.throwIfAborted();
       // The cause says what happened and when to come back.
-      throw error instanceof RetryAbandonedError ? error.cause : error;
+      const failure = error instanceof RetryAbandonedError ? error.cause : error;
+      if (failure instanceof RequestError) failure.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
+      throw failure;
     }
   }
 
@@ -220,7 +230,9 @@ export class Api implements AsyncDisposable {
               async (signal) => this.#exchange(call, { authorization, permit, signal }),
               { clock: this.#clock, ...(call.signal ? { signal: call.signal } : {}) },
             );
-            return await this.#read(wire, { call, facts, authorization });
+            const answer = await this.#read(wire, { call, facts, authorization });
+            this.#answers += 1;
+            return answer;
           } catch (error) {
             throw this.#noteFailure(error, { call, facts });
           }
