@@ -26,6 +26,8 @@ export interface ApiRequest {
   attempts?: number;
   /** It has failed before, so that failing again is no evidence of an outage. */
   failedBefore?: boolean;
+  /** Waits as long as the API asks, or refuses, until the deadline; for what everything else depends on. */
+  patient?: boolean;
 }
 
 export interface ApiAnswer {
