@@ -6,6 +6,7 @@ import { listedFieldKeeper, summedColumns } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
 import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
+import { FailedAlone } from '../jobs/repeated-failure.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
 import type { Log } from '../observe/log.ts';
@@ -157,6 +158,7 @@ async function checkApis(
       clock: systemClock,
       databaseWaitMs: 0,
       bounds: { signal, deadline },
+      failedAlone: new FailedAlone(),
     };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
     if (result.status === 'not-started') problems.push(result.rests.message);

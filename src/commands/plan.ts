@@ -11,7 +11,7 @@ import { commandLog } from './command-log.ts';
 import { readIfThere } from './open-database.ts';
 import { finishByOf } from './run.ts';
 import { table } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeJson, writeLines, type Terminal } from './terminal.ts';
 
 export interface PlanOptions {
   json?: boolean;
@@ -32,7 +32,7 @@ export async function planCommand(file: string, options: PlanOptions, terminal: 
     (job.finishBy ? nextTimeOfDay(job.finishBy, { timezone: job.timezone, now: new Date() }) : null);
   const onRest: ApiHooks['onRest'] = (rest) => writeLines(stderr, [restLine(rest)]);
   const forecast = await forecastNight(job, { businessDate, finishBy, clock: systemClock, ledger, onRest });
-  if (options.json) stdout.write(`${JSON.stringify(forecast, null, 2)}\n`);
+  if (options.json) writeJson(stdout, `${JSON.stringify(forecast, null, 2)}\n`);
   else writeLines(stdout, lines(forecast));
   return 0;
 }

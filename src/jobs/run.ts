@@ -25,6 +25,7 @@ import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts'
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
+import { FailedAlone } from './repeated-failure.ts';
 import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
@@ -249,6 +250,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
+    failedAlone: new FailedAlone(),
     bounds: deadlines ? admission.boundsUntil(deadlines.requests, signal) : { signal },
     finishBy,
     admission,

@@ -50,6 +50,8 @@ export class Api implements AsyncDisposable {
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #tally = new Tally();
+  /** Good answers so far. */
+  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -139,6 +141,7 @@ export class Api implements AsyncDisposable {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#withRetries(call);
       this.#failingSince = undefined;
+      this.#answers += 1;
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -178,7 +181,10 @@ export class Api implements AsyncDisposable {
           heldUp: () => call.heldMs,
           retryIf: (error) => error instanceof RequestError && error.retryable,
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-          onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
+          onRetry: (attempt, error, delay) => {
+            call.answersAtFailure ??= this.#answers;
+            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
+          },
           deadline,
           clock: this.#clock,
           signal: call.signal,
@@ -186,6 +192,7 @@ export class Api implements AsyncDisposable {
       } catch (error) {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
+        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
         if (!(error instanceof RetryAbandonedError)) throw error;
         call.attempts += error.attempts - 1;
         await this.#waitAsAsked(call, error);
