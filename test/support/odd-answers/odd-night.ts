@@ -2,32 +2,20 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { loadJob } from '../../../src/config/load-job.ts';
 import type { Job } from '../../../src/jobs/job.ts';
 import { runJob } from '../../../src/library.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { NightfillError } from '../../../src/resilience/failure.ts';
 import { Database } from '../../../src/sinks/postgres.ts';
-import { RawServer, type RawRequest } from '../raw-server.ts';
-import { answerBytes, type OddAnswer, type OddExchange } from './odd-answer.ts';
+import { contracts, oddAnswer, type Use } from './odd-script.ts';
+import { OddServers, type Seen } from './odd-server.ts';
 
-/** Contracts of a night, on three pages. */
-export const contracts = 300;
 /** At most so many requests arrive within any second. */
 export const rate = { requests: 200, per: 1_000 };
 
 /** Milliseconds of an attempt, where an answer never comes to its end. */
 const impatience = 400;
-
-/** What is answered oddly. */
-export type Use =
-  /** The lookups of these contracts, by number, always. */
-  | { what: 'contracts'; odd: ReadonlyMap<number, OddAnswer> }
-  /** The pages of the listing after the first, one answer each; `once`: and then as it should be. */
-  | { what: 'listing'; odd: readonly OddAnswer[]; once: boolean }
-  /** The token server; `once`: at one renewal each, and then as it should be; otherwise from the start. */
-  | { what: 'token'; odd: readonly OddAnswer[]; once: boolean };
 
 /** Of what a night threw in place of a report. */
 export interface Thrown {
@@ -35,32 +23,33 @@ export interface Thrown {
   message: string;
 }
 
-export interface OddNight {
+export interface OddNight extends Seen {
   report?: Report;
   error?: Thrown;
-  requests: readonly RawRequest[];
   /** Keys in the target. */
   rows: string[];
   /** Milliseconds. */
   took: number;
-  /** The longest that the night's thread stood still: arrivals may be stamped late by that much. */
-  stalledMs: number;
 }
 
-export const keyOf = (number: number): string => `k${String(number).padStart(3, '0')}`;
-const recordOf = (number: number): object => ({ id: keyOf(number), name: 'odd', currency: 'EUR', amount: 12.25 });
+export interface NightOptions {
+  /** Milliseconds until the deadline. */
+  finishInMs?: number;
+  /** Afterwards the same night is run once more, against a server that answers as it should. */
+  mended?: boolean;
+}
 
-/** Runs nights with the product, the server that answers oddly and a real Postgres, all in this thread. */
+/** Runs nights with the product, servers that answer oddly and a real Postgres. */
 export class OddNights implements AsyncDisposable {
   readonly #database: Database;
+  readonly #servers: OddServers;
   readonly #jobs: Record<Use['what'], Job>;
-  readonly #foreign: RawServer;
   #nights = 0;
 
-  private constructor(database: Database, jobs: Record<Use['what'], Job>, foreign: RawServer) {
+  private constructor(database: Database, servers: OddServers, jobs: Record<Use['what'], Job>) {
     this.#database = database;
+    this.#servers = servers;
     this.#jobs = jobs;
-    this.#foreign = foreign;
   }
 
   static async open(connectionString: string): Promise<OddNights> {
@@ -77,42 +66,31 @@ export class OddNights implements AsyncDisposable {
     };
     await rm(folder, { recursive: true });
     const database = await Database.open({ config: { connectionString }, description: 'the database of odd nights' });
-    return new OddNights(database, jobs, await RawServer.start(() => undefined));
+    return new OddNights(database, await OddServers.open(), jobs);
   }
 
-  /** Requests at a server that must not be asked. */
-  get strayed(): number {
-    return this.#foreign.requests.length;
-  }
-
-  /** A night against a server that answers oddly, and, where it is `mended`, the same night gone on with once it does not. */
-  async run(
-    use: Use,
-    { finishInMs, mended = false }: { finishInMs?: number; mended?: boolean } = {},
-  ): Promise<OddNight[]> {
+  /** The night, and where it is `mended` the one after it. */
+  async run(use: Use, { finishInMs, mended = false }: NightOptions = {}): Promise<OddNight[]> {
     this.#nights += 1;
     const name = `odd_${this.#nights}`;
     const nights = [await this.#run(name, { use, finishInMs })];
-    if (mended) nights.push(await this.#run(name, { use: { ...use, odd: [] } as Use, finishInMs: undefined }));
+    if (mended) nights.push(await this.#run(name, { use: { ...use, odd: [] }, finishInMs: undefined }));
     return nights;
   }
 
   async #run(name: string, { use, finishInMs }: { use: Use; finishInMs: number | undefined }): Promise<OddNight> {
-    await using server = await RawServer.start(new OddScript(use, this.#foreign.origin).answer);
-    const begun = performance.now();
-    const stalls = monitorEventLoopDelay({ resolution: 5 });
-    stalls.enable();
-    const odd = use.what === 'contracts' ? [...use.odd.values()] : use.odd;
-    const timeout = odd.some(({ slow }) => slow) ? { timeout: impatience } : {};
+    const server = await this.#servers.start(use);
+    const names = use.what === 'contracts' ? use.odd.map(([answer]) => answer) : use.odd;
+    const timeout = names.some((answer) => oddAnswer(answer).slow) ? { timeout: impatience } : {};
     const job = jobAt(server.origin, name, { job: this.#jobs[use.what], api: timeout });
+    const begun = performance.now();
     const ended = await this.#outcome(job, finishInMs);
     const took = performance.now() - begun;
-    // The histogram counts its own interval too.
-    const stalledMs = Math.max(0, stalls.max / 1e6 - 5);
+    const seen = await server.seen();
     const { rows } = await this.#database
       .query<{ id: string }>(`SELECT id FROM ${name} ORDER BY id`)
       .catch(() => ({ rows: [] }));
-    return { ...ended, requests: server.requests, rows: rows.map(({ id }) => id), took, stalledMs };
+    return { ...ended, ...seen, rows: rows.map(({ id }) => id), took };
   }
 
   async #outcome(job: Job, finishInMs: number | undefined): Promise<{ report: Report } | { error: Thrown }> {
@@ -128,63 +106,10 @@ export class OddNights implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#foreign[Symbol.asyncDispose]();
+    await this.#servers[Symbol.asyncDispose]();
     await this.#database[Symbol.asyncDispose]();
   }
 }
-
-/** What a night's server answers to each request. */
-class OddScript {
-  readonly #use: Use;
-  readonly #foreign: string;
-  readonly #pages: number;
-  /** Requests of each page, and of tokens. */
-  readonly #asked = new Map<string, number>();
-
-  constructor(use: Use, foreign: string) {
-    this.#use = use;
-    this.#foreign = foreign;
-    // One good page before each odd answer, and one at the end.
-    this.#pages = use.what === 'contracts' ? 3 : use.odd.length + 2;
-  }
-
-  answer = (request: Pick<RawRequest, 'url'>, socket: OddExchange['socket']): void | Promise<void> => {
-    const { url } = request;
-    const earlier = this.#asked.get(url) ?? 0;
-    this.#asked.set(url, earlier + 1);
-    const odd = this.#oddAnswerTo(url, earlier);
-    const good = this.#goodAnswerTo(url);
-    if (!odd) return void socket.write(answerBytes(200, { body: good, reason: 'OK' }));
-    return odd.send({ socket, good, foreign: this.#foreign });
-  };
-
-  #oddAnswerTo(url: string, earlier: number): OddAnswer | undefined {
-    const use = this.#use;
-    if (use.what === 'contracts') return use.odd.get(Number(/^\/contracts\/k(\d+)$/.exec(url)?.[1] ?? 0));
-    if (use.what === 'listing') return use.once && earlier > 0 ? undefined : use.odd[pageOf(url) - 2];
-    if (url !== '/token') return undefined;
-    // Renewals are good and odd in turn.
-    return use.once ? (earlier % 2 === 1 ? use.odd[(earlier - 1) / 2] : undefined) : use.odd[0];
-  }
-
-  #goodAnswerTo(url: string): string {
-    if (url === '/token') {
-      const tokens = this.#asked.get(url)!;
-      // A token that is to be renewed ends at once.
-      const lasts = this.#use.what === 'token' && this.#use.once && tokens < 2 * this.#use.odd.length;
-      return JSON.stringify({ access_token: `t${tokens}`, token_type: 'Bearer', expires_in: lasts ? 0.001 : 3_600 });
-    }
-    const page = pageOf(url);
-    if (page === 0) return JSON.stringify(recordOf(Number(url.slice('/contracts/k'.length))));
-    const first = Math.floor(((page - 1) * contracts) / this.#pages);
-    const last = Math.floor((page * contracts) / this.#pages);
-    const data = Array.from({ length: last - first }, (_, index) => recordOf(first + index + 1));
-    return JSON.stringify({ data, next: page < this.#pages ? `p${page + 1}` : null });
-  }
-}
-
-/** The page's number; 0 for what is none. */
-const pageOf = (url: string): number => (url === '/contracts' ? 1 : Number(/after=p(\d+)/.exec(url)?.[1] ?? 0));
 
 const oauth = {
   type: 'oauth2',
