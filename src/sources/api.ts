@@ -328,7 +328,8 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    return { api: this.name, method, url, attempt, repeatable, redact, clock: this.#clock };
+    const { hasAnswered } = this.#tally;
+    return { api: this.name, method, url, attempt, repeatable, hasAnswered, redact, clock: this.#clock };
   }
 
   /** What has happened so far; a copy. */

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert';
 import { BreakerOpenError } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DeadlineError } from '../resilience/deadline.ts';
@@ -20,6 +21,8 @@ export interface RequestFacts {
   attempt: number;
   /** Asking twice does no harm. */
   repeatable: boolean;
+  /** The host has answered before, so there is one of its name. */
+  hasAnswered: boolean;
   redact: (text: string) => string;
   clock: Clock;
 }
@@ -118,9 +121,9 @@ export function describeFailure(error: unknown, facts: RequestFacts): unknown {
   return error;
 }
 
-function brokenExchange(error: ExchangeError, facts: RequestFacts): unknown {
-  const code = faultCode(error.cause);
-  if (code === undefined) return error.cause;
+function brokenExchange(error: ExchangeError, facts: RequestFacts): RequestError {
+  const found = faultCode(error.cause);
+  const code = found === 'DNS_NOT_FOUND' && facts.hasAnswered ? 'DNS_UNAVAILABLE' : found;
   const lost = error.answered && (code === 'CONNECTION_RESET' || code === 'RESPONSE_NOT_HTTP');
   return lost
     ? faultFailure(facts, {
@@ -128,11 +131,16 @@ function brokenExchange(error: ExchangeError, facts: RequestFacts): unknown {
         detail: 'the connection ended within the answer',
         cause: error,
       })
-    : faultFailure(facts, { code, detail: faultDetail(code), cause: error, sent: error.written });
+    : faultFailure(facts, { code, detail: faultDetail(code, error, facts), cause: error, sent: error.written });
 }
 
-function faultDetail(code: FaultCode): string {
-  return `no answer, ${code.toLowerCase().replaceAll('_', ' ')}`;
+function faultDetail(code: FaultCode, { cause }: ExchangeError, { redact }: RequestFacts): string {
+  const named = `no answer, ${code.toLowerCase().replaceAll('_', ' ')}`;
+  if (code !== 'CONNECTION_FAILED' || !(cause instanceof Error)) return named;
+  // What undici asserts says nothing to a stranger. Of anything else without a row of its own only its words tell.
+  return cause instanceof AssertionError
+    ? 'what came cannot be read as an answer'
+    : `${named}, "${excerpt(redact(cause.message))}"`;
 }
 
 /** The breaker, the deadline and the token server have errors of their own; the caller gets one kind. */

@@ -130,7 +130,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#reusedSocket = this.connection.used;
       this.connection.used = true;
     }
-    this.#options.onWritten?.();
+    this.#tell(this.#options.onWritten);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
@@ -138,7 +138,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
-    this.#options.onAnswered?.();
+    this.#tell(this.#options.onAnswered);
     if (Number(headers['content-length']) > this.#options.maxBytes) this.#abort(new AnswerTooLargeError());
   }
 
@@ -166,6 +166,15 @@ class Exchange implements Dispatcher.DispatchHandler {
             reusedSocket: this.#reusedSocket,
           }),
     );
+  }
+
+  /** What a callback of ours throws is our own mistake: it is thrown as it is, and not called a fault of the connection. */
+  #tell(callback: (() => void) | undefined): void {
+    try {
+      callback?.();
+    } catch (error) {
+      this.#abort(error);
+    }
   }
 
   #abort(error: unknown): void {

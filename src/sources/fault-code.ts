@@ -16,6 +16,8 @@ const byCode: Record<string, FaultCode | undefined> = {
   ENETDOWN: 'HOST_UNREACHABLE',
   ENOTFOUND: 'DNS_NOT_FOUND',
   EAI_AGAIN: 'DNS_UNAVAILABLE',
+  EMFILE: 'OUT_OF_FILE_DESCRIPTORS',
+  ENFILE: 'OUT_OF_FILE_DESCRIPTORS',
   CERT_HAS_EXPIRED: 'TLS_CERTIFICATE_EXPIRED',
   CERT_NOT_YET_VALID: 'TLS_CERTIFICATE_EXPIRED',
   ERR_TLS_CERT_ALTNAME_INVALID: 'TLS_HOSTNAME_MISMATCH',
@@ -33,14 +35,17 @@ const byCode: Record<string, FaultCode | undefined> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'RESPONSE_TRUNCATED',
 };
 
-/** Our code for an error of undici, Node's sockets or OpenSSL; undefined for one that is no fault of the connection. */
-export function faultCode(error: unknown): FaultCode | undefined {
+/**
+ * Our code for what broke an exchange: an error of undici, Node's sockets or OpenSSL. Whatever else these may throw is
+ * CONNECTION_FAILED (undici asserts what a server may well send, such as a status of 000), so no answer ends the run.
+ */
+export function faultCode(error: unknown): FaultCode {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
   const known = byCode[code];
   if (known) return known;
   if (code.startsWith('ERR_SSL_')) return 'TLS_HANDSHAKE_FAILED';
   // Its code is missing when the very first bytes are wrong.
-  return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : undefined;
+  return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : 'CONNECTION_FAILED';
 }
 
 const lostConnections = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);

@@ -5,7 +5,7 @@ import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
 import { acceptedEncodings, BodyError, decodeBody } from './decode-body.ts';
 import { AnswerTooLargeError, exchange, ExchangeError, openPool } from './exchange.ts';
 import { faultCode } from './fault-code.ts';
-import { faultTable } from './responses.ts';
+import { type FaultCode, faultTable } from './responses.ts';
 
 const maxBytes = 1024 * 1024;
 
@@ -52,7 +52,7 @@ export class TokenServer {
   }
 
   #unavailable(error: unknown, origin: string): unknown {
-    const code =
+    const code: FaultCode | undefined =
       error instanceof TimeoutError
         ? 'TIMEOUT'
         : error instanceof ExchangeError
