@@ -1,4 +1,3 @@
-import type { Pool } from 'undici';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
@@ -13,17 +12,20 @@ import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
+import { type Connections, openConnections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import { exchange, ExchangeError, openPool, type WireAnswer } from './exchange.ts';
+import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
 import { readAnswer } from './read-answer.ts';
+import { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
 import { Slots } from './slots.ts';
-import { TokenServer } from './token-server.ts';
+import { type TokenRequestCounter, TokenServer } from './token-server.ts';
 
 export { RequestError } from './request-error.ts';
+export { TokenRestsError } from './token-failure.ts';
 export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
 export type { ApiStatistics } from './api-statistics.ts';
 
@@ -50,7 +52,7 @@ export class Api implements AsyncDisposable {
   readonly #onRetry: ApiHooks['onRetry'];
   readonly #address: ApiAddress;
   readonly #headers: Record<string, string>;
-  readonly #pool: Pool;
+  readonly #pool: Connections;
   readonly #slots: Slots;
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
@@ -58,6 +60,7 @@ export class Api implements AsyncDisposable {
   #seemsDead = false;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
+  readonly #refusals = new Refusals();
   readonly #tally = new Tally();
   #running = 0;
   #idle: (() => void) | undefined;
@@ -75,15 +78,18 @@ export class Api implements AsyncDisposable {
       'user-agent': 'nightfill',
       ...lowerCased(options.headers),
     };
-    this.#tokenServer = new TokenServer({ api: options.name, timeout: options.timeout, clock });
+    this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
-      sendForm: async (url, form) => this.#tokenServer.sendForm(url, form),
-      now: () => clock.now(),
+      sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
+      retry: options.retry,
+      clock,
     });
-    this.#pool = openPool(this.#address.origin, {
+    this.#pool = openConnections(this.#address.origin, {
       connections: options.connections,
       connectTimeout: Math.min(10_000, options.timeout),
+      tls: options.tls,
+      proxy: options.proxy,
     });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, onLowered });
@@ -96,6 +102,23 @@ export class Api implements AsyncDisposable {
       clock,
       countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
     });
+  }
+
+  /** Tokens that come from the API's own origin take its permits and count among its requests. */
+  #openTokenServer(): TokenServer {
+    const { name: api, auth, timeout, tls } = this.#options;
+    const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
+    const counter: TokenRequestCounter = {
+      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity, attempts: 0 }),
+      written: () => {
+        this.quota?.spend();
+        this.#tally.written(this.#clock.now());
+      },
+      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+    };
+    // A client certificate is a credential, and credentials never leave their origin.
+    const connections = { proxy: auth.type === 'oauth2' ? auth.proxy : undefined, ...(isOwn && { tls }) };
+    return new TokenServer({ api, timeout, clock: this.#clock, connections, ...(isOwn && { counter }) });
   }
 
   /** Scheme, host and port: the one place its credentials go to. */
@@ -208,8 +231,13 @@ export class Api implements AsyncDisposable {
 
   /** Within a slot: token, permit, breaker, timeout, exchange. */
   async #send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
-    const authorization = await this.#credentials.headers(call.signal);
-    const { key, deadline = Infinity } = call.request;
+    const { key, deadline = Infinity, waitForBreaker } = call.request;
+    const { patience, signal } = call;
+    const authorization = await this.#credentials.headers({
+      signal,
+      patience,
+      deadline: waitForBreaker === false ? patience : deadline,
+    });
     const permit = await this.#limits.permit({ key, signal: call.signal, deadline, attempts: facts.attempt - 1 });
     try {
       return await this.#breaker.execute(
@@ -282,7 +310,11 @@ export class Api implements AsyncDisposable {
       maxBytes: this.#options.maxResponseBytes,
       anyDepth: call.request.anyDepth ?? false,
       onMeaning: ({ action }) => {
-        if (action !== 'unauthorized' || call.renewed || !this.#credentials.refused(authorization)) return;
+        if (action === 'ok') {
+          this.#refusals.accepted();
+          this.#credentials.accepted(authorization);
+        }
+        if (action !== 'unauthorized' || !this.#credentials.refused(authorization, { again: call.renewed })) return;
         call.renewed = true;
         throw new RepeatAtOnce();
       },
@@ -329,7 +361,8 @@ export class Api implements AsyncDisposable {
   #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
     const { hasAnswered } = this.#tally;
-    return { api: this.name, method, url, attempt, repeatable, hasAnswered, redact, clock: this.#clock };
+    const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
+    return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
   /** What has happened so far; a copy. */

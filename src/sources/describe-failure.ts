@@ -12,6 +12,7 @@ import { faultCode } from './fault-code.ts';
 import { originOf } from './origin.ts';
 import { RequestError } from './request-error.ts';
 import { type FaultCode, faultTable, type Meaning } from './responses.ts';
+import { TokenRestsError } from './token-failure.ts';
 
 /** Who asked what, as far as a message may say it. */
 export interface RequestFacts {
@@ -23,6 +24,8 @@ export interface RequestFacts {
   repeatable: boolean;
   /** The host has answered before, so there is one of its name. */
   hasAnswered: boolean;
+  /** The credentials were refused: whether they are refused as such, and not for this request alone. */
+  refusesAll: () => boolean;
   redact: (text: string) => string;
   clock: Clock;
 }
@@ -56,6 +59,7 @@ export function answerFailure(
     class: meaning.class,
     message: `${asked(facts)} answered ${wire.status}${said}: ${meaning.reason}${wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s`}`,
     retryable: again,
+    credentialsUseless: code === 'CREDENTIALS_REJECTED' && facts.refusesAll(),
     countsAgainstServer: wire.status >= 500 && action !== 'rate-limited',
     wait,
     retryAt: wait === undefined ? undefined : facts.clock.wallNow() + wait,
@@ -146,6 +150,7 @@ function faultDetail(code: FaultCode, { cause }: ExchangeError, { redact }: Requ
 /** The breaker, the deadline and the token server have errors of their own; the caller gets one kind. */
 function outsideFailure(error: NightfillError, facts: RequestFacts): RequestError {
   const wait = error instanceof BreakerOpenError ? error.retryAt - facts.clock.now() : undefined;
+  const rests = error instanceof TokenRestsError;
   return new RequestError({
     api: facts.api,
     attempts: facts.attempt,
@@ -153,7 +158,12 @@ function outsideFailure(error: NightfillError, facts: RequestFacts): RequestErro
     class: error.class,
     message: `${asked(facts)}: ${error.message}`,
     cause: error,
-    retryable: error.class === 'transient' && !(error instanceof BreakerOpenError) && !(error instanceof DeadlineError),
-    retryAt: wait === undefined || wait === Infinity ? undefined : facts.clock.wallNow() + wait,
+    retryable:
+      error.class === 'transient' &&
+      !rests &&
+      !(error instanceof BreakerOpenError) &&
+      !(error instanceof DeadlineError),
+    credentialsUseless: error.code === 'CREDENTIALS_REJECTED',
+    retryAt: rests ? error.retryAt : wait === undefined || wait === Infinity ? undefined : facts.clock.wallNow() + wait,
   });
 }

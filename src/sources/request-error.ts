@@ -10,6 +10,7 @@ export interface RequestErrorFacts extends FailureFacts {
   wait?: number | undefined;
   retryable?: boolean;
   countsAgainstServer?: boolean;
+  credentialsUseless?: boolean;
 }
 
 /** A request that ended without usable data, after all its attempts. */
@@ -25,6 +26,8 @@ export class RequestError extends NightfillError {
   readonly retryable: boolean;
   /** The circuit breaker counts it: a timeout, a connection fault or a 5xx. */
   readonly countsAgainstServer: boolean;
+  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
+  readonly credentialsUseless: boolean;
 
   constructor(facts: RequestErrorFacts) {
     super(facts);
@@ -35,5 +38,6 @@ export class RequestError extends NightfillError {
     this.wait = facts.wait;
     this.retryable = facts.retryable ?? false;
     this.countsAgainstServer = facts.countsAgainstServer ?? false;
+    this.credentialsUseless = facts.credentialsUseless ?? false;
   }
 }

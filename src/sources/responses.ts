@@ -196,6 +196,17 @@ export const faultTable = {
     class: 'config',
     reason: 'the two sides share no protocol, or the port does not speak TLS',
   },
+  TLS_CLIENT_CERTIFICATE_REFUSED: {
+    retry: false,
+    class: 'config',
+    reason: 'the server wants a client certificate, or another one; see tls.cert and tls.key',
+  },
+  PROXY_REFUSED: {
+    retry: false,
+    class: 'config',
+    reason: 'the proxy wants credentials, or does not allow this host; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY',
+  },
+  PROXY_UNAVAILABLE: { retry: true, class: 'transient', reason: 'the proxy did not reach the host' },
   REQUEST_INVALID: { retry: false, class: 'config', reason: 'a header or the path cannot be sent over HTTP' },
   RESPONSE_NOT_HTTP: {
     retry: true,
