@@ -194,7 +194,8 @@ export const faultTable = {
   TLS_HANDSHAKE_FAILED: {
     retry: false,
     class: 'config',
-    reason: 'the two sides share no protocol, or the port does not speak TLS',
+    reason:
+      'the two sides share no protocol, the port does not speak TLS, or the server wants a client certificate (tls.cert and tls.key)',
   },
   TLS_CLIENT_CERTIFICATE_REFUSED: {
     retry: false,
