@@ -5,11 +5,11 @@ import { Secret } from '../sources/secret.ts';
 /** The secret values of a job, for the filter that keeps them out of the logs. */
 export function secretsOf(job: Job): string[] {
   const database = typeof job.database === 'object' ? [job.database.url.reveal()] : [];
-  const ofApis = Object.values(job.apis).flatMap(({ auth, tls, proxy }) => [
+  const ofApis = Object.values(job.apis).flatMap(({ auth, tls, proxy, tokenProxy }) => [
     ...Object.values(auth).flatMap((value: unknown) => (value instanceof Secret ? [value.reveal()] : [])),
     ...(tls?.key ? [tls.key.reveal()] : []),
     ...proxyCredentials(proxy),
-    ...(auth.type === 'oauth2' ? proxyCredentials(auth.proxy) : []),
+    ...proxyCredentials(tokenProxy),
   ]);
   return [...ofApis, ...database];
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup, PinnedDatabase } from '../jobs/job.ts';
-import type { ApiOptions, AuthOptions, ProxyOptions, QuotaLimit, TlsOptions } from '../sources/api-options.ts';
+import type { ApiOptions, AuthOptions, QuotaLimit, TlsOptions } from '../sources/api-options.ts';
 import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
 import { templatePaths } from '../sources/template.ts';
@@ -75,9 +75,10 @@ function buildApi(
   return {
     ...rest,
     name,
-    auth: buildAuth(auth, { secrets, proxy: proxies?.toTokens }),
+    auth: buildAuth(auth, secrets),
     ...(tls && { tls }),
     ...(proxies?.toApi && { proxy: proxies.toApi }),
+    ...(proxies?.toTokens && { tokenProxy: proxies.toTokens }),
     limits: {
       concurrency: limits.concurrency,
       rates: limits.rates.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, limits.headroom), per })),
@@ -94,10 +95,7 @@ function buildQuota({ per: _, header, ...quota }: Quota, timezone: string): Quot
   return { ...quota, ...(header === undefined ? {} : { header: header.toLowerCase() }), timezone };
 }
 
-function buildAuth(
-  auth: ApiFile['auth'],
-  { secrets, proxy }: { secrets: Map<string, Secret>; proxy: ProxyOptions | undefined },
-): AuthOptions {
+function buildAuth(auth: ApiFile['auth'], secrets: Map<string, Secret>): AuthOptions {
   const secret = (part: string): Secret => secrets.get(part) ?? new Secret('');
   switch (auth.type) {
     case 'none':
@@ -109,7 +107,7 @@ function buildAuth(
     case 'basic':
       return { ...auth, password: secret('password') };
     case 'oauth2':
-      return { ...auth, clientSecret: secret('clientSecret'), ...(proxy && { proxy }) };
+      return { ...auth, clientSecret: secret('clientSecret') };
     default:
       return auth satisfies never;
   }

@@ -17,34 +17,41 @@ export async function resolveTls(
   const found = new Map<string, TlsOptions>();
   for (const [api, { tls, baseUrl = '' }] of Object.entries(apis)) {
     if (!tls) continue;
-    const at: Path = ['apis', api, 'tls'];
+    const path: Path = ['apis', api, 'tls'];
     if (/^http:/i.test(baseUrl))
-      source.report(at, 'tls has a meaning only with https; change baseUrl, or remove tls', 'key');
-    for (const [part, other] of [
-      ['cert', 'key'],
-      ['key', 'cert'],
-    ] as const)
-      if (tls[part] !== undefined && tls[other] === undefined)
-        source.report(
-          [...at, part],
-          `${part} has a meaning only together with ${other}; add that, or remove ${part}`,
-          'key',
-        );
-    const ca = await readCertificates(tls.ca, { path: [...at, 'ca'], source, places });
-    const cert = await readCertificates(tls.cert, { path: [...at, 'cert'], source, places });
-    const key = await readKey(tls.key, { path: [...at, 'key'], source, places });
-    if (cert && key && !cert.first.checkPrivateKey(key.object))
-      source.report(
-        [...at, 'key'],
-        'this key does not belong to the certificate in cert (the first of its file); name the pair that was issued together',
-      );
-    found.set(api, {
-      ...(ca && { ca: ca.text }),
-      ...(cert && { cert: cert.text }),
-      ...(key && { key: key.text }),
-    });
+      source.report(path, 'tls has a meaning only with https; change baseUrl, or remove tls', 'key');
+    found.set(api, await readTls(tls, { path, source, places }));
   }
   return found;
+}
+
+async function readTls(
+  written: Readonly<Record<string, unknown>>,
+  { path, source, places }: Place,
+): Promise<TlsOptions> {
+  for (const [part, other] of [
+    ['cert', 'key'],
+    ['key', 'cert'],
+  ] as const)
+    if (written[part] !== undefined && written[other] === undefined)
+      source.report(
+        [...path, part],
+        `${part} has a meaning only together with ${other}; add that, or remove ${part}`,
+        'key',
+      );
+  const ca = await readCertificates(written['ca'], { path: [...path, 'ca'], source, places });
+  const cert = await readCertificates(written['cert'], { path: [...path, 'cert'], source, places });
+  const key = await readKey(written['key'], { path: [...path, 'key'], source, places });
+  if (cert && key && !cert.first.checkPrivateKey(key.object)) {
+    const sentence =
+      'this key does not belong to the certificate in cert (the first of its file); name the pair that was issued together';
+    source.report([...path, 'key'], sentence);
+  }
+  return {
+    ...(ca && { ca: ca.text }),
+    ...(cert && { cert: cert.text }),
+    ...(key && { key: key.text }),
+  };
 }
 
 interface Place {
@@ -100,8 +107,9 @@ async function readKey(
   }
   try {
     return { text, object: createPrivateKey(text.reveal()) };
-  } catch (error) {
-    const encrypted = (error as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
+  } catch {
+    // Both of its spellings: `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
+    const encrypted = text.reveal().includes('ENCRYPTED');
     source.report(
       at,
       encrypted

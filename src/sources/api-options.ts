@@ -32,8 +32,6 @@ export type AuthOptions =
       clientSecret: Secret;
       scope?: string;
       audience?: string;
-      /** To the token server. */
-      proxy?: ProxyOptions;
     };
 
 /** A way out through a proxy. */
@@ -74,6 +72,8 @@ export interface ApiOptions {
   headers: Record<string, string>;
   tls?: TlsOptions;
   proxy?: ProxyOptions;
+  /** On the way to the token server. */
+  tokenProxy?: ProxyOptions;
   limits: {
     /** Requests in flight. */
     concurrency: number;

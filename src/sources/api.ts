@@ -107,7 +107,7 @@ export class Api implements AsyncDisposable {
 
   /** Tokens that come from the API's own origin take its permits and count among its requests. */
   #openTokenServer(): TokenServer {
-    const { name: api, auth, timeout, tls } = this.#options;
+    const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
     const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
     const counter: TokenRequestCounter = {
       permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity }),
@@ -118,7 +118,7 @@ export class Api implements AsyncDisposable {
       answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
     };
     // A client certificate is a credential, and credentials never leave their origin.
-    const connections = { proxy: auth.type === 'oauth2' ? auth.proxy : undefined, ...(isOwn && { tls }) };
+    const connections = { proxy, ...(isOwn && { tls }) };
     return new TokenServer({ api, timeout, clock: this.#clock, connections, ...(isOwn && { counter }) });
   }
 

@@ -163,9 +163,8 @@ test('the token server is asked through the proxy that is on its own way', async
     tokenUrl: `http://tokens.example.test:${tokens.port}/token`,
     clientId: 'me',
     clientSecret: new Secret('geheim'),
-    proxy: { url, except: '' },
   } as const;
-  await using api = new Api(apiOptions(crm.server.origin, { auth }));
+  await using api = new Api(apiOptions(crm.server.origin, { auth, tokenProxy: { url, except: '' } }));
   assert.equal((await api.request({ url: '/a' })).body, 'in');
   assert.deepEqual(crm.proxy.log, [`POST http://tokens.example.test:${tokens.port}/token`]);
 });

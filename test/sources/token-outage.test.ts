@@ -117,6 +117,19 @@ test('a rest beyond the deadline fails at once, with the time to come back, and 
   assert.equal(crm.tokens.length, 1);
 });
 
+test('who has something else to go by does not wait for a token server that rests, and the others do', async () => {
+  const clock = new FakeClock();
+  await using crm = await startCrm({
+    clock,
+    token: (n) => (n === 1 ? { status: 503, headers: { 'retry-after': '60' }, body: '' } : issued(n)),
+  });
+  const patient = crm.api.request({ url: '/a', deadline: 600_000 });
+  const error = await failure(crm.api.request({ url: '/b', deadline: 600_000, waitForBreaker: false }));
+  assert.equal(error.code, 'TOKEN_UNAVAILABLE');
+  await clock.advance(60_000);
+  assert.equal((await patient).body, 'in');
+});
+
 test('a token server that stays down without a word is asked at the pace of one backoff for all', async () => {
   await using crm = await startCrm({
     token: () => ({ status: 500, body: '' }),
