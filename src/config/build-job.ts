@@ -48,7 +48,8 @@ function buildApi(
   file: ApiFile,
   { name, timezone, secrets }: { name: string; timezone: string; secrets: Map<string, Secret> },
 ): ApiOptions {
-  const { auth, limits, connections, maxResponse, ...rest } = file;
+  const { auth, limits, connections, maxResponse, breaker, ...rest } = file;
+  const { successes, trials = successes ?? defaults.breaker.trials, ...opens } = breaker;
   return {
     ...rest,
     name,
@@ -61,6 +62,7 @@ function buildApi(
     },
     connections: connections ?? limits.concurrency,
     maxResponseBytes: maxResponse,
+    breaker: { ...opens, trials },
   };
 }
 

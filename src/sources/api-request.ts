@@ -22,6 +22,12 @@ export interface ApiRequest {
    * pass, and once a trial has failed an open breaker fails it at once. True by default.
    */
   waitForBreaker?: boolean;
+  /** How often it may be asked, the first time included; by default as often as the API's `retry` says. */
+  attempts?: number;
+  /** It has failed before, so that failing again is no evidence of an outage. */
+  failedBefore?: boolean;
+  /** Waits as long as the API asks, or refuses, until the deadline; for what everything else depends on. */
+  patient?: boolean;
 }
 
 export interface ApiAnswer {

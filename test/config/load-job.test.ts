@@ -55,7 +55,7 @@ test('what a job file leaves out has a default', async () => {
       jitter: true,
       maxElapsed: 120_000,
     },
-    breaker: { failures: 5, openFor: 30_000, successes: 2 },
+    breaker: { openFor: 30_000, trials: 5 },
     responses: [],
     maxResponseBytes: 32_000_000,
   });
