@@ -8,6 +8,8 @@ export type { Level } from './level-evidence.ts';
 const firstLimit = 10;
 /** More for each that was answered well, until the first is refused: from 10 to 50 in one round of answers. */
 const growth = 4;
+/** The share of the ceiling above which what it settled at is no news. */
+const worthSaying = 0.8;
 /** Milliseconds without a refusal after which one more is tried, then two more, then four. */
 const quiet = 30_000;
 
@@ -39,9 +41,9 @@ export class AdaptiveLimit {
     return this.#limit;
   }
 
-  /** What it settled at, below the ceiling; undefined while nothing was refused for it. */
+  /** What it settled at, well below the ceiling; undefined while nothing was refused for it. */
   get settled(): number | undefined {
-    return this.#lowered && this.limit < this.ceiling ? this.#limit : undefined;
+    return this.#lowered && this.limit <= worthSaying * this.ceiling ? this.#limit : undefined;
   }
 
   /** One is on its way. To be followed by `ended`, whatever becomes of it. */
@@ -75,14 +77,14 @@ export class AdaptiveLimit {
 
   /** For refusals that are about no level and yet are many: what was answered well before says nothing any more. */
   halve(): void {
-    this.#lower(this.limit + 1, Math.floor(this.limit / 2));
+    this.#lower(this.limit + 1, Math.floor(this.limit / 2), { forget: true });
   }
 
-  #lower(refusedAt: number, to: number): void {
+  #lower(refusedAt: number, to: number, o: { forget?: boolean } = {}): void {
     this.#before = { limit: this.limit, lowered: this.#lowered };
     this.#limit = Math.max(1, Math.min(this.#limit, to));
     this.#lowered = true;
-    this.#evidence.lowered(refusedAt);
+    this.#evidence.lowered(refusedAt, o);
     this.#step = 1;
     this.#quietSince = this.#clock.now();
   }

@@ -11,11 +11,11 @@ export interface Level {
  */
 export class LevelEvidence {
   #era = 0;
-  /** The highest level answered well since the limit was last lowered. */
+  /** The highest level answered well. */
   #good = 0;
   #refusedAt = Infinity;
 
-  /** The highest level answered well since the limit was last lowered; 0 when none was. */
+  /** The highest level answered well; 0 when none was. */
   get good(): number {
     return this.#good;
   }
@@ -34,7 +34,9 @@ export class LevelEvidence {
       return 'fits';
     }
     if (era !== this.#era - 1) return 'old';
-    return at > this.#refusedAt ? 'above' : 'below';
+    if (at > this.#refusedAt) return 'above';
+    if (at > this.#good) this.#good = at;
+    return 'below';
   }
 
   /** Takes a refusal. `echo`: of the excess that the limit was lowered for; `within`: as much was answered well. */
@@ -43,10 +45,10 @@ export class LevelEvidence {
     return at <= this.#good ? 'within' : 'beyond';
   }
 
-  /** The limit was lowered because of a refusal at this level. */
-  lowered(at: number): void {
+  /** The limit was lowered because of a refusal at this level; `forget` what was answered well, when that says nothing now. */
+  lowered(at: number, { forget = false } = {}): void {
     this.#era += 1;
-    this.#good = 0;
+    if (forget) this.#good = 0;
     this.#refusedAt = at;
   }
 }

@@ -16,6 +16,7 @@ export class ApiLimits {
   readonly #options: Pick<ApiOptions, 'name' | 'limits'>;
   readonly #clock: Clock;
   readonly #onLowered: ApiHooks['onLowered'];
+  readonly #onRest: ApiHooks['onRest'];
   readonly window: RollingWindow | undefined;
   readonly #routes: AnnouncedRoutes | undefined;
   /** Counts what is sent; whoever begins work asks it first. */
@@ -27,12 +28,13 @@ export class ApiLimits {
 
   constructor(
     options: Pick<ApiOptions, 'name' | 'limits'>,
-    { clock, onLowered }: { clock: Clock; onLowered: ApiHooks['onLowered'] },
+    { clock, onLowered, onRest }: { clock: Clock } & Pick<ApiHooks, 'onLowered' | 'onRest'>,
   ) {
     const { rates, quota } = options.limits;
     this.#options = options;
     this.#clock = clock;
     this.#onLowered = onLowered;
+    this.#onRest = onRest;
     if (rates.length > 0) {
       this.window = new RollingWindow({ rates, clock });
       this.#routes = new AnnouncedRoutes({ rates, window: this.window, clock });
@@ -110,6 +112,8 @@ export class ApiLimits {
     if (until <= this.#restsUntil) return;
     this.#restsUntil = until;
     this.window?.pauseUntil(until);
+    if (wait >= worthTelling)
+      this.#onRest?.({ api: this.#options.name, until: this.#clock.wallNow() + wait, because: 'asked' });
     // Whoever has less time than that learns it now.
     this.window?.dismiss(restHasGrown);
   }
@@ -125,6 +129,7 @@ export class ApiLimits {
 
 /** Milliseconds. */
 const longestUnconfirmed = 60_000;
+const worthTelling = 5_000;
 
 const restHasGrown = new Error('Everybody is asked to wait for longer than before.');
 

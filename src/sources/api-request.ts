@@ -50,8 +50,18 @@ export interface RetryInfo {
   delay: number;
 }
 
+/** Nothing is sent to an API before `until` (epoch milliseconds). */
+export interface Rest {
+  api: string;
+  until: number;
+  /** It asked for that, or seems to be down. */
+  because: 'asked' | 'down';
+}
+
 export interface ApiHooks {
   onRetry?: (info: RetryInfo) => void;
+  /** A rest of some seconds begins, or grows. */
+  onRest?: ((rest: Rest) => void) | undefined;
   /** The API announced a limit, less headroom, below one it was set up with, which is lowered from now on. `per` in milliseconds. */
   onLowered?: (info: { api: string; requests: number; per: number }) => void;
 }

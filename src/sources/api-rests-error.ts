@@ -1,4 +1,5 @@
 import { NightfillError } from '../resilience/failure.ts';
+import type { Rest } from './api-request.ts';
 
 /**
  * The API rests for longer than whoever asks has: it asked for that, or it is down. Nothing is wrong with what was to be
@@ -21,3 +22,7 @@ export class ApiRestsError extends NightfillError {
     this.retryAt = o.retryAt;
   }
 }
+
+/** One line for people. */
+export const restLine = ({ api, until, because }: Rest): string =>
+  `API "${api}" rests until ${new Date(until).toISOString()}: it ${because === 'asked' ? 'asked for that' : 'seems to be down'}`;

@@ -1,4 +1,5 @@
 import { createHistogram } from 'node:perf_hooks';
+import type { Rest } from './api-request.ts';
 
 /** The `apis[]` entry of the report, and what the progress display shows of the moment. */
 export interface ApiStatistics {
@@ -22,7 +23,7 @@ export interface ApiStatistics {
   breaker: { opened: number; finalState: string };
   inFlight: number;
   /** Nothing is sent before `until` (epoch milliseconds), because the API asked for that or seems to be down. */
-  rests: { until: number; because: 'asked' | 'down' } | undefined;
+  rests: Omit<Rest, 'api'> | undefined;
   /** Requests written in the last whole second. */
   currentRate: number;
 }

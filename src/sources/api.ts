@@ -10,7 +10,7 @@ import { sleepUntil } from '../resilience/sleep-until.ts';
 import { ApiAddress } from './api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest, Rest } from './api-request.ts';
 import { ApiRestsError } from './api-rests-error.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
@@ -50,15 +50,17 @@ export class Api implements AsyncDisposable {
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #tally = new Tally();
+  /** Good answers so far. */
+  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: ApiOptions, { clock = systemClock, onRetry, onLowered }: ApiHooks & { clock?: Clock } = {}) {
+  constructor(options: ApiOptions, { clock = systemClock, ...hooks }: ApiHooks & { clock?: Clock } = {}) {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
-    this.#onRetry = onRetry;
+    this.#onRetry = hooks.onRetry;
     this.#address = new ApiAddress(options);
     this.#tokenServer = new TokenServer({ api: options.name, timeout: options.timeout, clock });
     this.#credentials = createCredentials(options.auth, {
@@ -71,12 +73,14 @@ export class Api implements AsyncDisposable {
       connectTimeout: Math.min(10_000, options.timeout),
     });
     this.#slots = new Slots(options.limits.concurrency, { clock });
-    this.#limits = new ApiLimits(options, { clock, onLowered });
+    this.#limits = new ApiLimits(options, { clock, ...hooks });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
       onStateChange: (from, to) => {
         if (to === 'closed') this.#seemsDead = false;
         else if (from === 'half-open' && to === 'open') this.#seemsDead = true;
+        const rest = from === 'closed' && this.#restNow();
+        if (rest) hooks.onRest?.({ api: options.name, ...rest });
       },
       clock,
       countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
@@ -137,6 +141,7 @@ export class Api implements AsyncDisposable {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#withRetries(call);
       this.#failingSince = undefined;
+      this.#answers += 1;
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -176,7 +181,10 @@ export class Api implements AsyncDisposable {
           heldUp: () => call.heldMs,
           retryIf: (error) => error instanceof RequestError && error.retryable,
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-          onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
+          onRetry: (attempt, error, delay) => {
+            call.answersAtFailure ??= this.#answers;
+            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
+          },
           deadline,
           clock: this.#clock,
           signal: call.signal,
@@ -184,6 +192,7 @@ export class Api implements AsyncDisposable {
       } catch (error) {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
+        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
         if (!(error instanceof RetryAbandonedError)) throw error;
         call.attempts += error.attempts - 1;
         await this.#waitAsAsked(call, error);
@@ -270,6 +279,12 @@ export class Api implements AsyncDisposable {
     return until > now ? { until, because: 'asked' } : undefined;
   }
 
+  /** The same on the wall's clock. */
+  #restNow(): Omit<Rest, 'api'> | undefined {
+    const rests = this.#rests();
+    return rests && { ...rests, until: this.#clock.wallNow() + rests.until - this.#clock.now() };
+  }
+
   #restsTooLong(call: Call, because: 'asked' | 'down', cause: unknown): ApiRestsError {
     const wait = call.lastFailure?.wait;
     const until = Math.max(
@@ -308,7 +323,6 @@ export class Api implements AsyncDisposable {
   statistics(): ApiStatistics {
     const tally = this.#tally;
     const { adaptive } = this.#slots;
-    const rests = this.#rests();
     const { settled } = adaptive;
     return {
       name: this.name,
@@ -323,7 +337,7 @@ export class Api implements AsyncDisposable {
       concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
-      rests: rests && { ...rests, until: this.#clock.wallNow() + rests.until - this.#clock.now() },
+      rests: this.#restNow(),
       currentRate: tally.currentRate(this.#clock.now()),
     };
   }

@@ -14,6 +14,8 @@ export class Call {
   readonly begunAt: number;
   /** Attempts that count, before the ones that are being made. */
   attempts = 0;
+  /** Good answers that the API had given when it failed first. */
+  answersAtFailure: number | undefined;
   /** How often it was written to a socket. */
   sends = 0;
   /** How often it failed while the API seemed to be down. */

@@ -61,7 +61,7 @@ export class Pace {
     if (explained) return true;
     if (!this.#manyAreRefused()) return false;
     this.#concurrency.halve();
-    if (mark.sent) this.#rate.lowered(mark.sent.at);
+    if (mark.sent) this.#rate.lowered(mark.sent.at, { forget: true });
     this.#window?.slowDown();
     return true;
   }

@@ -25,6 +25,8 @@ export class RequestError extends NightfillError {
   readonly retryable: boolean;
   /** The circuit breaker counts it: a timeout, a connection fault or a 5xx. */
   readonly countsAgainstServer: boolean;
+  /** Between the request's first failure and its last the API answered others: so it was up. False for one that was not repeated. */
+  answeredOthers = false;
 
   constructor(facts: RequestErrorFacts) {
     super(facts);
