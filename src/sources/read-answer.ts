@@ -3,10 +3,10 @@ import { NightfillError } from '../resilience/failure.ts';
 import type { ResponseRule } from './api-options.ts';
 import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
 import { BodyError, decodeBody } from './decode-body.ts';
-import { parseDeepJson } from './deep-json.ts';
-import { type Json, parseExactJson } from './exact-json.ts';
+import type { Json } from './exact-json.ts';
 import type { AnswerHeaders, WireAnswer } from './exchange.ts';
 import { excerpt } from './excerpt.ts';
+import { parseInSteps } from './json-in-steps.ts';
 import { meaningOf, type Meaning } from './responses.ts';
 
 /** The answer's JSON, or the RequestError it means. `onMeaning` is told what it means in either case. */
@@ -28,7 +28,7 @@ export async function readAnswer(
 ): Promise<Json> {
   const bytes = await bodyOf(wire, maxBytes);
   const text = textOf(bytes);
-  const meaning = meaningOf({ status: wire.status, text, rules });
+  const meaning = meaningOf({ status: wire.status, headers: wire.headers, text, rules });
   onMeaning(meaning);
   if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
   if (!isUtf8(bytes)) throw new BodyError('malformed', 'it is not UTF-8');
@@ -51,10 +51,10 @@ function textOf(bytes: Buffer): string {
   return bytes.toString('utf8', marked ? 3 : 0);
 }
 
-function parseAnswer(
+async function parseAnswer(
   { text, headers, status, anyDepth }: { text: string; headers: AnswerHeaders; status: number; anyDepth: boolean },
   facts: RequestFacts,
-): Json {
+): Promise<Json> {
   const fault = (
     code: 'RESPONSE_EMPTY' | 'RESPONSE_NOT_JSON' | 'RESPONSE_MALFORMED' | 'RESPONSE_TOO_DEEP',
     detail: string,
@@ -72,9 +72,8 @@ function parseAnswer(
   if (!couldBeJson(type))
     throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown()}, where JSON was expected`);
   try {
-    return parseExactJson(text);
+    return await parseInSteps(text, { anyDepth });
   } catch (error) {
-    if (error instanceof NightfillError && anyDepth) return parseDeepJson(text);
     if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
     throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown()}`, error);
   }
