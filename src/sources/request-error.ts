@@ -10,6 +10,7 @@ export interface RequestErrorFacts extends FailureFacts {
   wait?: number | undefined;
   retryable?: boolean;
   countsAgainstServer?: boolean;
+  credentialsUseless?: boolean;
 }
 
 /** A request that ended without usable data, after all its attempts. */
@@ -27,6 +28,8 @@ export class RequestError extends NightfillError {
   readonly countsAgainstServer: boolean;
   /** Between the request's first failure and its last the API answered others: so it was up. False for one that was not repeated. */
   answeredOthers = false;
+  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
+  readonly credentialsUseless: boolean;
 
   constructor(facts: RequestErrorFacts) {
     super(facts);
@@ -37,5 +40,25 @@ export class RequestError extends NightfillError {
     this.wait = facts.wait;
     this.retryable = facts.retryable ?? false;
     this.countsAgainstServer = facts.countsAgainstServer ?? false;
+    this.credentialsUseless = facts.credentialsUseless ?? false;
+  }
+
+  /** The same failure with more to say, and over so many attempts. */
+  withNote(note: string, attempts = this.attempts): RequestError {
+    const { api, code, httpStatus, retryAt, wait, retryable, countsAgainstServer, credentialsUseless } = this;
+    return new RequestError({
+      api,
+      code,
+      class: this.class,
+      message: `${this.message}${note}`,
+      attempts,
+      httpStatus,
+      retryAt,
+      wait,
+      retryable,
+      countsAgainstServer,
+      credentialsUseless,
+      cause: this,
+    });
   }
 }
