@@ -276,7 +276,8 @@ export class Api implements AsyncDisposable {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
-      if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
+      if (lastFailure && call.sends >= attempts)
+        throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
       throw this.#restsTooLong(call, error);
     }
   }
@@ -413,8 +414,4 @@ function askedToWait(error: unknown, { request }: Call): RequestError | undefine
   if (error instanceof RetryAbandonedError) return error.cause as RequestError;
   const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
   return asked && request.patient ? error : undefined;
-}
-
-function withNote(failure: RequestError, note: string, attempts: number): RequestError {
-  return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });
 }
