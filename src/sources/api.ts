@@ -215,17 +215,18 @@ export class Api implements AsyncDisposable {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
         if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
-        if (!(error instanceof RetryAbandonedError)) throw error;
-        call.attempts += error.attempts - 1;
-        await this.#waitAsAsked(call, error);
+        const failure = askedToWait(error, call);
+        if (!failure) throw error;
+        call.attempts = failure.attempts - 1;
+        await this.#waitAsAsked(call, failure);
       }
     }
   }
 
   /** The API asks one request for more patience than its retries have: worth it when all depends on it, or everybody waits. */
-  async #waitAsAsked(call: Call, { retryAt, cause }: RetryAbandonedError): Promise<void> {
+  async #waitAsAsked(call: Call, failure: RequestError): Promise<void> {
     const { signal, request } = call;
-    const failure = cause as RequestError;
+    const retryAt = this.#clock.now() + (failure.wait ?? 0);
     call.hold();
     this.#failingSince ??= this.#clock.now();
     if (!request.patient) {
@@ -275,7 +276,8 @@ export class Api implements AsyncDisposable {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
-      if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
+      if (lastFailure && call.sends >= attempts)
+        throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
       throw this.#restsTooLong(call, error);
     }
   }
@@ -407,6 +409,9 @@ export class Api implements AsyncDisposable {
 /** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
 const leastLinger = 50;
 
-function withNote(failure: RequestError, note: string, attempts: number): RequestError {
-  return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });
+/** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
+function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
+  if (error instanceof RetryAbandonedError) return error.cause as RequestError;
+  const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
+  return asked && request.patient ? error : undefined;
 }
