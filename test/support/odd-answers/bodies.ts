@@ -12,7 +12,7 @@ const withAmount =
     good.replace(/"amount":[\d.]+/, () => `"amount":${amount}`);
 
 /** A token's answer has nothing of the kind to spoil. */
-const noToken = 'enriched';
+const token = 'enriched';
 
 export const oddBodies: readonly OddAnswer[] = [
   { answer: 'nothing', send: replies200(() => ''), contract: fails('RESPONSE_EMPTY', again) },
@@ -64,83 +64,79 @@ export const oddBodies: readonly OddAnswer[] = [
     send: replies200((good) => good.replace('"name":"', '"name":"\\u0000')),
     contract: fails('VALUE_HAS_NUL', once),
     listing: 'record VALUE_HAS_NUL',
-    token: noToken,
+    token,
   },
   {
     answer: 'a lone surrogate in a text',
     send: replies200((good) => good.replace('"name":"', '"name":"\\ud800')),
     contract: fails('VALUE_NOT_UNICODE', once),
     listing: 'record VALUE_NOT_UNICODE',
-    token: noToken,
+    token,
   },
   {
     answer: 'arrays in arrays, 100,000 deep',
     send: replies200(() => deep),
     contract: fails('RESPONSE_TOO_DEEP', once),
     listing: 'LISTING_SHAPE',
-    token: 'CREDENTIALS_REJECTED',
   },
   {
     answer: 'the number 1e400',
     send: replies200(withAmount('1e400')),
     contract: fails('VALUE_OUT_OF_RANGE', once),
     listing: 'record VALUE_OUT_OF_RANGE',
-    token: noToken,
+    token,
   },
   {
     answer: 'a number of 400 digits',
     send: replies200(withAmount('9'.repeat(400))),
     contract: fails('VALUE_OUT_OF_RANGE', once),
     listing: 'record VALUE_OUT_OF_RANGE',
-    token: noToken,
+    token,
   },
   {
     answer: 'the number 1e-400',
     send: replies200(withAmount('1e-400')),
     contract: fails('VALUE_LOSES_DIGITS', once),
     listing: 'record VALUE_LOSES_DIGITS',
-    token: noToken,
+    token,
   },
   {
     answer: 'the number 1e999999999',
     send: replies200(withAmount('1e999999999')),
     contract: fails('VALUE_OUT_OF_RANGE', once),
     listing: 'record LISTED_RECORD_UNUSABLE',
-    token: noToken,
+    token,
   },
   {
     answer: 'NaN in the JSON',
     send: replies200(withAmount('NaN')),
     contract: fails('RESPONSE_MALFORMED', again),
-    token: noToken,
+    token,
   },
   {
     answer: 'an array in place of the record',
     send: replies200((good) => `[${good}]`),
     contract: fails('VALUE_ABSENT', once),
     listing: 'LISTING_SHAPE',
-    token: 'CREDENTIALS_REJECTED',
   },
   ...(['"a text"', '42', 'null', 'true', '[]', '{}'] as const).map((json): OddAnswer => ({
     answer: `\`${json}\``,
     send: replies200(() => json),
     contract: fails('VALUE_ABSENT', once),
     listing: 'LISTING_SHAPE',
-    token: 'CREDENTIALS_REJECTED',
   })),
   {
     answer: 'an error with status 200',
     send: replies200(() => '{"error":"internal","status":500}'),
     contract: fails('VALUE_ABSENT', once),
     listing: 'LISTING_SHAPE',
-    token: 'CREDENTIALS_REJECTED',
+    token: 'refused',
   },
   {
     answer: '`{"__proto__": …}` around the record',
     send: replies200((good) => `{"__proto__":${good}}`),
     contract: fails('VALUE_ABSENT', once),
     listing: 'LISTING_SHAPE',
-    token: 'CREDENTIALS_REJECTED',
   },
   {
     answer: 'a key twice',
@@ -166,11 +162,13 @@ export const oddBodies: readonly OddAnswer[] = [
     answer: 'gzip with bytes behind it',
     send: replies200((good) => Buffer.concat([gzipSync(good), Buffer.from('behind')]), encoded('gzip')),
     contract: fails('RESPONSE_MALFORMED', again),
+    token: 'busy',
   },
   {
     answer: 'what calls itself gzip and is plain',
     send: replies200((good) => good, encoded('gzip')),
     contract: fails('RESPONSE_MALFORMED', again),
+    token: 'busy',
   },
   {
     answer: 'gzip without saying so',

@@ -71,6 +71,7 @@ export const oddConnections: readonly OddAnswer[] = [
     answer: 'the answer, and the connection reset',
     send: sends(good200, 'reset'),
     contract: taken,
+    alone: true,
   },
   {
     answer: 'an answer without a length that ends with the connection',

@@ -26,8 +26,8 @@ export interface OddAnswer {
   contract: Outcome;
   /** The same of the second page of three, where it is something else. `record CODE`: one record of the page fails. */
   listing?: string;
-  /** The same of the token server. */
-  token?: string;
+  /** As what the token server is understood: as one that has no time, refuses, or answers what no token server should. */
+  token?: 'enriched' | 'busy' | 'refused' | 'odd';
   /** Slows everybody down or breaks connections: it gets a night of its own. */
   alone?: true;
   /** It ends when the client's patience does: its night has little. */

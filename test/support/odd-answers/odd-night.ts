@@ -128,7 +128,7 @@ function jobFile(from: 'contract' | 'listed', auth: object = { type: 'bearer', t
         auth,
         limits: { concurrency: 20, ...(from === 'contract' && { rates: [{ requests: rate.requests, per: '1s' }] }) },
         timeout: '5s',
-        retry: { attempts: 3, baseDelay: '5ms', maxDelay: '20ms', maxElapsed: '10s' },
+        retry: { attempts: 3, baseDelay: '5ms', maxDelay: '100ms', maxElapsed: '10s' },
         breaker: { openFor: '50ms' },
         maxResponse: '2MB',
       },

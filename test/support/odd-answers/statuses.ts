@@ -43,8 +43,8 @@ const plain: [status: number, attempts: number, code?: string][] = [
   [529, again],
   [530, again],
   [598, again],
-  [600, once],
-  [999, once],
+  [600, again],
+  [999, again],
 ];
 
 export const oddStatuses: readonly OddAnswer[] = [
@@ -56,7 +56,7 @@ export const oddStatuses: readonly OddAnswer[] = [
   {
     answer: 'status 000',
     send: sends(() => answerBytes('000', { body: '{}' }), 'close'),
-    contract: fails('RESPONSE_NOT_HTTP', again),
+    contract: fails('CONNECTION_FAILED', again),
   },
   {
     answer: 'status 99, of two digits',
