@@ -17,9 +17,10 @@ after(async () => thread[Symbol.asyncDispose]());
 /** Of 300 contracts so many at most are answered oddly in one night: the promise is about few of many. */
 const mostAtOnce = 9;
 
-/** Those that take long apart from the others. */
+/** Those that take long, and those that slow everybody down, apart from the others. */
 function inGroups(all: readonly OddAnswer[], size: number): OddAnswer[][] {
-  return [all.filter(({ slow }) => slow), all.filter(({ slow }) => !slow)].flatMap((part) =>
+  const parts = Map.groupBy(all, ({ slow, contract }) => `${slow ?? false} ${contract.code === 'RATE_LIMITED'}`);
+  return [...parts.values()].flatMap((part) =>
     Array.from({ length: Math.ceil(part.length / size) }, (_, group) => part.slice(group * size, (group + 1) * size)),
   );
 }
