@@ -30,7 +30,7 @@ export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.t
 export type { ApiStatistics } from './api-statistics.ts';
 
 /** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
-const downForGood = 3_600_000;
+const downForGood = 30 * 60_000;
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
 export class Api implements AsyncDisposable {
@@ -173,7 +173,7 @@ export class Api implements AsyncDisposable {
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
       // It spent its time waiting, with everybody or for its turn.
-      if (call && (call.isHeld || this.#rests())) throw this.#restsTooLong(call, error);
+      if (call && (call.isHeld || call.sends === 0 || this.#rests())) throw this.#restsTooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
@@ -232,12 +232,13 @@ export class Api implements AsyncDisposable {
     if (!request.patient) {
       // Those in flight are answered the same when it is an outage, and then the breaker opens.
       const { p95 } = this.#tally.latencyMs();
-      await sleepUntil(this.#clock.now() + Math.max(leastLinger, 2 * p95), { clock: this.#clock, signal });
+      const linger = Math.min(Math.max(leastLinger, 2 * p95), longestLinger);
+      await sleepUntil(this.#clock.now() + linger, { clock: this.#clock, signal });
       if (!this.#rests()) throw failure;
     }
     call.lastFailure = failure;
     if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, failure);
-    if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
+    await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
@@ -287,9 +288,9 @@ export class Api implements AsyncDisposable {
     call.hold();
     this.#failingSince ??= this.#clock.now();
     call.lastFailure = failure;
-    if (failure.code !== 'RATE_LIMITED') return;
     const { retry: options } = this.#options;
-    const backoff = backoffDelay({ ...options, retry: call.refusals });
+    const refused = failure.code === 'RATE_LIMITED';
+    const backoff = refused ? backoffDelay({ ...options, retry: call.refusals }) : 0;
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
     const again = this.#clock.now() + delay;
     if (again > this.#patience(call)) throw this.#restsTooLong(call, failure);
@@ -406,8 +407,9 @@ export class Api implements AsyncDisposable {
   }
 }
 
-/** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
+/** Milliseconds for which an answer that may be an outage's is waited for company. */
 const leastLinger = 50;
+const longestLinger = 1_000;
 
 /** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
 function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
