@@ -40,6 +40,21 @@ const auth = z
   ])
   .describe('How requests prove who sends them: none, bearer, header, basic or oauth2 (client credentials).');
 
+const pemFile = (what: string) => text('the path of a file with PEM text', /^[^\0]+$/).describe(what);
+
+const tls = z
+  .strictObject({
+    ca: pemFile(
+      'Certificates of the authorities to trust, in place of the usual ones: a PEM file, relative to the job file.',
+    ).exactOptional(),
+    cert: pemFile('The client certificate, with what stands between it and its authority: a PEM file.').exactOptional(),
+    key: secret().exactOptional().describe('The private key of cert, as PEM text without a passphrase.'),
+  })
+  .refine(({ ca, cert, key }) => ca !== undefined || cert !== undefined || key !== undefined, {
+    error: 'ca, or cert and key, or all three',
+  })
+  .describe('An authority of your own, and a client certificate. Used for the origin of baseUrl only.');
+
 const rate = z.strictObject({
   requests: wholeNumber(1, 1_000_000_000).describe('At most this many requests …'),
   per: duration().describe('… in any interval of this length, for example 1s.'),
@@ -167,6 +182,7 @@ export const apiSchema = z.strictObject({
     )
     .default({})
     .describe('Headers sent with every request. Credentials go under auth.'),
+  tls: tls.exactOptional(),
   limits: limits.prefault({}).describe('What is never exceeded: requests in flight, and requests per time.'),
   connections: wholeNumber(1, 1000)
     .exactOptional()

@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup, PinnedDatabase } from '../jobs/job.ts';
-import type { ApiOptions, AuthOptions, QuotaLimit } from '../sources/api-options.ts';
+import type { ApiOptions, AuthOptions, QuotaLimit, TlsOptions } from '../sources/api-options.ts';
 import { leaveHeadroom } from '../sources/headroom.ts';
 import { Secret } from '../sources/secret.ts';
 import { templatePaths } from '../sources/template.ts';
 import { defaults } from './defaults.ts';
 import type { JobFile } from './job-schema.ts';
+import type { ApiProxies } from './proxies.ts';
 import { inDependencyOrder, lookupNeeds } from './lookup-order.ts';
 import { parsePercentage } from './quantity.ts';
 
@@ -19,13 +20,16 @@ interface Surroundings {
   sha256: string;
   /** By API, then by the part of `auth`. */
   secrets: Map<string, Map<string, Secret>>;
+  /** By API. */
+  tls: Map<string, TlsOptions>;
+  proxies: Map<string, ApiProxies>;
   database: PinnedDatabase | undefined;
 }
 
 /** The job that a valid file describes. */
 export function buildJob(
   { apis, lookups, load, controls, transform, database: _, ...rest }: JobFile,
-  { path, folder, sha256, secrets, database }: Surroundings,
+  { path, folder, sha256, secrets, tls, proxies, database }: Surroundings,
 ): Job {
   return {
     ...rest,
@@ -33,7 +37,13 @@ export function buildJob(
     apis: Object.fromEntries(
       Object.entries(apis).map(([name, api]) => [
         name,
-        buildApi(api, { name, timezone: rest.timezone, secrets: secrets.get(name) ?? new Map() }),
+        buildApi(api, {
+          name,
+          timezone: rest.timezone,
+          secrets: secrets.get(name) ?? new Map(),
+          tls: tls.get(name),
+          proxies: proxies.get(name),
+        }),
       ]),
     ),
     lookups: buildLookups(lookups),
@@ -46,14 +56,29 @@ export function buildJob(
 
 function buildApi(
   file: ApiFile,
-  { name, timezone, secrets }: { name: string; timezone: string; secrets: Map<string, Secret> },
+  {
+    name,
+    timezone,
+    secrets,
+    tls,
+    proxies,
+  }: {
+    name: string;
+    timezone: string;
+    secrets: Map<string, Secret>;
+    tls: TlsOptions | undefined;
+    proxies: ApiProxies | undefined;
+  },
 ): ApiOptions {
-  const { auth, limits, connections, maxResponse, breaker, ...rest } = file;
+  const { auth, limits, connections, maxResponse, breaker, tls: _, ...rest } = file;
   const { successes, trials = successes ?? defaults.breaker.trials, ...opens } = breaker;
   return {
     ...rest,
     name,
     auth: buildAuth(auth, secrets),
+    ...(tls && { tls }),
+    ...(proxies?.toApi && { proxy: proxies.toApi }),
+    ...(proxies?.toTokens && { tokenProxy: proxies.toTokens }),
     limits: {
       concurrency: limits.concurrency,
       rates: limits.rates.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, limits.headroom), per })),

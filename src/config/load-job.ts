@@ -14,7 +14,9 @@ import { jobFileSchema, type JobFile } from './job-schema.ts';
 import { refuseNotAvailable } from './not-available.ts';
 import { outline } from './outline.ts';
 import { readJobFile } from './read-job-file.ts';
+import { resolveProxies } from './proxies.ts';
 import { resolveDatabase, resolveSecrets } from './resolve-secrets.ts';
+import { resolveTls } from './resolve-tls.ts';
 import { warnings } from './warnings.ts';
 
 export interface LoadJobOptions {
@@ -39,10 +41,14 @@ export async function loadJob(
   checkReferences(sketch, source);
   const folder = dirname(resolve(path));
   const secrets = await resolveSecrets(sketch, source, { environment, folder });
+  const tls = await resolveTls(sketch, source, { environment, folder });
+  const proxies = resolveProxies(sketch, source, environment);
   const database = await resolveDatabase(sketch, source, { environment, folder });
   if (!file || source.problems.length > 0) throw new JobFileError(path, source.problems);
   for (const warning of warnings(sketch, source)) onWarning?.(formatProblem(path, warning));
-  return deepFreeze(buildJob(file, { path: resolve(path), folder, sha256: fingerprint(file), secrets, database }));
+  return deepFreeze(
+    buildJob(file, { path: resolve(path), folder, sha256: fingerprint(file), secrets, tls, proxies, database }),
+  );
 }
 
 /** The file as the schema understands it; undefined when it does not, with every finding reported. */

@@ -19,6 +19,7 @@ const outlineSchema = z.object({
           auth: z.record(z.string(), z.unknown()).catch({}),
           limits: z.object({ concurrency: z.number().optional().catch(undefined) }).catch({}),
           connections: z.number().optional().catch(undefined),
+          tls: z.record(z.string(), z.unknown()).optional().catch(undefined),
         })
         .catch({ auth: {}, limits: {} }),
     )

@@ -54,15 +54,27 @@ export async function resolveDatabase(
   return undefined;
 }
 
-function isReference(value: unknown): value is SecretReference {
+export function isReference(value: unknown): value is SecretReference {
   if (typeof value !== 'object' || value === null) return false;
   const entries = Object.entries(value);
   const [key, text] = entries[0] ?? [];
   return entries.length === 1 && (key === 'env' || key === 'file') && typeof text === 'string' && text !== '';
 }
 
-/** The secret, or a sentence that says why there is none. */
-async function readSecret(reference: SecretReference, { environment, folder }: SecretPlaces): Promise<Secret | string> {
+/** The secret on one line, or a sentence that says why there is none. */
+async function readSecret(reference: SecretReference, places: SecretPlaces): Promise<Secret | string> {
+  const secret = await readSecretText(reference, places);
+  if (!(secret instanceof Secret) || !/\p{Cc}/u.test(secret.reveal())) return secret;
+  const where =
+    'env' in reference ? `environment variable ${reference.env}` : `file ${resolve(places.folder, reference.file)}`;
+  return `the ${where} holds a line break or another control character, which no credential has`;
+}
+
+/** The secret, which may have several lines, or a sentence that says why there is none. */
+export async function readSecretText(
+  reference: SecretReference,
+  { environment, folder }: SecretPlaces,
+): Promise<Secret | string> {
   if ('env' in reference) {
     const value = environment[reference.env];
     if (value === undefined)
@@ -94,6 +106,5 @@ async function refuseReadableByOthers(path: string): Promise<string | undefined>
 
 function check(value: string, where: string): Secret | string {
   if (value.trim() === '') return `${where} is empty; put the secret there`;
-  if (/\p{Cc}/u.test(value)) return `${where} holds a line break or another control character, which no credential has`;
   return new Secret(value);
 }

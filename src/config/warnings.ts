@@ -53,6 +53,11 @@ function apiWarnings({ apis }: Outline, source: JobFileSource): Problem[] {
     if (sendsSecret && /^http:/i.test(baseUrl) && !isLoopback(baseUrl)) {
       found.push(source.locate(['apis', name, 'baseUrl'], 'credentials travel unencrypted over http; use https'));
     }
+    const { tokenUrl } = auth;
+    if (typeof tokenUrl === 'string' && /^http:/i.test(tokenUrl) && !isLoopback(tokenUrl)) {
+      const message = 'the client secret travels unencrypted over http; use https';
+      found.push(source.locate(['apis', name, 'auth', 'tokenUrl'], message));
+    }
     return found;
   });
 }

@@ -67,8 +67,8 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
   settled.forEach((result, index) => {
     const { name } = job.lookups[index]!;
     if (result.status === 'fulfilled') answers.set(name, result.value);
-    // Credentials that are refused once are refused for all: asking on would only lock the account.
-    else if (isRefusedCredentials(result.reason)) throw result.reason;
+    // Credentials that are refused as such are refused for all: asking on would only lock the account.
+    else if (areUselessCredentials(result.reason)) throw result.reason;
     else if (result.reason instanceof ApiRestsError) rests ??= result.reason;
     // In dependency order the first to fail is the cause; lookups that needed it fail with its error.
     else failure ??= lookupFailure(result.reason, { lookup: job.lookups[index]!, contract, context });
@@ -126,6 +126,10 @@ function lookupFailure(
 export const isRefusedCredentials = (error: unknown): boolean =>
   error instanceof NightfillError && error.code === 'CREDENTIALS_REJECTED';
 
+/** Not for one record alone, between others that were answered. */
+const areUselessCredentials = (error: unknown): boolean =>
+  isRefusedCredentials(error) && !(error instanceof RequestError && !error.credentialsUseless);
+
 async function askLookup(
   lookup: Lookup,
   o: { contract: PlannedContract; context: EnrichContext; asked: Map<string, Promise<LookupAnswer>> },
@@ -147,7 +151,7 @@ async function askLookup(
     try {
       return await ask(false);
     } catch (error) {
-      if (!isBreakerOpen(error)) throw error;
+      if (!seemsDown(error)) throw error;
       return (await lastKnownAnswer(lookup, contract, context)) ?? (await ask(true));
     }
   } catch (error) {
@@ -160,7 +164,9 @@ async function askLookup(
   }
 }
 
-const isBreakerOpen = (error: unknown): boolean => error instanceof NightfillError && error.code === 'BREAKER_OPEN';
+/** An open breaker, or a token server that rests: waiting longer may help. */
+const seemsDown = (error: unknown): boolean =>
+  error instanceof NightfillError && (error.code === 'BREAKER_OPEN' || error.code === 'TOKEN_UNAVAILABLE');
 
 /** One request, or this contract's share of one. */
 async function request(

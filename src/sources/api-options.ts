@@ -25,7 +25,31 @@ export type AuthOptions =
   | { type: 'bearer'; token: Secret }
   | { type: 'header'; name: string; value: Secret }
   | { type: 'basic'; username: string; password: Secret }
-  | { type: 'oauth2'; tokenUrl: string; clientId: string; clientSecret: Secret; scope?: string; audience?: string };
+  | {
+      type: 'oauth2';
+      tokenUrl: string;
+      clientId: string;
+      clientSecret: Secret;
+      scope?: string;
+      audience?: string;
+    };
+
+/** A way out through a proxy. */
+export interface ProxyOptions {
+  /** http or https, and may hold a user and a password. */
+  url: Secret;
+  /** As in NO_PROXY: hosts that are asked without it. */
+  except: string;
+}
+
+/** PEM texts. */
+export interface TlsOptions {
+  /** Authorities trusted in place of the usual ones. */
+  ca?: string;
+  /** The client certificate and what stands between it and its authority; together with `key`. */
+  cert?: string;
+  key?: Secret;
+}
 
 /** What an answer means. `ok` carries data, `retry` and `rate-limited` may be asked again, `fail` may not, `missing` says the record does not exist. */
 export const responseActions = ['ok', 'retry', 'rate-limited', 'fail', 'missing', 'unauthorized'] as const;
@@ -46,6 +70,10 @@ export interface ApiOptions {
   baseUrl: string;
   auth: AuthOptions;
   headers: Record<string, string>;
+  tls?: TlsOptions;
+  proxy?: ProxyOptions;
+  /** On the way to the token server. */
+  tokenProxy?: ProxyOptions;
   limits: {
     /** Requests in flight. */
     concurrency: number;

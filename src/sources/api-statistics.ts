@@ -34,6 +34,8 @@ export class Tally {
   retries = 0;
   timeouts = 0;
   rateLimited = 0;
+  /** Something came back, whatever it was. */
+  hasAnswered = false;
   readonly statuses: Record<string, number> = {};
   // Microseconds: a histogram holds whole numbers, and local answers take less than a millisecond.
   readonly #latency = createHistogram({ lowest: 1, highest: 3_600_000_000, figures: 3 });
@@ -45,6 +47,7 @@ export class Tally {
   }
 
   answered(status: number, latencyMs: number): void {
+    this.hasAnswered = true;
     this.statuses[status] = (this.statuses[status] ?? 0) + 1;
     this.#latency.record(Math.max(1, Math.round(latencyMs * 1000)));
   }

@@ -1,4 +1,3 @@
-import type { Pool } from 'undici';
 import { backoffDelay } from '../resilience/backoff.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
@@ -16,14 +15,16 @@ import { ApiRestsError } from './api-rests-error.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
 import { Call } from './call.ts';
+import { type Connections, openConnections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import { openPool } from './exchange.ts';
 import { Pace } from './pace.ts';
+import { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
 import { RepeatAtOnce, Sender, SharedFailure } from './sender.ts';
 import { Slots } from './slots.ts';
-import { TokenServer } from './token-server.ts';
+import { TokenRestsError } from './token-failure.ts';
+import { type TokenRequestCounter, TokenServer } from './token-server.ts';
 
 export { RequestError } from './request-error.ts';
 export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
@@ -39,7 +40,7 @@ export class Api implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #onRetry: ApiHooks['onRetry'];
   readonly #address: ApiAddress;
-  readonly #pool: Pool;
+  readonly #pool: Connections;
   readonly #slots: Slots;
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
@@ -51,6 +52,7 @@ export class Api implements AsyncDisposable {
   #failingSince: number | undefined;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
+  readonly #refusals = new Refusals();
   readonly #tally = new Tally();
   /** Good answers so far. */
   #answers = 0;
@@ -64,15 +66,18 @@ export class Api implements AsyncDisposable {
     this.#clock = clock;
     this.#onRetry = hooks.onRetry;
     this.#address = new ApiAddress(options);
-    this.#tokenServer = new TokenServer({ api: options.name, timeout: options.timeout, clock });
+    this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
-      sendForm: async (url, form) => this.#tokenServer.sendForm(url, form),
-      now: () => clock.now(),
+      sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
+      retry: options.retry,
+      clock,
     });
-    this.#pool = openPool(this.#address.origin, {
+    this.#pool = openConnections(this.#address.origin, {
       connections: options.connections,
       connectTimeout: Math.min(10_000, options.timeout),
+      tls: options.tls,
+      proxy: options.proxy,
     });
     this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
@@ -98,8 +103,26 @@ export class Api implements AsyncDisposable {
       pace: new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window }),
       breaker: this.#breaker,
       credentials: this.#credentials,
+      refusals: this.#refusals,
       tally: this.#tally,
     });
+  }
+
+  /** Tokens that come from the API's own origin take its permits and count among its requests. */
+  #openTokenServer(): TokenServer {
+    const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
+    const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
+    const counter: TokenRequestCounter = {
+      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity }),
+      written: () => {
+        this.quota?.spend();
+        this.#tally.written(this.#clock.now());
+      },
+      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+    };
+    // A client certificate is a credential, and credentials never leave their origin.
+    const connections = { proxy, ...(isOwn && { tls }) };
+    return new TokenServer({ api, timeout, clock: this.#clock, connections, ...(isOwn && { counter }) });
   }
 
   /** Scheme, host and port: the one place its credentials go to. */
@@ -152,9 +175,8 @@ export class Api implements AsyncDisposable {
       return await this.#deadlines.run(deadline, run, { signal });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
-      const rests = this.#rests();
-      // It had its time while everybody waited.
-      if (rests && call) throw this.#restsTooLong(call, rests.because, error);
+      // It spent its time waiting, with everybody or for its turn.
+      if (call && (call.isHeld || this.#rests())) throw this.#restsTooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
@@ -196,17 +218,18 @@ export class Api implements AsyncDisposable {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
         if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
-        if (!(error instanceof RetryAbandonedError)) throw error;
-        call.attempts += error.attempts - 1;
-        await this.#waitAsAsked(call, error);
+        const failure = askedToWait(error, call);
+        if (!failure) throw error;
+        call.attempts = failure.attempts - 1;
+        await this.#waitAsAsked(call, failure);
       }
     }
   }
 
   /** The API asks one request for more patience than its retries have: worth it when all depends on it, or everybody waits. */
-  async #waitAsAsked(call: Call, { retryAt, cause }: RetryAbandonedError): Promise<void> {
+  async #waitAsAsked(call: Call, failure: RequestError): Promise<void> {
     const { signal, request } = call;
-    const failure = cause as RequestError;
+    const retryAt = this.#clock.now() + (failure.wait ?? 0);
     call.hold();
     this.#failingSince ??= this.#clock.now();
     if (!request.patient) {
@@ -216,7 +239,7 @@ export class Api implements AsyncDisposable {
       if (!this.#rests()) throw failure;
     }
     call.lastFailure = failure;
-    if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, failure);
     if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
@@ -227,29 +250,37 @@ export class Api implements AsyncDisposable {
       call.hold();
       await this.#breakerReady(call, facts);
       try {
-        return await this.#slots.run(async () => this.#sender.send(call, facts), { key, signal: call.signal });
+        return await this.#slots.run(async () => this.#sender.send(call, { facts, patience: this.#patience(call) }), {
+          key,
+          signal: call.signal,
+        });
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
         if (error instanceof SharedFailure) await this.#waitWithAll(call, error.failure);
-        else throw error instanceof ApiRestsError ? error : describeFailure(error, facts);
+        else throw this.#lastWord(error, call, facts);
       }
     }
+  }
+
+  /** What the caller gets. A token server that rests is an API that rests, for all who have nothing else to go by. */
+  #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
+    if (error instanceof ApiRestsError) return error;
+    if (error instanceof TokenRestsError && request.waitForBreaker !== false)
+      return new ApiRestsError({ api: this.name, because: error.message, retryAt: error.retryAt, cause: error });
+    return describeFailure(error, facts);
   }
 
   async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
     if (this.#breaker.state === 'closed') return;
     const { waitForBreaker, attempts = this.#options.retry.attempts } = call.request;
-    const patience = this.#patience(call);
-    const firstTrial = call.begunAt + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
-    const deadline = waitForBreaker === false ? Math.min(firstTrial, patience) : patience;
     try {
-      await this.#breaker.whenReady({ deadline, signal: call.signal });
+      await this.#breaker.whenReady({ deadline: this.#patience(call), signal: call.signal });
     } catch (error) {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
       if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
-      throw this.#restsTooLong(call, 'down', error);
+      throw this.#restsTooLong(call, error);
     }
   }
 
@@ -263,13 +294,20 @@ export class Api implements AsyncDisposable {
     const backoff = backoffDelay({ ...options, retry: call.refusals });
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
     const again = this.#clock.now() + delay;
-    if (again > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    if (again > this.#patience(call)) throw this.#restsTooLong(call, failure);
     this.#noteRetry(call, { attempt: failure.attempts, error: failure, delay });
     await sleepUntil(again, { clock: this.#clock, signal: call.signal });
   }
 
-  /** Monotonic: how long an API that rests is waited for. Without a deadline not for ever. */
-  #patience({ request }: Call): number {
+  /**
+   * Monotonic: how long an API that rests is waited for. Without a deadline not for ever; by those who have something else
+   * to go by until the first trial after an outage.
+   */
+  #patience({ request, begunAt }: Call): number {
+    if (request.waitForBreaker === false) {
+      const firstTrial = begunAt + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
+      return Math.min(firstTrial, request.deadline ?? Infinity);
+    }
     if (request.deadline !== undefined && request.deadline < Infinity) return request.deadline;
     return Math.max(this.#failingSince ?? this.#clock.now(), this.#limits.restsUntil) + downForGood;
   }
@@ -288,17 +326,17 @@ export class Api implements AsyncDisposable {
     return rests && { ...rests, until: this.#clock.wallNow() + rests.until - this.#clock.now() };
   }
 
-  #restsTooLong(call: Call, because: 'asked' | 'down', cause: unknown): ApiRestsError {
-    const wait = call.lastFailure?.wait;
-    const until = Math.max(
-      this.#rests()?.until ?? -Infinity,
-      wait === undefined ? -Infinity : this.#clock.now() + wait,
-    );
-    const last = call.lastFailure ? `, last with ${call.lastFailure.code}` : '';
+  #restsTooLong({ lastFailure }: Call, cause: unknown): ApiRestsError {
+    const now = this.#clock.now();
+    const rests = this.#rests();
+    const asked = lastFailure?.wait === undefined ? -Infinity : now + lastFailure.wait;
+    const until = Math.max(rests?.until ?? -Infinity, asked);
+    const last = lastFailure ? `, last with ${lastFailure.code}` : '';
+    const because = rests?.because === 'down' ? `it seems to be down${last}` : `it asked for that${last}`;
     return new ApiRestsError({
       api: this.name,
-      because: because === 'asked' ? `it asked for that${last}` : `it seems to be down${last}`,
-      retryAt: until === -Infinity ? undefined : this.#clock.wallNow() + until - this.#clock.now(),
+      ...((rests || lastFailure) && { because }),
+      retryAt: until > now ? this.#clock.wallNow() + until - now : undefined,
       cause,
     });
   }
@@ -319,7 +357,9 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    return { api: this.name, method, url, attempt, repeatable, redact, clock: this.#clock };
+    const { hasAnswered } = this.#tally;
+    const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
+    return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
   /** What has happened so far; a copy. */
@@ -370,6 +410,13 @@ export class Api implements AsyncDisposable {
 
 /** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
 const leastLinger = 50;
+
+/** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
+function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
+  if (error instanceof RetryAbandonedError) return error.cause as RequestError;
+  const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
+  return asked && request.patient ? error : undefined;
+}
 
 function withNote(failure: RequestError, note: string, attempts: number): RequestError {
   return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });

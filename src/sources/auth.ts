@@ -1,11 +1,13 @@
-import type { AuthOptions } from './api-options.ts';
-import { type Credentials, redactAll, sendable } from './credentials.ts';
+import type { Clock } from '../resilience/clock.ts';
+import type { ApiOptions, AuthOptions } from './api-options.ts';
+import { type Credentials, sendable } from './credentials.ts';
 import { OAuthToken, type SendForm } from './oauth-token.ts';
+import { redactorOf } from './redact-echoes.ts';
 
 /** Credentials for one API. `sendForm` is used for OAuth tokens only. Throws CREDENTIALS_UNUSABLE. */
 export function createCredentials(
   auth: AuthOptions,
-  options: { api: string; sendForm: SendForm; now: () => number },
+  options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; clock: Clock },
 ): Credentials {
   switch (auth.type) {
     case 'none':
@@ -35,6 +37,7 @@ function fixed(headers: Record<string, string>, secrets: string[]): Credentials 
   return {
     headers: async () => Promise.resolve(headers),
     refused: () => false,
-    redact: (text) => redactAll(text, secrets),
+    accepted: () => undefined,
+    redact: redactorOf(secrets),
   };
 }

@@ -1,11 +1,25 @@
 import { NightfillError } from '../resilience/failure.ts';
 
+export interface HeaderOptions {
+  signal?: AbortSignal | undefined;
+  /** Monotonic: until when an outage without a named end is waited for. Infinity when not given. */
+  patience?: number | undefined;
+  /** Monotonic: until when an outage is waited for whose end the server named. Infinity when not given. */
+  deadline?: number | undefined;
+}
+
 /** Makes the headers that prove who asks. */
 export interface Credentials {
-  headers(signal?: AbortSignal): Promise<Record<string, string>>;
-  /** The server refused these headers. True when the next `headers()` gives other ones, so that asking again makes sense. */
-  refused(headers: Record<string, string>): boolean;
-  /** The text without the credentials: some servers repeat them in their error messages. */
+  /** Waits while there are none to be had; throws TokenRestsError when that lasts longer than the caller can wait. */
+  headers(options?: HeaderOptions): Promise<Record<string, string>>;
+  /**
+   * The server refused these headers; `again`: with other ones the same request was refused before. True when the next
+   * `headers()` gives other ones, so that asking again makes sense.
+   */
+  refused(headers: Record<string, string>, o: { again: boolean }): boolean;
+  /** The server took these headers. */
+  accepted(headers: Record<string, string>): void;
+  /** The beginning of the text without the credentials: some servers repeat them in their error messages. */
   redact(text: string): string;
 }
 
@@ -19,9 +33,4 @@ export function sendable(secret: string, api: string): string {
     class: 'config',
     message: `the credentials of API "${api}" are ${fault}; check the environment variable or file they come from`,
   });
-}
-
-/** Very short secrets stay: replacing every "a" would tell more than it hides. */
-export function redactAll(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((rest, secret) => (secret.length >= 4 ? rest.replaceAll(secret, '[redacted]') : rest), text);
 }

@@ -1,8 +1,9 @@
+import { AssertionError } from 'node:assert';
 import { BreakerOpenError } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DeadlineError } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
-import { retryAfter } from '../resilience/retry-after.ts';
+import { nonsenseRetryAfter, retryAfter } from '../resilience/retry-after.ts';
 import { TimeoutError } from '../resilience/timeout.ts';
 import { BodyError } from './decode-body.ts';
 import { AnswerTooLargeError, ExchangeError, type WireAnswer } from './exchange.ts';
@@ -11,6 +12,7 @@ import { faultCode } from './fault-code.ts';
 import { originOf } from './origin.ts';
 import { RequestError } from './request-error.ts';
 import { type FaultCode, faultTable, type Meaning } from './responses.ts';
+import { TokenRestsError } from './token-failure.ts';
 
 /** Who asked what, as far as a message may say it. */
 export interface RequestFacts {
@@ -20,6 +22,10 @@ export interface RequestFacts {
   attempt: number;
   /** Asking twice does no harm. */
   repeatable: boolean;
+  /** The host has answered before, so there is one of its name. */
+  hasAnswered: boolean;
+  /** The credentials were refused: whether they are refused as such, and not for this request alone. */
+  refusesAll: () => boolean;
   redact: (text: string) => string;
   clock: Clock;
 }
@@ -38,6 +44,13 @@ export function answerFailure(
   const again = action === 'retry' || action === 'rate-limited';
   const resets = action === 'rate-limited' || wire.status === 503;
   const wait = again ? retryAfter(wire.headers, { wallNow: facts.clock.wallNow(), resets }) : undefined;
+  const nonsense = again ? nonsenseRetryAfter(wire.headers, { wallNow: facts.clock.wallNow() }) : undefined;
+  const asks =
+    wait !== undefined
+      ? `; it asks to wait ${Math.ceil(wait / 1000)} s`
+      : nonsense !== undefined
+        ? `; its Retry-After "${excerpt(nonsense)}" names no time within 24 hours and is not heeded`
+        : '';
   const target = wire.headers['location'];
   const said =
     code === 'REDIRECT_REFUSED'
@@ -51,8 +64,9 @@ export function answerFailure(
     httpStatus: wire.status,
     code,
     class: meaning.class,
-    message: `${asked(facts)} answered ${wire.status}${said}: ${meaning.reason}${wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s`}`,
+    message: `${asked(facts)} answered ${wire.status}${said}: ${meaning.reason}${asks}`,
     retryable: again,
+    credentialsUseless: code === 'CREDENTIALS_REJECTED' && facts.refusesAll(),
     countsAgainstServer: wire.status >= 500 && action !== 'rate-limited',
     wait,
     retryAt: wait === undefined ? undefined : facts.clock.wallNow() + wait,
@@ -118,9 +132,9 @@ export function describeFailure(error: unknown, facts: RequestFacts): unknown {
   return error;
 }
 
-function brokenExchange(error: ExchangeError, facts: RequestFacts): unknown {
-  const code = faultCode(error.cause);
-  if (code === undefined) return error.cause;
+function brokenExchange(error: ExchangeError, facts: RequestFacts): RequestError {
+  const found = faultCode(error.cause);
+  const code = found === 'DNS_NOT_FOUND' && facts.hasAnswered ? 'DNS_UNAVAILABLE' : found;
   const lost = error.answered && (code === 'CONNECTION_RESET' || code === 'RESPONSE_NOT_HTTP');
   return lost
     ? faultFailure(facts, {
@@ -128,16 +142,22 @@ function brokenExchange(error: ExchangeError, facts: RequestFacts): unknown {
         detail: 'the connection ended within the answer',
         cause: error,
       })
-    : faultFailure(facts, { code, detail: faultDetail(code), cause: error, sent: error.written });
+    : faultFailure(facts, { code, detail: faultDetail(code, error, facts), cause: error, sent: error.written });
 }
 
-function faultDetail(code: FaultCode): string {
-  return `no answer, ${code.toLowerCase().replaceAll('_', ' ')}`;
+function faultDetail(code: FaultCode, { cause }: ExchangeError, { redact }: RequestFacts): string {
+  const named = `no answer, ${code.toLowerCase().replaceAll('_', ' ')}`;
+  if (code !== 'CONNECTION_FAILED' || !(cause instanceof Error)) return named;
+  // What undici asserts says nothing to a stranger. Of anything else without a row of its own only its words tell.
+  return cause instanceof AssertionError
+    ? 'what came cannot be read as an answer'
+    : `${named}, "${excerpt(redact(cause.message))}"`;
 }
 
 /** The breaker, the deadline and the token server have errors of their own; the caller gets one kind. */
 function outsideFailure(error: NightfillError, facts: RequestFacts): RequestError {
   const wait = error instanceof BreakerOpenError ? error.retryAt - facts.clock.now() : undefined;
+  const rests = error instanceof TokenRestsError;
   return new RequestError({
     api: facts.api,
     attempts: facts.attempt,
@@ -145,7 +165,12 @@ function outsideFailure(error: NightfillError, facts: RequestFacts): RequestErro
     class: error.class,
     message: `${asked(facts)}: ${error.message}`,
     cause: error,
-    retryable: error.class === 'transient' && !(error instanceof BreakerOpenError) && !(error instanceof DeadlineError),
-    retryAt: wait === undefined || wait === Infinity ? undefined : facts.clock.wallNow() + wait,
+    retryable:
+      error.class === 'transient' &&
+      !rests &&
+      !(error instanceof BreakerOpenError) &&
+      !(error instanceof DeadlineError),
+    credentialsUseless: error.code === 'CREDENTIALS_REJECTED',
+    retryAt: rests ? error.retryAt : wait === undefined || wait === Infinity ? undefined : facts.clock.wallNow() + wait,
   });
 }

@@ -71,9 +71,19 @@ class Connection extends Client {
 /** The sockets of one API: HTTP/1.1 without pipelining, so `connections` caps them; no redirects. */
 export function openPool(
   origin: string,
-  { connections, connectTimeout }: { connections: number; connectTimeout: number },
+  {
+    connections,
+    connectTimeout,
+    ...own
+  }: {
+    connections: number;
+    connectTimeout: number;
+    /** What TLS needs besides (authorities, a client certificate), or another way to open a socket. */
+    connect?: NonNullable<Pool.Options['connect']>;
+  },
 ): Pool {
   return new Pool(origin, {
+    ...own,
     connections,
     connectTimeout,
     // With HTTP/2 every request shares one socket, and `connections` would no longer cap anything.
@@ -94,7 +104,11 @@ export function openPool(
  * Sends one request and gives back the whole answer. Every byte is read or the socket destroyed, also on abort.
  * Throws the signal's reason, `TimeoutError`, `AnswerTooLargeError`, or `ExchangeError` around undici's error.
  */
-export async function exchange(pool: Dispatcher, request: WireRequest, options: ExchangeOptions): Promise<WireAnswer> {
+export async function exchange(
+  pool: Pick<Dispatcher, 'dispatch'>,
+  request: WireRequest,
+  options: ExchangeOptions,
+): Promise<WireAnswer> {
   options.signal?.throwIfAborted();
   return new Promise<WireAnswer>((resolve, reject) => {
     const handler = new Exchange(options, resolve, reject);
@@ -138,7 +152,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#reusedSocket = this.connection.used;
       this.connection.used = true;
     }
-    this.#options.onWritten?.();
+    this.#tell(this.#options.onWritten);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
@@ -146,7 +160,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
-    this.#options.onAnswered?.();
+    this.#tell(this.#options.onAnswered);
     if (Number(headers['content-length']) > this.#options.maxBytes) this.#abort(new AnswerTooLargeError());
   }
 
@@ -174,6 +188,15 @@ class Exchange implements Dispatcher.DispatchHandler {
             reusedSocket: this.#reusedSocket,
           }),
     );
+  }
+
+  /** What a callback of ours throws is our own mistake: it is thrown as it is, and not called a fault of the connection. */
+  #tell(callback: (() => void) | undefined): void {
+    try {
+      callback?.();
+    } catch (error) {
+      this.#abort(error);
+    }
   }
 
   #abort(error: unknown): void {

@@ -9,6 +9,10 @@ const byCode: Record<string, FaultCode | undefined> = {
   UND_ERR_SOCKET: 'CONNECTION_RESET',
   ETIMEDOUT: 'CONNECT_TIMEOUT',
   UND_ERR_CONNECT_TIMEOUT: 'CONNECT_TIMEOUT',
+  // Only a proxy is given a time for its headers.
+  UND_ERR_HEADERS_TIMEOUT: 'CONNECT_TIMEOUT',
+  UND_ERR_PRX_CONN: 'CONNECTION_RESET',
+  UND_ERR_PRX_TLS: 'TLS_HOSTNAME_MISMATCH',
   EHOSTUNREACH: 'HOST_UNREACHABLE',
   ENETUNREACH: 'HOST_UNREACHABLE',
   EADDRNOTAVAIL: 'HOST_UNREACHABLE',
@@ -16,6 +20,8 @@ const byCode: Record<string, FaultCode | undefined> = {
   ENETDOWN: 'HOST_UNREACHABLE',
   ENOTFOUND: 'DNS_NOT_FOUND',
   EAI_AGAIN: 'DNS_UNAVAILABLE',
+  EMFILE: 'OUT_OF_FILE_DESCRIPTORS',
+  ENFILE: 'OUT_OF_FILE_DESCRIPTORS',
   CERT_HAS_EXPIRED: 'TLS_CERTIFICATE_EXPIRED',
   CERT_NOT_YET_VALID: 'TLS_CERTIFICATE_EXPIRED',
   ERR_TLS_CERT_ALTNAME_INVALID: 'TLS_HOSTNAME_MISMATCH',
@@ -33,14 +39,27 @@ const byCode: Record<string, FaultCode | undefined> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'RESPONSE_TRUNCATED',
 };
 
-/** Our code for an error of undici, Node's sockets or OpenSSL; undefined for one that is no fault of the connection. */
-export function faultCode(error: unknown): FaultCode | undefined {
+/**
+ * Our code for what broke an exchange: an error of undici, Node's sockets or OpenSSL. Whatever else these may throw is
+ * CONNECTION_FAILED (undici asserts what a server may well send, such as a status of 000), so no answer ends the run.
+ */
+export function faultCode(error: unknown): FaultCode {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const proxyStatus = error instanceof errors.UndiciError ? proxyAnswer(error) : undefined;
+  if (proxyStatus !== undefined)
+    return proxyStatus >= 500 || proxyStatus === 429 ? 'PROXY_UNAVAILABLE' : 'PROXY_REFUSED';
   const known = byCode[code];
   if (known) return known;
+  if (/^ERR_SSL_.*ALERT.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code)) return 'TLS_CLIENT_CERTIFICATE_REFUSED';
   if (code.startsWith('ERR_SSL_')) return 'TLS_HANDSHAKE_FAILED';
   // Its code is missing when the very first bytes are wrong.
-  return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : undefined;
+  return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : 'CONNECTION_FAILED';
+}
+
+/** The status with which a proxy refused to pass us on; undici tells it in words only. */
+function proxyAnswer({ message }: Error): number | undefined {
+  const found = /^Proxy (?:response \((\d{3})\)|Authentication Required \((407)\))/.exec(message);
+  return found ? Number(found[1] ?? found[2]) : undefined;
 }
 
 const lostConnections = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);

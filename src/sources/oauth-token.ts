@@ -1,62 +1,165 @@
-import { NightfillError } from '../resilience/failure.ts';
-import type { AuthOptions } from './api-options.ts';
-import { type Credentials, redactAll, sendable } from './credentials.ts';
-import { getPath } from './json-path.ts';
-import { isExactNumber, type Json, numberText, parseExactJson } from './exact-json.ts';
+import { backoffDelay } from '../resilience/backoff.ts';
+import type { Clock } from '../resilience/clock.ts';
+import type { NightfillError } from '../resilience/failure.ts';
+import { sleepUntil } from '../resilience/sleep-until.ts';
+import type { ApiOptions, AuthOptions } from './api-options.ts';
+import type { Credentials, HeaderOptions } from './credentials.ts';
+import { redactorOf } from './redact-echoes.ts';
+import { readToken } from './token-answer.ts';
+import { TokenFailure, TokenRestsError } from './token-failure.ts';
+import type { TokenAnswer } from './token-server.ts';
 
 /** POSTs a form to the token's address, once; gives the answer whatever its status, throws when there is none. */
-export type SendForm = (url: string, form: string) => Promise<{ status: number; text: string }>;
+export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
 interface Token {
   headers: Record<string, string>;
-  value: string;
-  /** Monotonic milliseconds; Infinity when the server names no lifetime, and then only a 401 tells. */
+  /** Monotonic: it is renewed from then on, and good until `endsAt`. Infinity when the server names no lifetime. */
   renewAt: number;
+  endsAt: number;
+  since: number;
+  /** The one before was refused by the API. */
+  afterRefusal: boolean;
+  /** The API took it. */
+  accepted: boolean;
+}
+
+/** Renewals have failed since the last token. */
+interface Outage {
+  error: NightfillError;
+  /** Monotonic: no renewal begins before. */
+  until: number;
+  /** The server said until when. */
+  named: boolean;
+  /** What no token server should say came so often that whoever asks meanwhile is told so at once. */
+  hopeless: boolean;
+  /** Renewals that failed in a row, and how many of them oddly. */
+  failures: number;
+  odd: number;
+}
+
+interface Renewal {
+  done: Promise<Token | undefined>;
+  waiting: number;
+  abort: AbortController;
 }
 
 /** Renewed this share of its lifetime early, at most a minute, so that no request leaves with a token about to end. */
 const earliness = 0.1;
 
+/** A token that was made because of a 401 and works for others is not given up for another 401 within this time … */
+const sureFor = 5 * 60_000;
+/** … unless so many requests in a row are refused. */
+const surelyRefused = 5;
+
 /**
- * OAuth 2.0 client credentials (RFC 6749, 4.4). One token serves all requests, and one token request at a time serves
- * everybody who waits. It is outside the API's rate windows and statistics: it goes to another address, a few times a night.
+ * OAuth 2.0 client credentials (RFC 6749, 4.4). One token serves all requests, and one renewal at a time serves
+ * everybody who waits. While there is none to be had everybody waits, and the token server is asked once per step of an
+ * exponential backoff, or when its Retry-After says. What it refuses stays refused.
  */
 export class OAuthToken implements Credentials {
   readonly #auth: ClientCredentials;
   readonly #api: string;
   readonly #sendForm: SendForm;
-  readonly #now: () => number;
+  readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
+  readonly #clock: Clock;
   #token: Token | undefined;
-  #renewal: Promise<Token> | undefined;
+  #renewal: Renewal | undefined;
+  #outage: Outage | undefined;
+  /** The token server's last word. */
+  #refusal: NightfillError | undefined;
+  /** By the API, since it last took a token. */
+  #refusedInARow = 0;
+  #droppedByRefusal = false;
+  /** The newest first: an answer may still repeat the one before. */
+  #values: string[] = [];
+  #redact: (text: string) => string;
 
-  constructor(auth: ClientCredentials, { api, sendForm, now }: { api: string; sendForm: SendForm; now: () => number }) {
+  constructor(
+    auth: ClientCredentials,
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; clock: Clock },
+  ) {
     this.#auth = auth;
-    this.#api = api;
-    this.#sendForm = sendForm;
-    this.#now = now;
+    this.#api = o.api;
+    this.#sendForm = o.sendForm;
+    this.#retry = o.retry;
+    this.#clock = o.clock;
+    this.#redact = redactorOf([auth.clientSecret.reveal()]);
   }
 
-  async headers(signal?: AbortSignal): Promise<Record<string, string>> {
-    if (this.#token && this.#now() < this.#token.renewAt) return this.#token.headers;
-    this.#renewal ??= this.#renew().finally(() => {
-      this.#renewal = undefined;
-    });
-    return (await unlessAborted(this.#renewal, signal)).headers;
+  async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}) {
+    for (;;) {
+      const now = this.#clock.now();
+      if (this.#token && now < this.#token.renewAt) return this.#token.headers;
+      signal?.throwIfAborted();
+      if (this.#refusal) throw this.#refusal;
+      const outage = this.#outage;
+      if (!outage || outage.until <= now) {
+        // However short its life is, whoever waited for it may use it.
+        const token = await this.#renewForAll(signal);
+        if (token) return token.headers;
+        continue;
+      }
+      // Renewed early, it still serves for a while.
+      if (this.#token && now < this.#token.endsAt) return this.#token.headers;
+      if (outage.hopeless) throw outage.error;
+      if (outage.until > (outage.named ? deadline : patience))
+        throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
+      await sleepUntil(outage.until, { clock: this.#clock, signal });
+    }
   }
 
-  refused(headers: Record<string, string>): boolean {
+  refused(headers: Record<string, string>, { again }: { again: boolean }): boolean {
+    // With a token of its own making refused as well, another one would not help this request.
+    if (again) return false;
+    const token = this.#token;
     // Of many refused at once only the first finds its token still in use; the others already have a newer one.
-    if (this.#token?.headers === headers) this.#token = undefined;
+    if (token?.headers !== headers) return true;
+    this.#refusedInARow += 1;
+    const madeSure = token.afterRefusal && token.accepted && this.#clock.now() - token.since < sureFor;
+    if (madeSure && this.#refusedInARow < surelyRefused) return false;
+    this.#token = undefined;
+    this.#droppedByRefusal = true;
     return true;
   }
 
-  redact(text: string): string {
-    return redactAll(text, [this.#auth.clientSecret.reveal(), ...(this.#token ? [this.#token.value] : [])]);
+  accepted(headers: Record<string, string>): void {
+    if (this.#token?.headers !== headers) return;
+    this.#token.accepted = true;
+    this.#refusedInARow = 0;
   }
 
-  async #renew(): Promise<Token> {
+  redact(text: string): string {
+    return this.#redact(text);
+  }
+
+  /** Ends when the renewal under way, or a new one, has ended. It is broken off when nobody waits for it any more. */
+  async #renewForAll(signal: AbortSignal | undefined): Promise<Token | undefined> {
+    const renewal = (this.#renewal ??= this.#begin());
+    renewal.waiting += 1;
+    try {
+      return await unlessAborted(renewal.done, signal);
+    } finally {
+      renewal.waiting -= 1;
+      if (renewal.waiting === 0 && this.#renewal === renewal) {
+        this.#renewal = undefined;
+        renewal.abort.abort();
+      }
+    }
+  }
+
+  #begin(): Renewal {
+    const abort = new AbortController();
+    const done = this.#renew(abort.signal);
+    // Broken off, it has nobody left to be told.
+    done.catch(() => undefined);
+    return { done, waiting: 0, abort };
+  }
+
+  /** Brings a token, or notes why there is none. Throws what is no failure of the token server's. */
+  async #renew(signal: AbortSignal): Promise<Token | undefined> {
     const { tokenUrl, clientId, clientSecret, scope, audience } = this.#auth;
     const form = new URLSearchParams({
       grant_type: 'client_credentials',
@@ -65,55 +168,53 @@ export class OAuthToken implements Credentials {
       ...(scope === undefined ? {} : { scope }),
       ...(audience === undefined ? {} : { audience }),
     });
-    const { status, text } = await this.#sendForm(tokenUrl, form.toString());
-    // Which status means what differs from the API's own table: here any lasting refusal is one of the credentials.
-    if (status === 408 || status === 429 || status >= 500) throw this.#unavailable(status);
-    const answer = status >= 200 && status < 300 ? parsed(text) : undefined;
-    const value = getPath(answer, ['access_token']);
-    if (typeof value !== 'string' || value === '') throw this.#rejected(status, text);
-    const lifetime = seconds(getPath(answer, ['expires_in']));
+    try {
+      const answer = await this.#sendForm(tokenUrl, form.toString(), signal);
+      const { value, lifetime } = readToken(answer, { api: this.#api, wallNow: this.#clock.wallNow() });
+      return this.#keep(value, lifetime);
+    } catch (error) {
+      if (!(error instanceof TokenFailure)) throw error;
+      this.#noteFailure(error);
+      return undefined;
+    }
+  }
+
+  #keep(value: string, lifetime: number): Token {
+    const now = this.#clock.now();
     const token: Token = {
-      headers: { authorization: `Bearer ${sendable(value, this.#api)}` },
-      value,
-      renewAt: this.#now() + lifetime - Math.min(60_000, lifetime * earliness),
+      headers: { authorization: `Bearer ${value}` },
+      renewAt: now + (lifetime === Infinity ? Infinity : lifetime - Math.min(60_000, lifetime * earliness)),
+      endsAt: now + lifetime,
+      since: now,
+      afterRefusal: this.#droppedByRefusal,
+      accepted: false,
     };
-    if (lifetime === Infinity) token.renewAt = Infinity;
     this.#token = token;
+    this.#droppedByRefusal = false;
+    this.#refusedInARow = 0;
+    this.#outage = undefined;
+    this.#values = [value, ...this.#values.slice(0, 1)];
+    this.#redact = redactorOf([this.#auth.clientSecret.reveal(), ...this.#values]);
     return token;
   }
 
-  #unavailable(status: number): NightfillError {
-    return new NightfillError({
-      code: 'TOKEN_UNAVAILABLE',
-      class: 'transient',
-      message: `the token server of API "${this.#api}" answered ${status} instead of giving a token; try again later`,
-    });
+  #noteFailure(error: TokenFailure): void {
+    const { attempts, baseDelay, maxDelay, jitter } = this.#retry;
+    const failures = (this.#outage?.failures ?? 0) + 1;
+    const odd = error.kind === 'odd' ? (this.#outage?.odd ?? 0) + 1 : 0;
+    const hopeless = odd >= attempts;
+    if (error.kind === 'refused' || (hopeless && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
+    const backoff = backoffDelay({ backoff: 'exponential', baseDelay, maxDelay, retry: failures });
+    const delay = Math.max(error.wait ?? 0, backoff * (jitter ? this.#clock.random() : 1));
+    this.#outage = {
+      error,
+      until: this.#clock.now() + delay,
+      named: error.wait !== undefined,
+      hopeless,
+      failures,
+      odd,
+    };
   }
-
-  #rejected(status: number, text: string): NightfillError {
-    // RFC 6749, 5.2: the error is one of a few words; anything else in the body might repeat the secret.
-    const word = getPath(parsed(text), ['error']);
-    const said = typeof word === 'string' && /^[a-z_]{1,40}$/.test(word) ? ` (${word})` : '';
-    return new NightfillError({
-      code: 'CREDENTIALS_REJECTED',
-      class: 'config',
-      message: `the token server of API "${this.#api}" answered ${status}${said} and gave no token; check tokenUrl, clientId, clientSecret and scope`,
-    });
-  }
-}
-
-function parsed(text: string): Json | undefined {
-  try {
-    return parseExactJson(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** `expires_in` in milliseconds; some servers send the number as a string. */
-function seconds(value: Json | undefined): number {
-  const number = isExactNumber(value) ? Number(numberText(value)) : typeof value === 'string' ? Number(value) : NaN;
-  return number > 0 ? number * 1000 : Infinity;
 }
 
 /** The promise's value, unless the signal aborts first; the work behind the promise goes on for the others who wait. */

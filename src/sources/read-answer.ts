@@ -28,7 +28,7 @@ export async function readAnswer(
 ): Promise<Json> {
   const bytes = await bodyOf(wire, maxBytes);
   const text = textOf(bytes);
-  const meaning = meaningOf({ status: wire.status, text, rules });
+  const meaning = meaningOf({ status: wire.status, headers: wire.headers, text, rules });
   onMeaning(meaning);
   if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
   if (!isUtf8(bytes)) throw new BodyError('malformed', 'it is not UTF-8');

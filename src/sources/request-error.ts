@@ -10,6 +10,7 @@ export interface RequestErrorFacts extends FailureFacts {
   wait?: number | undefined;
   retryable?: boolean;
   countsAgainstServer?: boolean;
+  credentialsUseless?: boolean;
 }
 
 /** A request that ended without usable data, after all its attempts. */
@@ -27,6 +28,8 @@ export class RequestError extends NightfillError {
   readonly countsAgainstServer: boolean;
   /** Between the request's first failure and its last the API answered others: so it was up. False for one that was not repeated. */
   answeredOthers = false;
+  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
+  readonly credentialsUseless: boolean;
 
   constructor(facts: RequestErrorFacts) {
     super(facts);
@@ -37,5 +40,6 @@ export class RequestError extends NightfillError {
     this.wait = facts.wait;
     this.retryable = facts.retryable ?? false;
     this.countsAgainstServer = facts.countsAgainstServer ?? false;
+    this.credentialsUseless = facts.credentialsUseless ?? false;
   }
 }

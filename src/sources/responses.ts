@@ -1,5 +1,7 @@
 import type { FailureClass } from '../resilience/failure.ts';
+import { headerText } from '../resilience/server-time.ts';
 import type { ResponseAction, ResponseRule } from './api-options.ts';
+import type { AnswerHeaders } from './exchange.ts';
 
 /** What one kind of answer means. */
 export interface Meaning {
@@ -14,7 +16,15 @@ export interface Meaning {
 interface Row extends Meaning {
   /** One status, or the first and last of a range. */
   status: number | readonly [number, number];
+  /** What the headers have to say besides. */
+  when?: (headers: AnswerHeaders) => boolean;
 }
+
+const saysWhenToReturn = (headers: AnswerHeaders): boolean =>
+  headers['retry-after'] !== undefined ||
+  ['x-ratelimit-remaining', 'ratelimit-remaining', 'x-rate-limit-remaining'].some(
+    (name) => headerText(headers[name])?.trim() === '0',
+  );
 
 /**
  * The one table of what each status means; the first matching row wins.
@@ -42,6 +52,14 @@ export const statusTable: readonly Row[] = [
     class: 'config',
     code: 'CREDENTIALS_REJECTED',
     reason: 'an expired token is renewed once; any other credentials stay wrong',
+  },
+  {
+    status: 403,
+    when: saysWhenToReturn,
+    action: 'rate-limited',
+    class: 'transient',
+    code: 'RATE_LIMITED',
+    reason: 'with Retry-After, or nothing remaining of a limit, it says too many requests, as GitHub does',
   },
   {
     status: 403,
@@ -122,6 +140,13 @@ export const statusTable: readonly Row[] = [
     code: 'HTTP_{status}',
     reason: 'gateways report faults of their own here (520 to 526, 529), and all say the server is at fault',
   },
+  {
+    status: [600, 999],
+    action: 'retry',
+    class: 'transient',
+    code: 'HTTP_{status}',
+    reason: 'no such status exists: a box between, or a server that is failing, made it up',
+  },
 ];
 
 /** A 200 whose body is not the JSON it should be, and exchanges that never became an answer. */
@@ -141,8 +166,23 @@ export const faultTable = {
   },
   CONNECTION_REFUSED: { retry: true, class: 'transient', reason: 'a server that is restarting refuses' },
   CONNECTION_RESET: { retry: true, class: 'transient', reason: 'a server or a box between was restarted' },
+  CONNECTION_FAILED: {
+    retry: true,
+    class: 'transient',
+    reason: 'a fault of the connection that has no row of its own',
+  },
+  OUT_OF_FILE_DESCRIPTORS: {
+    retry: true,
+    class: 'system',
+    reason:
+      'this process, or this machine, may open no more files and sockets; raise the limit (ulimit -n), or lower connections and limits.concurrency',
+  },
   HOST_UNREACHABLE: { retry: true, class: 'transient', reason: 'routes come back' },
-  DNS_UNAVAILABLE: { retry: true, class: 'transient', reason: 'the name server did not answer' },
+  DNS_UNAVAILABLE: {
+    retry: true,
+    class: 'transient',
+    reason: 'the name server did not answer, or no longer knows a host that answered tonight',
+  },
   DNS_NOT_FOUND: { retry: false, class: 'config', reason: 'the name server answered that there is no such name' },
   TLS_CERTIFICATE_EXPIRED: {
     retry: false,
@@ -154,8 +194,20 @@ export const faultTable = {
   TLS_HANDSHAKE_FAILED: {
     retry: false,
     class: 'config',
-    reason: 'the two sides share no protocol, or the port does not speak TLS',
+    reason:
+      'the two sides share no protocol, the port does not speak TLS, or the server wants a client certificate (tls.cert and tls.key)',
   },
+  TLS_CLIENT_CERTIFICATE_REFUSED: {
+    retry: false,
+    class: 'config',
+    reason: 'the server wants a client certificate, or another one; see tls.cert and tls.key',
+  },
+  PROXY_REFUSED: {
+    retry: false,
+    class: 'config',
+    reason: 'the proxy wants credentials, or does not allow this host; see HTTPS_PROXY, HTTP_PROXY and NO_PROXY',
+  },
+  PROXY_UNAVAILABLE: { retry: true, class: 'transient', reason: 'the proxy did not reach the host' },
   REQUEST_INVALID: { retry: false, class: 'config', reason: 'a header or the path cannot be sent over HTTP' },
   RESPONSE_NOT_HTTP: {
     retry: true,
@@ -189,10 +241,12 @@ export type FaultCode = keyof typeof faultTable;
 /** What the answer means: by the job file's rules in order, then by the table. */
 export function meaningOf({
   status,
+  headers,
   text,
   rules,
 }: {
   status: number;
+  headers: AnswerHeaders;
   text: string;
   rules: readonly ResponseRule[];
 }): Meaning {
@@ -201,17 +255,21 @@ export function meaningOf({
       (candidate.status === undefined || candidate.status === status) &&
       (candidate.contains === undefined || text.includes(candidate.contains)),
   );
-  const listed = listedMeaning(status);
+  const listed = listedMeaning(status, headers);
   return rule && rule.action !== listed.action ? ruledMeaning(rule.action, status) : listed;
 }
 
-function listedMeaning(status: number): Meaning {
-  const row = statusTable.find(({ status: range }) =>
-    typeof range === 'number' ? status === range : status >= range[0] && status <= range[1],
-  );
-  if (!row) return { action: 'fail', class: 'config', code: `HTTP_${status}`, reason: 'no such status is known' };
-  return { ...row, code: row.code.replace('{status}', String(status)) };
+function listedMeaning(status: number, headers: AnswerHeaders): Meaning {
+  const row = statusTable.find(({ status: range, when = always }) => {
+    const [first, last] = typeof range === 'number' ? [range, range] : range;
+    return status >= first && status <= last && when(headers);
+  });
+  // Below 200 stand interim answers only, which are not the answer.
+  const { action, class: failureClass, code, reason } = row ?? statusTable.at(-1)!;
+  return { action, class: failureClass, code: code.replace('{status}', String(status)), reason };
 }
+
+const always = (): boolean => true;
 
 const ruledClass = {
   ok: 'data',

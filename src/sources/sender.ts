@@ -1,4 +1,3 @@
-import type { Pool } from 'undici';
 import type { CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import type { Permit } from '../resilience/rolling-window.ts';
@@ -9,6 +8,7 @@ import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer } from './api-request.ts';
 import type { Tally } from './api-statistics.ts';
 import type { Call } from './call.ts';
+import type { Connections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
@@ -16,6 +16,7 @@ import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
 import type { Mark, Pace } from './pace.ts';
 import { readAnswer } from './read-answer.ts';
+import type { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
 
 /** Not an attempt: the same request once more, through all the limits. */
@@ -34,11 +35,12 @@ export class SharedFailure extends Error {
 export interface SenderParts {
   options: ApiOptions;
   clock: Clock;
-  pool: Pool;
+  pool: Connections;
   limits: ApiLimits;
   pace: Pace;
   breaker: CircuitBreaker;
   credentials: Credentials;
+  refusals: Refusals;
   tally: Tally;
 }
 
@@ -71,10 +73,10 @@ export class Sender {
   }
 
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
-  async send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
+  async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
-    const authorization = await credentials.headers(call.signal);
     const { key, deadline = Infinity, failedBefore = false } = call.request;
+    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: patience });
     const permit = await limits.permit({ key, signal: call.signal, deadline });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
@@ -138,14 +140,18 @@ export class Sender {
   }
 
   async #read(wire: WireAnswer, { call, facts, authorization }: Sending): Promise<ApiAnswer> {
-    const { options, credentials } = this.#parts;
+    const { options, credentials, refusals } = this.#parts;
     const body = await readAnswer(wire, {
       facts,
       rules: options.responses,
       maxBytes: options.maxResponseBytes,
       anyDepth: call.request.anyDepth ?? false,
       onMeaning: ({ action }) => {
-        if (action !== 'unauthorized' || call.renewed || !credentials.refused(authorization)) return;
+        if (action === 'ok') {
+          refusals.accepted();
+          credentials.accepted(authorization);
+        }
+        if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
         call.renewed = true;
         throw new RepeatAtOnce();
       },

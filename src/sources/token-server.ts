@@ -1,31 +1,53 @@
-import type { Pool } from 'undici';
 import type { Clock } from '../resilience/clock.ts';
-import { NightfillError } from '../resilience/failure.ts';
+import type { Permit } from '../resilience/rolling-window.ts';
 import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
 import { acceptedEncodings, BodyError, decodeBody } from './decode-body.ts';
-import { AnswerTooLargeError, exchange, ExchangeError, openPool } from './exchange.ts';
+import { type Connections, type ConnectionOptions, openConnections } from './connections.ts';
+import { type AnswerHeaders, AnswerTooLargeError, exchange, ExchangeError } from './exchange.ts';
 import { faultCode } from './fault-code.ts';
-import { faultTable } from './responses.ts';
+import { type FaultCode, faultTable } from './responses.ts';
+import { TokenFailure } from './token-failure.ts';
 
 const maxBytes = 1024 * 1024;
 
+export interface TokenAnswer {
+  status: number;
+  headers: AnswerHeaders;
+  text: string;
+}
+
+/** How the API counts what is sent to its own origin. */
+export interface TokenRequestCounter {
+  /** The right to send one request. */
+  permit(signal: AbortSignal): Promise<Permit | undefined>;
+  written(): void;
+  answered(status: number, latencyMs: number): void;
+}
+
+export interface TokenServerOptions {
+  api: string;
+  timeout: number;
+  clock: Clock;
+  connections: Pick<ConnectionOptions, 'tls' | 'proxy'>;
+  /** When tokens come from the API's own origin: then token requests are requests to the API. */
+  counter?: TokenRequestCounter | undefined;
+}
+
 /** The server an OAuth token comes from: its own connection, because it is seldom the API's own host. */
 export class TokenServer {
-  readonly #api: string;
-  readonly #timeout: number;
-  readonly #clock: Clock;
-  #pool: Pool | undefined;
+  readonly #options: TokenServerOptions;
+  #connections: Connections | undefined;
+  #hasAnswered = false;
 
-  constructor({ api, timeout, clock }: { api: string; timeout: number; clock: Clock }) {
-    this.#api = api;
-    this.#timeout = timeout;
-    this.#clock = clock;
+  constructor(options: TokenServerOptions) {
+    this.#options = options;
   }
 
-  /** POSTs a form once. Throws TOKEN_UNAVAILABLE when no whole answer comes; its class says whether time may mend it. */
-  async sendForm(url: string, form: string): Promise<{ status: number; text: string }> {
+  /** POSTs a form once. Throws TokenFailure when no whole answer comes. */
+  async sendForm(url: string, form: string, signal: AbortSignal): Promise<TokenAnswer> {
+    const { timeout, clock, counter, connections } = this.#options;
     const { origin, pathname, search } = new URL(url);
-    const pool = (this.#pool ??= openPool(origin, { connections: 1, connectTimeout: this.#timeout }));
+    this.#connections ??= openConnections(origin, { ...connections, connections: 1, connectTimeout: timeout });
     const request = {
       method: 'POST',
       path: pathname + search,
@@ -37,22 +59,41 @@ export class TokenServer {
       },
       body: form,
     } as const;
+    const pool = this.#connections;
+    const permit = await counter?.permit(signal);
+    let writtenAt = 0;
+    const onWritten = (): void => {
+      permit?.sent();
+      writtenAt = clock.now();
+      counter?.written();
+    };
+    const onAnswered = (): void => permit?.answered();
     try {
-      const answer = await withTimeout(this.#timeout, async (signal) => exchange(pool, request, { signal, maxBytes }), {
-        clock: this.#clock,
-      });
-      return { status: answer.status, text: (await decodeBody(answer, maxBytes)).toString() };
+      const answer = await withTimeout(
+        timeout,
+        async (bounded) => exchange(pool, request, { signal: bounded, maxBytes, onWritten, onAnswered }),
+        { clock, signal },
+      );
+      this.#hasAnswered = true;
+      counter?.answered(answer.status, clock.now() - writtenAt);
+      return {
+        status: answer.status,
+        headers: answer.headers,
+        text: (await decodeBody(answer, maxBytes)).toString(),
+      };
     } catch (error) {
       throw this.#unavailable(error, origin);
+    } finally {
+      permit?.release();
     }
   }
 
   async close(): Promise<void> {
-    await this.#pool?.close();
+    await this.#connections?.close();
   }
 
   #unavailable(error: unknown, origin: string): unknown {
-    const code =
+    const found: FaultCode | undefined =
       error instanceof TimeoutError
         ? 'TIMEOUT'
         : error instanceof ExchangeError
@@ -62,11 +103,14 @@ export class TokenServer {
             : error instanceof BodyError
               ? 'RESPONSE_MALFORMED'
               : undefined;
-    if (code === undefined) return error;
-    return new NightfillError({
+    if (found === undefined) return error;
+    const code = found === 'DNS_NOT_FOUND' && this.#hasAnswered ? 'DNS_UNAVAILABLE' : found;
+    const { class: failureClass } = faultTable[code];
+    return new TokenFailure({
+      kind: failureClass === 'transient' || failureClass === 'system' ? 'busy' : 'odd',
       code: 'TOKEN_UNAVAILABLE',
-      class: faultTable[code].class,
-      message: `the token server ${origin} of API "${this.#api}" gave no answer (${code}): ${faultTable[code].reason}`,
+      class: failureClass,
+      message: `the token server ${origin} of API "${this.#options.api}" gave no answer (${code}): ${faultTable[code].reason}`,
       cause: error,
     });
   }

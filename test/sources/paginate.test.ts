@@ -255,12 +255,13 @@ for (const [what, script, { contracts = numbered(), says }] of [
   });
 }
 
-test('a refusal that the job file calls a limit of the rate is no end', async () => {
+test('a refusal that the job file calls a limit of the rate is no end, and is waited for until the deadline', async () => {
   await using crm = await startApi(pagesOf([2, 1], { past: wordPressEnd }), {
     responses: [{ status: 400, contains: 'rest_post', action: 'rate-limited' }],
   });
-  const pages = listPages(crm.api, numbered(), { resolve: () => undefined });
-  await assert.rejects(Array.fromAsync(pages), { code: 'RATE_LIMITED' });
+  const pages = listPages(crm.api, numbered(), { resolve: () => undefined, deadline: performance.now() + 200 });
+  await assert.rejects(Array.fromAsync(pages), { code: 'API_RESTS' });
+  assert.ok(crm.server.requests.length > 2 + 3, 'for longer than its retries last');
 });
 
 test('a server that ignores the page number is an error, not a loop', async () => {

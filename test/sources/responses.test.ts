@@ -4,10 +4,10 @@ import { responseActions } from '../../src/sources/api-options.ts';
 import { meaningOf, statusTable } from '../../src/sources/responses.ts';
 
 const meaning = (status: number, rules: Parameters<typeof meaningOf>[0]['rules'] = [], text = '') =>
-  meaningOf({ status, text, rules });
+  meaningOf({ status, headers: {}, text, rules });
 
 test('408, 429, 500, 502, 503 and 504 are asked again; 400, 403, 404, 422 and every other 4xx are not', () => {
-  const again = Array.from({ length: 600 }, (_, status) => status).filter((status) =>
+  const again = Array.from({ length: 400 }, (_, index) => 200 + index).filter((status) =>
     ['retry', 'rate-limited'].includes(meaning(status).action),
   );
   assert.deepEqual(
@@ -18,13 +18,29 @@ test('408, 429, 500, 502, 503 and 504 are asked again; 400, 403, 404, 422 and ev
 });
 
 test('every status has a meaning with a code and a reason', () => {
-  for (let status = 100; status < 700; status += 1) {
+  for (let status = 100; status < 1000; status += 1) {
     const { code, reason } = meaning(status);
     assert.match(code, /^[A-Z][A-Z0-9_]*$/);
     assert.doesNotMatch(code, /STATUS/);
     assert.ok(reason.length > 10);
   }
   for (const row of statusTable) assert.ok(row.reason.length > 10);
+});
+
+test('a status that no server may send is asked again, because only something broken makes one up', () => {
+  for (const status of [0, 99, 150, 600, 700, 999]) {
+    const { action, class: failureClass, code } = meaning(status);
+    assert.deepEqual([action, failureClass, code], ['retry', 'transient', `HTTP_${status}`]);
+  }
+});
+
+test('a 403 that says when to come back, or that nothing remains, is about a limit and not about rights', () => {
+  const forbidden = (headers: Parameters<typeof meaningOf>[0]['headers']) =>
+    meaningOf({ status: 403, headers, text: '', rules: [] }).code;
+  assert.equal(forbidden({ 'retry-after': '60' }), 'RATE_LIMITED');
+  assert.equal(forbidden({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1800000000' }), 'RATE_LIMITED');
+  assert.equal(forbidden({ 'x-ratelimit-remaining': '4999' }), 'HTTP_403');
+  assert.equal(forbidden({}), 'HTTP_403');
 });
 
 test('the first rule that matches wins, with status and text both where both are given', () => {

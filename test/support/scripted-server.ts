@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { type CertificateName, pem } from './certificates.ts';
 
 /** A request as it arrived. */
 export interface RecordedRequest {
@@ -29,6 +31,13 @@ export interface ScriptedAnswer {
   body?: string | Buffer;
 }
 
+/** How a server proves who it is, and whether it wants to know that of whoever asks. */
+export interface ServerTls {
+  certificate: CertificateName;
+  /** Takes only client certificates that `authority` issued; by TLS 1.2, which tells within the handshake. */
+  asksClients?: boolean;
+}
+
 /** An HTTP server on a real socket that answers by a script and keeps every request. */
 export class ScriptedServer implements AsyncDisposable {
   readonly requests: RecordedRequest[] = [];
@@ -41,20 +50,25 @@ export class ScriptedServer implements AsyncDisposable {
   readonly #numbers = new WeakMap<Socket, number>();
   #script: Script;
 
-  private constructor(script: Script) {
+  readonly #scheme: 'http' | 'https';
+
+  private constructor(script: Script, tls: ServerTls | undefined) {
     this.#script = script;
-    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    this.#scheme = tls ? 'https' : 'http';
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
       void this.#handle(request, response);
-    });
-    this.#server.on('connection', (socket: Socket) => {
+    };
+    const options = { keepAliveTimeout: 60_000 };
+    this.#server = tls ? createTlsServer({ ...options, ...serverTls(tls) }, listener) : createServer(options, listener);
+    this.#server.on(tls ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.sockets += 1;
       this.#numbers.set(socket, this.sockets);
     });
   }
 
   /** Listens on a free port of the loopback interface. */
-  static async start(script: Script): Promise<ScriptedServer> {
-    const server = new ScriptedServer(script);
+  static async start(script: Script, { tls }: { tls?: ServerTls } = {}): Promise<ScriptedServer> {
+    const server = new ScriptedServer(script, tls);
     await new Promise<void>((resolve) => {
       server.#server.listen(0, '127.0.0.1', resolve);
     });
@@ -62,7 +76,11 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** What arrived, as `GET /path?query`. */
@@ -110,4 +128,17 @@ export class ScriptedServer implements AsyncDisposable {
     const type = answer.body === undefined ? { 'content-type': 'application/json' } : {};
     response.writeHead(answer.status ?? 200, { ...type, ...answer.headers }).end(body);
   }
+}
+
+function serverTls({ certificate, asksClients = false }: ServerTls) {
+  return {
+    cert: pem(certificate),
+    key: pem(certificate, 'key'),
+    ...(asksClients && {
+      ca: pem('authority'),
+      requestCert: true,
+      rejectUnauthorized: true,
+      maxVersion: 'TLSv1.2' as const,
+    }),
+  };
 }

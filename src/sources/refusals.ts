@@ -1,0 +1,24 @@
+/** Different requests that must be refused in a row before the credentials themselves count as refused. */
+const inARow = 5;
+
+/**
+ * Tells credentials that are refused as such from a record that they may not see: the first before any answer was
+ * good, or when several different requests in a row are refused. Only then is asking on pointless, and may lock the
+ * account; a single 401 between good answers is its own request's failure.
+ */
+export class Refusals {
+  #everAccepted = false;
+  readonly #urls = new Set<string>();
+
+  /** An answer carried data. */
+  accepted(): void {
+    this.#everAccepted = true;
+    if (this.#urls.size > 0) this.#urls.clear();
+  }
+
+  /** A request was refused for good. True when the credentials are refused as such. */
+  refused(url: string): boolean {
+    this.#urls.add(url);
+    return !this.#everAccepted || this.#urls.size >= inARow;
+  }
+}
