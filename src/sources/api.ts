@@ -1,10 +1,11 @@
 import { backoffDelay } from '../resilience/backoff.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
-import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
+import { DeadlineError } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Quota } from '../resilience/quota.ts';
 import { retry, RetryAbandonedError } from '../resilience/retry.ts';
+import { SharedDeadlines } from '../resilience/shared-deadlines.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
 import { ApiAddress } from './api-address.ts';
 import { ApiLimits } from './api-limits.ts';
@@ -44,6 +45,7 @@ export class Api implements AsyncDisposable {
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
   readonly #sender: Sender;
+  readonly #deadlines: SharedDeadlines;
   /** The breaker's trials after an outage failed, and it has not closed since. */
   #seemsDead = false;
   /** Monotonic: since when no answer was good, while requests fail. */
@@ -77,6 +79,7 @@ export class Api implements AsyncDisposable {
       tls: options.tls,
       proxy: options.proxy,
     });
+    this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, ...hooks });
     this.#breaker = new CircuitBreaker({
@@ -169,7 +172,7 @@ export class Api implements AsyncDisposable {
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
     try {
-      return await withDeadline(deadline, run, { clock, ...(signal ? { signal } : {}) });
+      return await this.#deadlines.run(deadline, run, { signal });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
       // It spent its time waiting, with everybody or for its turn.
