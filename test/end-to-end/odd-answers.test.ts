@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { createDatabase } from '../support/database.ts';
 import { allOddAnswers } from '../support/odd-answers/all.ts';
@@ -6,6 +7,7 @@ import { type Expected, ofListing, ofToken } from '../support/odd-answers/expect
 import type { OddAnswer, Outcome } from '../support/odd-answers/odd-answer.ts';
 import { type NightOptions, type OddNight, rate } from '../support/odd-answers/odd-night.ts';
 import { contracts, keyOf } from '../support/odd-answers/odd-script.ts';
+import { cutPage, oddAnswersPart, timesIn } from '../support/odd-answers/page.ts';
 import { OddThread } from '../support/odd-answers/odd-thread.ts';
 import { mostWithin } from '../support/strict-server.ts';
 
@@ -167,6 +169,14 @@ describe('renewals of the token are answered oddly once', { concurrency: 6 }, ()
       const tokens = night.requests.filter(({ url }) => url === '/token').length;
       assert(tokens <= 2 * group.length + 2, `${tokens} requests for a token`);
     });
+});
+
+test('the table of odd answers in the reference is current, but for its times', async () => {
+  const page = await readFile(new URL('../../docs/reference/responses.md', import.meta.url), 'utf8');
+  const { part } = cutPage(page);
+  const times = timesIn(part);
+  assert.equal(part, oddAnswersPart(times), 'write it with npx node bench/odd-answers.ts');
+  for (const { answer } of allOddAnswers) assert.match(times.byAnswer.get(answer) ?? '', /^\d+\.\d s$/, answer);
 });
 
 /** Milliseconds that a night has whose server never comes to itself. */
