@@ -89,7 +89,7 @@ export class TokenServer {
   }
 
   async close(): Promise<void> {
-    await this.#connections?.close();
+    await this.#connections?.destroy();
   }
 
   #unavailable(error: unknown, origin: string): unknown {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
+import { Api } from '../../src/sources/api.ts';
+import { apiOptions } from '../support/api-fixture.ts';
 import { certificateFile, type CertificateName } from '../support/certificates.ts';
 import { type Night, startNight } from '../support/night.ts';
 import { listAndLookUp, scriptedJob, scriptedToken } from '../support/scripted-job.ts';
@@ -116,43 +118,60 @@ const isOneOf = (code: string, expected: OddEndpoint['code']): boolean => [expec
 
 const patient = { timeout: '300ms', retry: { attempts: 2, baseDelay: '5ms' }, breaker: { openFor: '100ms' } };
 
-for (const { what, origin: endpoint, code, lasting } of endpoints) {
-  test(`an API behind ${what} fails alone, each contract by that cause or not at all`, async (t) => {
-    const records = Array.from({ length: contracts }, (_, index) => ({ id: `c${index}` }));
-    await using crm = await ScriptedServer.start(listAndLookUp(records));
-    const origin = await endpoint(t);
-    const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken } });
-    const { apis, lookups, ...job } = scriptedJob(crm.origin) as { apis: object; lookups: object };
-    await night.write('job.yaml', {
-      ...job,
-      apis: { ...apis, usage: { type: 'rest', baseUrl: origin, ...tlsOf(origin, endpoint), ...patient } },
-      lookups: { ...lookups, usage: { api: 'usage', path: '/usage/{key}' } },
+describe('where no request can be sent', { concurrency: 6 }, () => {
+  for (const { what, origin: endpoint, code, lasting } of endpoints) {
+    test(`an API behind ${what} fails alone, each contract by that cause or not at all`, async (t) => {
+      const records = Array.from({ length: contracts }, (_, index) => ({ id: `c${index}` }));
+      await using crm = await ScriptedServer.start(listAndLookUp(records));
+      const origin = await endpoint(t);
+      const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken } });
+      const { apis, lookups, ...job } = scriptedJob(crm.origin) as { apis: object; lookups: object };
+      await night.write('job.yaml', {
+        ...job,
+        apis: { ...apis, usage: { type: 'rest', baseUrl: origin, ...tlsOf(origin, endpoint), ...patient } },
+        lookups: { ...lookups, usage: { api: 'usage', path: '/usage/{key}' } },
+      });
+      const { exitCode, report, stderr } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_500)]);
+      assert(report, stderr);
+      const { counts, failures } = report;
+      assert.equal(counts.listed, contracts);
+      assert.equal(counts.failed + counts.notStarted, contracts);
+      for (const failure of failures) {
+        assert.equal(failure.api, 'usage');
+        assert(isOneOf(failure.code, code), failure.code);
+      }
+      assert.equal(exitCode, counts.failed > 0 ? 3 : 6);
+      if (lasting) assert.equal(counts.failed, contracts);
     });
-    const { exitCode, report, stderr } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_500)]);
-    assert(report, stderr);
-    const { counts, failures } = report;
-    assert.equal(counts.listed, contracts);
-    assert.equal(counts.failed + counts.notStarted, contracts);
-    for (const failure of failures) {
-      assert.equal(failure.api, 'usage');
-      assert(isOneOf(failure.code, code), failure.code);
-    }
-    assert.equal(exitCode, counts.failed > 0 ? 3 : 6);
-    if (lasting) assert.equal(counts.failed, contracts);
-  });
 
-  test(`a token server behind ${what} gives no token, and nothing is sent without one`, async (t) => {
-    await using crm = await ScriptedServer.start(listAndLookUp([{ id: 'c1' }]), { tls: { certificate: 'server' } });
-    const origin = await endpoint(t);
-    const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken } });
-    const auth = { type: 'oauth2', tokenUrl: `${origin}/token`, clientId: 'c', clientSecret: { env: 'CRM_TOKEN' } };
-    await night.write('job.yaml', scriptedJob(crm.origin, { api: { ...patient, auth, ...tlsOf(origin, endpoint) } }));
-    const { exitCode, stderr, stdout } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_000)]);
-    assert((lasting ? [2] : lasting === undefined ? [2, 6] : [6]).includes(exitCode!), `exit ${exitCode}`);
-    if (exitCode === 2) assert.match(stdout + stderr, new RegExp([code].flat().join('|')));
-    assert.deepEqual(crm.requests, []);
+    test(`a token server behind ${what} gives no token, and nothing is sent without one`, async (t) => {
+      await using crm = await ScriptedServer.start(listAndLookUp([{ id: 'c1' }]), { tls: { certificate: 'server' } });
+      const origin = await endpoint(t);
+      const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken } });
+      const auth = { type: 'oauth2', tokenUrl: `${origin}/token`, clientId: 'c', clientSecret: { env: 'CRM_TOKEN' } };
+      await night.write('job.yaml', scriptedJob(crm.origin, { api: { ...patient, auth, ...tlsOf(origin, endpoint) } }));
+      const { exitCode, stderr, stdout } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_000)]);
+      assert((lasting ? [2] : lasting === undefined ? [2, 6] : [6]).includes(exitCode!), `exit ${exitCode}`);
+      // An authority of one's own is trusted at the API's origin alone.
+      if (exitCode === 2) assert.match(stdout + stderr, new RegExp(['TLS_UNTRUSTED', code].flat().join('|')));
+      assert.deepEqual(crm.requests, []);
+    });
+  }
+});
+
+test('closing an API waits for no connection that nobody wants any more', async (t) => {
+  const origin = await tcpServer('https', () => undefined)(t);
+  const api = new Api(apiOptions(origin, { timeout: 60_000 }));
+  const given = new AbortController();
+  const asked = api.request({ url: '/a', signal: given.signal });
+  setTimeout(() => given.abort(new Error('given up')), 20);
+  await assert.rejects(asked, /given up/);
+  // The connection itself would be given up after 10 s.
+  const soon = new Promise((resolve) => {
+    setTimeout(resolve, 5_000, 'not yet').unref();
   });
-}
+  assert.equal(await Promise.race([api.close().then(() => 'closed'), soon]), 'closed');
+});
 
 /** The authority of the servers here is trusted, except where that is the fault. */
 const tlsOf = (origin: string, endpoint: Endpoint): object =>
