@@ -54,8 +54,6 @@ export class Api implements AsyncDisposable {
   readonly #credentials: Credentials;
   readonly #refusals = new Refusals();
   readonly #tally = new Tally();
-  /** Good answers so far. */
-  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -167,7 +165,6 @@ export class Api implements AsyncDisposable {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#withRetries(call);
       this.#failingSince = undefined;
-      this.#answers += 1;
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -204,12 +201,12 @@ export class Api implements AsyncDisposable {
           ...this.#options.retry,
           attempts: Math.max(1, attempts - call.attempts),
           heldUp: () => call.heldMs,
-          retryIf: (error) => error instanceof RequestError && error.retryable,
+          retryIf: (error) =>
+            error instanceof RequestError &&
+            error.retryable &&
+            !(error.countsAgainstServer && this.#sender.failsForGood(call, error.attempts)),
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-          onRetry: (attempt, error, delay) => {
-            call.answersAtFailure ??= this.#answers;
-            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
-          },
+          onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
           deadline,
           clock: this.#clock,
           signal: call.signal,
@@ -217,7 +214,7 @@ export class Api implements AsyncDisposable {
       } catch (error) {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
-        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
+        if (error instanceof RequestError) error.answeredOthers = this.#sender.failsAlone(call);
         const failure = askedToWait(error, call);
         if (!failure) throw error;
         call.attempts = failure.attempts - 1;

@@ -86,13 +86,14 @@ export class Sender {
             const wire = await this.#exchange(sending);
             const answer = await this.#read(wire, sending);
             if (sending.mark) pace.answered(sending.mark);
+            this.#parts.tally.goodAnswers += 1;
             return answer;
           } catch (error) {
             throw this.#noteFailure(error, sending);
           }
         },
         // An exchange that we broke off says nothing about the server.
-        { signal: call.signal, name: call.name, evidence: !failedBefore },
+        { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.failsAlone(call) },
       );
     } catch (error) {
       throw this.#isShared(error, sending) ? new SharedFailure(error) : error;
@@ -177,7 +178,11 @@ export class Sender {
       return new RepeatAtOnce();
     }
     const failure = describeFailure(error, facts);
-    if (!(failure instanceof RequestError) || !mark) return failure;
+    if (!(failure instanceof RequestError)) return failure;
+    if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
+    call.answersAtFailure ??= tally.goodAnswers;
+    call.codes.add(failure.code);
+    if (!mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) pace.overloaded(mark);
     else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
@@ -196,6 +201,22 @@ export class Sender {
     if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
   }
 
+  /** Since it first failed others were answered: then its failures say nothing of the API. */
+  failsAlone({ answersAtFailure = Infinity }: Call): boolean {
+    return this.#parts.tally.goodAnswers > answersAtFailure;
+  }
+
+  /**
+   * That it failed so often is no chance: it failed the same way each time while others were answered, and so few of them
+   * fail that it is its own. What is left of its attempts would take the place of others.
+   */
+  failsForGood(call: Call, attempt: number): boolean {
+    const { requests, retries, failedAtFirst } = this.#parts.tally;
+    const others = requests - retries;
+    if (attempt < surelyTried || others < fewOthers || call.codes.size > 1 || !this.failsAlone(call)) return false;
+    return (failedAtFirst / others) ** attempt < noChance;
+  }
+
   /** What everybody's waiting mends is no attempt of this request's. */
   #isShared(error: unknown, { call, shared }: Sending): error is RequestError {
     return error instanceof RequestError && (shared || this.#isOutage(error, call));
@@ -212,6 +233,10 @@ export class Sender {
 }
 
 const outagesPerAttempt = 2;
+/** Attempts that every request has, and how many others must have been sent before a share of them means anything. */
+const surelyTried = 3;
+const fewOthers = 100;
+const noChance = 1e-4;
 
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {
