@@ -38,7 +38,7 @@ const window = new RollingWindow({ rates: [{ requests: 100, per: 1_000 }] });
 const breaker = new CircuitBreaker({
   failures: 5,
   openFor: 1_000,
-  successes: 2,
+  trials: 2,
   // A server that says "slow down" or "there is no such thing" is up.
   countIf: (error) => !(error instanceof HttpError) || error.status >= 500,
 });

@@ -11,7 +11,7 @@ import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
 import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
-import type { Terminal } from './commands/terminal.ts';
+import { writeLines, writeText, type Terminal } from './commands/terminal.ts';
 import {
   durationOption,
   finishByOption,
@@ -25,6 +25,7 @@ import {
 } from './cli-values.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
+import { holdsPassword } from './sinks/database-url.ts';
 import { version } from './version.ts';
 
 /**
@@ -56,9 +57,12 @@ function program(terminal: Terminal, finish: Finish): Command {
     .version(version)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void terminal.stdout.write(text),
-      writeErr: (text) => void terminal.stderr.write(text),
+      writeOut: (text) => writeText(terminal.stdout, text),
+      writeErr: (text) => writeText(terminal.stderr, text),
+      // It quotes arguments, which may have line breaks of their own.
+      outputError: (text) => writeLines(terminal.stderr, text.trimEnd().split(/\n(?=\(Did you mean )/)),
     })
+    .hook('preAction', (_, command) => warnOfPassword(command, terminal))
     .showHelpAfterError('(nightfill --help shows the commands)')
     .addHelpText('after', exitCodes);
   addRun(nightfill, terminal, finish);
@@ -82,6 +86,15 @@ Exit codes:
   130, 143  stopped by SIGINT, SIGTERM; resumable
 
 Every option can come from an environment variable: --if-running from NIGHTFILL_IF_RUNNING.`;
+
+/** What is typed is read by others; `databaseUrl` is only ever typed, because variables are looked up elsewhere. */
+function warnOfPassword(command: Command, { stderr }: Terminal): void {
+  const { databaseUrl: typed = '' } = command.opts<{ databaseUrl?: string }>();
+  if (!holdsPassword(typed)) return;
+  writeLines(stderr, [
+    'nightfill: the password in --database-url is seen by everybody who may list the processes of this machine, and stays in the history of the shell; put the whole URL into DATABASE_URL, or leave the password out and put it into PGPASSWORD or ~/.pgpass',
+  ]);
+}
 
 /** An option that NIGHTFILL_… can set as well; a switch is left off by an empty value, 0 or false. */
 function option(flags: string, description: string): Option {

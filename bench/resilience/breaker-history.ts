@@ -14,7 +14,7 @@ interface Breaker {
 
 const breakers: Record<'nightfill' | 'opossum' | 'cockatiel', () => Breaker> = {
   nightfill() {
-    const breaker = new CircuitBreaker({ failures: 1, openFor, successes: wanted });
+    const breaker = new CircuitBreaker({ failures: 1, openFor, trials: wanted });
     return { call: async (task) => breaker.execute(task), isClosed: () => breaker.state === 'closed' };
   },
   opossum() {

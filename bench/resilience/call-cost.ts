@@ -38,7 +38,7 @@ const retries = {
 } as const;
 
 const newWindow = () => new RollingWindow({ rates: [{ requests: plenty, per: 1000 }] });
-const newBreaker = () => new CircuitBreaker({ failures: 5, openFor: timeout, successes: 2 });
+const newBreaker = () => new CircuitBreaker({ failures: 5, openFor: timeout, trials: 2 });
 const newReservoir = () =>
   new Bottleneck({ reservoir: plenty, reservoirRefreshAmount: plenty, reservoirRefreshInterval: 1000 });
 const newCockatielRetry = () =>

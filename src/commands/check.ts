@@ -6,6 +6,7 @@ import { listedFieldKeeper, summedColumns } from '../jobs/amounts.ts';
 import type { Job } from '../jobs/job.ts';
 import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
 import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan.ts';
+import { FailedAlone } from '../jobs/repeated-failure.ts';
 import { SharedLookups } from '../jobs/shared-lookups.ts';
 import { startTransform } from '../jobs/transform.ts';
 import type { Log } from '../observe/log.ts';
@@ -15,8 +16,10 @@ import { migrate, pendingMigrations } from '../sinks/migrations.ts';
 import type { Database } from '../sinks/postgres.ts';
 import { inspectTarget, type TargetTable } from '../sinks/target-table.ts';
 import { tryLoad, tryRow } from '../sinks/try-load.ts';
-import { Api } from '../sources/api.ts';
+import { Api, type ApiHooks } from '../sources/api.ts';
 import { listPages } from '../sources/paginate.ts';
+import { readSettled, settledLine } from '../jobs/settled-concurrency.ts';
+import { restLine } from '../sources/api-rests-error.ts';
 import { commandLog } from './command-log.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { secretsOf } from './secrets.ts';
@@ -47,6 +50,9 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });
 
+  const settled = opened ? await readSettled(opened.database, job.name).catch(() => []) : [];
+  for (const one of settled)
+    if ((job.apis[one.api]?.limits.concurrency ?? 0) > one.settled) say(`note  ${settledLine(one)} (by the last run)`);
   for (const problem of problems) say(`WRONG ${problem}`);
   return problems.length === 0 ? 0 : 2;
 }
@@ -119,10 +125,14 @@ async function checkApis(
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
-  const apis = new Map(Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options))]));
+  const onRest: ApiHooks['onRest'] = (rest) => say(`      ${restLine(rest)}`);
+  const apis = new Map(
+    Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { onRest }))]),
+  );
   const signal = new AbortController().signal;
+  const deadline = systemClock.now() + longestRest;
   const businessDate = businessDateIn(job.timezone, new Date());
-  const first = await firstContract(job, { api: apis.get(job.contracts.api)!, businessDate, problems });
+  const first = await firstContract(job, { api: apis.get(job.contracts.api)!, businessDate, deadline, problems });
   if (!first) return;
   say(`ok    API ${job.contracts.api} lists contracts; the first is ${first.key}`);
   if (!target || !database) {
@@ -147,10 +157,12 @@ async function checkApis(
       log,
       clock: systemClock,
       databaseWaitMs: 0,
-      bounds: { signal },
+      bounds: { signal, deadline },
+      failedAlone: new FailedAlone(),
     };
     const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
-    if (result.status === 'failed') problems.push(`contract ${first.key}: ${result.failure.message}`);
+    if (result.status === 'not-started') problems.push(result.rests.message);
+    else if (result.status === 'failed') problems.push(`contract ${first.key}: ${result.failure.message}`);
     else if (!target.takesLoads)
       say(
         `ok    contract ${first.key} is enriched; its row is not tried, because the target cannot be loaded as it is`,
@@ -168,6 +180,9 @@ async function checkApis(
   }
 }
 
+/** Milliseconds for which someone who waits at a terminal is kept there by an API that rests. */
+const longestRest = 120_000;
+
 // A fallback would hide what check is asked to find.
 const withoutFallbacks = (job: Job): Job => ({
   ...job,
@@ -176,10 +191,13 @@ const withoutFallbacks = (job: Job): Job => ({
 
 async function firstContract(
   job: Job,
-  { api, businessDate, problems }: { api: Api; businessDate: string; problems: string[] },
+  { api, businessDate, deadline, problems }: { api: Api; businessDate: string; deadline: number; problems: string[] },
 ): Promise<PlannedContract | undefined> {
   try {
-    for await (const { records } of listPages(api, job.contracts, { resolve: dateScope(businessDate) })) {
+    for await (const { records } of listPages(api, job.contracts, {
+      resolve: dateScope(businessDate),
+      deadline,
+    })) {
       if (records[0] !== undefined)
         return plannedContract(records[0], { job, keep: listedFieldKeeper(job), ordinal: 1 });
       break;

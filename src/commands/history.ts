@@ -2,7 +2,7 @@ import { readHistory, type HistoryEntry } from '../jobs/history.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeJson, writeLines, type Terminal } from './terminal.ts';
 
 export interface HistoryOptions extends DatabaseSelection {
   json?: boolean;
@@ -18,7 +18,7 @@ export async function runsCommand(options: HistoryOptions, terminal: Terminal): 
   const rows = [head, ...entries.map(lineOf)];
   const noted = entries.some((entry) => noteOf(entry) !== '');
   const lines = entries.length === 0 ? ['no runs yet'] : table(noted ? rows : rows.map((row) => row.slice(0, -1)));
-  if (options.json) stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+  if (options.json) writeJson(stdout, `${JSON.stringify(entries, null, 2)}\n`);
   else writeLines(stdout, lines);
   return 0;
 }

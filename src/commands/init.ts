@@ -3,7 +3,7 @@ import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { starterJob } from '../config/starter-job.ts';
 import { UsageError } from '../resilience/failure.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 /** Where editors find the schema that completes job files. */
 const jobSchema = fileURLToPath(new URL('../../schema/job.schema.json', import.meta.url));
@@ -23,7 +23,7 @@ export async function initCommand(directory: string, { stdout }: Terminal): Prom
       { code: 'INIT_FILE', cause: error },
     );
   }
-  stdout.write(`${file}\n`);
+  writeLines(stdout, [file]);
   return 0;
 }
 

@@ -3,7 +3,7 @@ import { migrate } from '../sinks/migrations.ts';
 import { commandLog } from './command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';
-import type { Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from './terminal.ts';
 
 export interface MigrateOptions extends DatabaseSelection {
   /** A job file, which may pin the database. */
@@ -20,11 +20,11 @@ export async function migrateCommand(options: MigrateOptions, terminal: Terminal
     { environment, log: commandLog(terminal) },
   );
   const { applied } = await migrate(opened.database);
-  stdout.write(applied.length === 0 ? 'the nightfill schema is up to date\n' : `applied ${applied.join(', ')}\n`);
+  writeLines(stdout, [applied.length === 0 ? 'the nightfill schema is up to date' : `applied ${applied.join(', ')}`]);
   if (options.renameJob) {
     const { from, to } = options.renameJob;
     const { nights } = await renameJob(opened.database, options.renameJob);
-    stdout.write(`nights of ${from} given to ${to}, with what is known of its contracts: ${nights}\n`);
+    writeLines(stdout, [`nights of ${from} given to ${to}, with what is known of its contracts: ${nights}`]);
   }
   return 0;
 }

@@ -3,12 +3,15 @@ import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import { forecastNight, type NightForecast, type QuotaForecast } from '../jobs/night-forecast.ts';
 import { readNightLedger, type NightLedger } from '../jobs/night-ledger.ts';
+import { settledLine } from '../jobs/settled-concurrency.ts';
 import { systemClock } from '../resilience/clock.ts';
+import type { ApiHooks } from '../sources/api.ts';
+import { restLine } from '../sources/api-rests-error.ts';
 import { commandLog } from './command-log.ts';
 import { readIfThere } from './open-database.ts';
 import { finishByOf } from './run.ts';
 import { table } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeJson, writeLines, type Terminal } from './terminal.ts';
 
 export interface PlanOptions {
   json?: boolean;
@@ -27,8 +30,9 @@ export async function planCommand(file: string, options: PlanOptions, terminal: 
   const finishBy =
     finishByOf(options, job) ??
     (job.finishBy ? nextTimeOfDay(job.finishBy, { timezone: job.timezone, now: new Date() }) : null);
-  const forecast = await forecastNight(job, { businessDate, finishBy, clock: systemClock, ledger });
-  if (options.json) stdout.write(`${JSON.stringify(forecast, null, 2)}\n`);
+  const onRest: ApiHooks['onRest'] = (rest) => writeLines(stderr, [restLine(rest)]);
+  const forecast = await forecastNight(job, { businessDate, finishBy, clock: systemClock, ledger, onRest });
+  if (options.json) writeJson(stdout, `${JSON.stringify(forecast, null, 2)}\n`);
   else writeLines(stdout, lines(forecast));
   return 0;
 }
@@ -84,6 +88,7 @@ function lines(forecast: NightForecast): string[] {
         ({ api, concurrency, concurrencyNeeded }) =>
           `  ${api}: to use its rates up takes ${concurrencyNeeded} in flight, and limits.concurrency is ${concurrency}`,
       ),
+    ...forecast.settled.map((settled) => `  ${settledLine(settled)} (by the last run)`),
     ...forecast.quotas.map(quotaLine),
     ...(forecast.failures.lastRunAbove
       ? [

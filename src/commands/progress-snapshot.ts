@@ -39,7 +39,8 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
         finishByMs: finishBy.getTime() - clock.wallNow(),
       }),
       apis: [...context.apis.values()].map((api) => {
-        const { name, requests, retries, rateLimited, inFlight, currentRate, concurrency, breaker } = api.statistics();
+        const { name, requests, retries, rateLimited, inFlight, currentRate, concurrency, breaker, rests } =
+          api.statistics();
         const limits = job.apis[name]!.limits.rates.map(({ requests: limit, per }) => (limit * 1_000) / per);
         return {
           name,
@@ -49,7 +50,11 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
           inFlight,
           ratePerSecond: currentRate,
           ...(limits.length > 0 && { limitPerSecond: Math.min(...limits) }),
-          concurrency: concurrency.limit,
+          concurrency: concurrency.settled ?? concurrency.limit,
+          ...(rests && {
+            restsUntil: timeOfDay(new Date(rests.until), job.timezone),
+            restsMs: rests.until - clock.wallNow(),
+          }),
           breaker: breaker.finalState,
         };
       }),

@@ -52,7 +52,7 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
     return `${counted(forgotten.length, 'plan')} of ${counted(dates, 'business date')} with ${counted(runs, 'run')}${refusedToo}${kept}`;
   };
   if (options.dryRun) {
-    stdout.write(`would forget ${summary(old)}\n`);
+    writeLines(stdout, [`would forget ${summary(old)}`]);
     return 0;
   }
   for (const id of await hiddenInstances(database))
@@ -68,7 +68,7 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
     forgotten.push(instance);
     await sweepWithWord(database, { id: instance.id, what, say });
   }
-  stdout.write(`forgot ${summary(forgotten)}\n`);
+  writeLines(stdout, [`forgot ${summary(forgotten)}`]);
   return 0;
 }
 

@@ -3,7 +3,7 @@ import { readReport, writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
-import type { Terminal } from './terminal.ts';
+import { writeJson, type Terminal } from './terminal.ts';
 
 export interface ReportCommandOptions extends DatabaseSelection {
   output?: string;
@@ -20,6 +20,6 @@ export async function reportCommand(run: string, options: ReportCommandOptions, 
       code: 'NO_REPORT',
     });
   if (options.output) await writeReportFile(options.output, text);
-  else terminal.stdout.write(text);
+  else writeJson(terminal.stdout, text);
   return 0;
 }

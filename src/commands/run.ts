@@ -1,4 +1,4 @@
-import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
+import { access, constants, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
@@ -10,7 +10,7 @@ import { runJob, type RunOptions, type RunResult } from '../jobs/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
-import { formatReport, writeReportFile } from '../report/store.ts';
+import { formatReport, makeReportFolder, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres.ts';
@@ -23,7 +23,7 @@ import { secretsOf } from './secrets.ts';
 import { commandLog } from './command-log.ts';
 import { stopSignals, type StopSignals } from './stop-signals.ts';
 import { controlLines, summaryLines } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeJson, writeLines, type Terminal } from './terminal.ts';
 
 export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
@@ -163,7 +163,7 @@ export async function executeJob(
     );
   if ('nothingToDo' in result) {
     const { nothingToDo, stored, exitCode, controls } = result;
-    if (options.json) stdout.write(`${JSON.stringify({ nothingToDo, exitCode, controls })}\n`);
+    if (options.json) writeJson(stdout, `${JSON.stringify({ nothingToDo, exitCode, controls })}\n`);
     else writeLines(stdout, [nothingToDo, ...controlLines(controls)]);
     // A run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
@@ -175,7 +175,7 @@ export async function executeJob(
   const { limit, databaseUrl } = options;
   const of = purpose === 'sample' ? { of: id } : {};
   const next = options.next ?? nextCommands(job, { businessDate, limit, databaseUrl, environment, ...of });
-  if (options.json) stdout.write(text);
+  if (options.json) writeJson(stdout, text);
   else writeLines(stdout, summaryLines(result.report, next));
   await writeFile(text);
   // A rerun without it writes to its own folder, which is no reason to fail.
@@ -210,7 +210,7 @@ function reportFileOf(
 /** Throws UsageError, before anything is begun, when a report could not be written. */
 async function requireWritable(file: string): Promise<void> {
   try {
-    await mkdir(dirname(file), { recursive: true });
+    await makeReportFolder(dirname(file));
     await access(dirname(file), constants.W_OK);
     const found = await stat(file).catch(() => undefined);
     if (found?.isDirectory()) throw new Error('it is a folder');

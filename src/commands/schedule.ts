@@ -7,11 +7,12 @@ import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
+import { harmless } from '../observe/terminal-text.ts';
 import { commandLog } from './command-log.ts';
 import { defaultDatabaseWaitMs, readIfThere, requireDatabase } from './open-database.ts';
 import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
 import { table } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeLines, writeText, type Terminal } from './terminal.ts';
 
 export interface ScheduleOptions {
   print?: 'crontab' | 'systemd';
@@ -40,7 +41,9 @@ export async function scheduleCommand(
     now: new Date(),
   };
   if (options.print) {
-    stdout.write(options.print === 'crontab' ? crontabEntries(jobs, place) : systemdEntries(jobs, place));
+    const entries = options.print === 'crontab' ? crontabEntries(jobs, place) : systemdEntries(jobs, place);
+    requirePlain([place.folder, place.environmentFile, ...jobs.map(({ file }) => file)]);
+    writeText(stdout, entries);
     return 0;
   }
   if (options.next !== undefined) {
@@ -56,6 +59,16 @@ export async function scheduleCommand(
     return 0;
   }
   return runSchedules(jobs, terminal);
+}
+
+/** Throws UsageError for a path that would end the line it is printed in, or be printed as another one. */
+function requirePlain(paths: readonly string[]): void {
+  const found = paths.find((path) => path !== harmless(path));
+  if (found === undefined) return;
+  throw new UsageError(
+    `expected paths without control characters, because they stand in one line of the printed entries, and ${JSON.stringify(found)} came; rename it`,
+    { code: 'PATH_NOT_PRINTABLE' },
+  );
 }
 
 async function scheduledJob(file: string, { environment, stderr }: Terminal): Promise<ScheduledJob> {

@@ -10,7 +10,7 @@ import {
   type FailureLine,
   type StoredControl,
 } from '../jobs/night-details.ts';
-import { harmlessLines } from '../observe/terminal-text.ts';
+import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { commandLog } from './command-log.ts';
@@ -77,11 +77,11 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
     controls: isRun ? await readControls(database, found.run.id) : [],
     chunks: isRun ? await readChunkLines(database, found.instance) : [],
   };
-  yield `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "failures": [`;
+  yield `${harmlessJson(JSON.stringify(head, null, 2)).slice(0, -2)},\n  "failures": [`;
   let separator = '\n';
   if (isRun)
     for await (const failure of allFailures(database, found.instance)) {
-      yield `${separator}${JSON.stringify(failure, null, 2).replaceAll(/^/gm, '    ')}`;
+      yield `${separator}${harmlessJson(JSON.stringify(failure, null, 2)).replaceAll(/^/gm, '    ')}`;
       separator = ',\n';
     }
   yield `${separator === '\n' ? '' : '\n  '}]\n}\n`;

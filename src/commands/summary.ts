@@ -1,4 +1,5 @@
 import type { Report } from '../report/schema.ts';
+import { settledLine, settledOf } from '../jobs/settled-concurrency.ts';
 import type { NextCommands } from './next-commands.ts';
 
 /** A report in a dozen lines for a terminal. */
@@ -39,6 +40,7 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
     ),
     `  took       ${(run.durationMs / 1_000).toFixed(1)} s; the limits allow ${(timing.idealMs / 1_000).toFixed(1)} s`,
   ];
+  lines.push(...settledOf(apis).map((settled) => `  ${settledLine(settled)}`));
   const besides = next.besides === undefined ? '' : `; ${next.besides}`;
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
     lines.push(`  ${next.rerun} fetches again what failed or never started${besides}`);

@@ -130,13 +130,32 @@ const retry = z
 
 const breaker = z
   .strictObject({
+    failureRate: percentage()
+      .refine((share) => share > 0 && share <= 1, { error: 'a percentage above 0% and up to 100%' })
+      .exactOptional()
+      .describe(
+        'The share of failed requests that opens the circuit; one address counts once per window. Default 50%.',
+      ),
+    window: duration().exactOptional().describe('The time over which they are counted. Default 30s.'),
+    minimumCalls: wholeNumber(1)
+      .exactOptional()
+      .describe('Fewer requests than this within the window say nothing. Default 20.'),
     failures: wholeNumber(1)
-      .prefault(defaults.breaker.failures)
-      .describe('Failures in a row that open the circuit. Default 5.'),
-    openFor: duration().prefault(defaults.breaker.openFor).describe('How long nothing is sent then. Default 30s.'),
-    successes: wholeNumber(1)
-      .prefault(defaults.breaker.successes)
-      .describe('Good trials that close it again. Default 2.'),
+      .exactOptional()
+      .describe(
+        'Failures in a row that open the circuit, instead of a share of them, or besides when that is given too.',
+      ),
+    openFor: duration()
+      .prefault(defaults.breaker.openFor)
+      .describe('How long nothing is sent then, unless a 503 says so in Retry-After. Default 30s.'),
+    trials: wholeNumber(1)
+      .exactOptional()
+      .describe('Requests that are tried then; their share of failures decides. Default 5.'),
+    successes: wholeNumber(1).exactOptional().describe('The former name of trials.'),
+  })
+  .refine(({ trials, successes }) => trials === undefined || successes === undefined, {
+    path: ['successes'],
+    error: 'trials alone, which is the new name of successes',
   })
   .describe('Stops sending to an API that keeps failing.');
 

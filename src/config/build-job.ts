@@ -70,7 +70,8 @@ function buildApi(
     proxies: ApiProxies | undefined;
   },
 ): ApiOptions {
-  const { auth, limits, connections, maxResponse, tls: _, ...rest } = file;
+  const { auth, limits, connections, maxResponse, breaker, tls: _, ...rest } = file;
+  const { successes, trials = successes ?? defaults.breaker.trials, ...opens } = breaker;
   return {
     ...rest,
     name,
@@ -86,6 +87,7 @@ function buildApi(
     },
     connections: connections ?? limits.concurrency,
     maxResponseBytes: maxResponse,
+    breaker: { ...opens, trials },
   };
 }
 

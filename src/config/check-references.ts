@@ -2,7 +2,7 @@ import { markColumn } from '../jobs/job.ts';
 import type { JobFileSource } from './job-file-source.ts';
 import type { Path } from './path.ts';
 import { parseJsonPath, type JsonPath } from '../sources/json-path.ts';
-import { parseTemplate, templatePaths } from '../sources/template.ts';
+import { literalBraces, parseTemplate, templatePaths } from '../sources/template.ts';
 import { findCycles, lookupNeeds } from './lookup-order.ts';
 import type { Outline } from './outline.ts';
 import { isExactNumericType, isPostgresType } from './postgres-type.ts';
@@ -51,15 +51,26 @@ function checkApis({ apis, contracts, lookups }: Outline, source: JobFileSource)
   }
 }
 
+/** What the first step of a path in a lookup's templates may be. */
+export const templateNames = (lookups: Outline['lookups']): string[] => [
+  'key',
+  ...dates,
+  'listed',
+  ...Object.keys(lookups),
+];
+
 function checkTemplates({ contracts, lookups }: Outline, source: JobFileSource): void {
   for (const [path, text] of templatesOf(['contracts'], contracts)) {
     for (const used of pathsIn(text)) {
       if (!isExactly(used, dates)) {
-        source.report(path, `expected {businessDate} or {businessMonth} in the listing, and {${String(used[0])}} came`);
+        source.report(
+          path,
+          `expected {businessDate} or {businessMonth} in the listing, and {${String(used[0])}} came; ${literalBraces}`,
+        );
       }
     }
   }
-  const known = ['key', ...dates, 'listed', ...Object.keys(lookups)];
+  const known = templateNames(lookups);
   for (const [name, lookup] of Object.entries(lookups)) {
     for (const [path, text] of templatesOf(['lookups', name], lookup)) {
       for (const used of pathsIn(text)) checkTemplatePath(used, { path, known, source });
@@ -78,7 +89,7 @@ function checkTemplatePath(
   } else if (known.includes(first) && used.length === 1) {
     source.report(path, `{${first}} is a whole record; name a value in it, such as {${first}.id}`);
   } else {
-    checkName(source, { path, name: first, known, what: 'a path that begins with' });
+    checkName(source, { path, name: first, known, what: 'a path that begins with', or: literalBraces });
   }
 }
 
@@ -149,17 +160,19 @@ interface Reference {
   name: string;
   known: string[];
   what: string;
+  /** What else to do about it. */
+  or?: string;
 }
 
-function checkName(source: JobFileSource, { path, name, known, what }: Reference): void {
+function checkName(source: JobFileSource, { path, name, known, what, or }: Reference): void {
   if (known.includes(name)) return;
   const choice = known.length > 0 ? `${what} (${known.join(', ')})` : what;
   const came = source.writtenAt(path) ?? name;
-  source.report(path, `expected ${choice}, and "${came}" came${didYouMean(name, known)}`);
+  source.report(path, `expected ${choice}, and "${came}" came${didYouMean(name, known)}${or ? `; ${or}` : ''}`);
 }
 
 /** The texts of a request in which braces may stand, each with its place. */
-function templatesOf(
+export function templatesOf(
   at: Path,
   { path, query }: { path?: string | undefined; query: Record<string, string> },
 ): [Path, string][] {

@@ -17,7 +17,7 @@ interface Defaults {
     jitter: boolean;
     maxElapsed: DurationText;
   };
-  breaker: { failures: number; openFor: DurationText; successes: number };
+  breaker: { openFor: DurationText; trials: number };
   firstPage: number;
   onFailure: 'fail' | 'last-known' | 'null';
   schema: string;
@@ -48,7 +48,7 @@ export const defaults = {
     jitter: true,
     maxElapsed: '2m',
   },
-  breaker: { failures: 5, openFor: '30s', successes: 2 },
+  breaker: { openFor: '30s', trials: 5 },
   firstPage: 1,
   onFailure: 'fail',
   schema: 'public',

@@ -45,12 +45,14 @@ export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: 
     for (const inner of meant) explain(inner, source, path);
     return;
   }
-  const isSentence = issue.code === 'custom' && issue.params?.['sentence'] === true;
-  source.report(path, isSentence ? issue.message : `expected ${issue.message}, and ${whatCame(source, path)}`);
+  source.report(path, isSentence(issue) ? issue.message : `expected ${issue.message}, and ${whatCame(source, path)}`);
 }
 
-/** The findings of the one form of a union that the value's keys point to. */
+const isSentence = (issue: z.core.$ZodIssue): boolean => issue.code === 'custom' && issue.params?.['sentence'] === true;
+
+/** The findings of the one form of a union that the value's keys point to, or whose parser has more to say of a text. */
 function meantBranch(branches: z.core.$ZodIssue[][], value: unknown): z.core.$ZodIssue[] | undefined {
+  if (typeof value === 'string') return branches.find((issues) => issues.every(isSentence));
   if (typeof value !== 'object' || value === null) return undefined;
   const fitting = branches.filter(
     (issues) =>

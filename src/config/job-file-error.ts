@@ -1,3 +1,4 @@
+import { harmless } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 
 export interface Problem {
@@ -17,13 +18,13 @@ export class JobFileError extends UsageError {
 
   constructor(file: string, problems: readonly Problem[], cause?: unknown) {
     const lines = problems.map((problem) => formatProblem(file, problem));
-    const heading = problems.length > 1 ? [`${file} has ${problems.length} problems:`] : [];
+    const heading = problems.length > 1 ? [harmless(`${file} has ${problems.length} problems:`)] : [];
     super([...heading, ...lines].join('\n'), { code: 'JOB_FILE', cause });
     this.problems = problems;
   }
 }
 
-/** `jobs/a.yaml:3:9: apis.crm.timeout: expected …` */
+/** `jobs/a.yaml:3:9: apis.crm.timeout: expected …`, in one line whatever the file holds. */
 export function formatProblem(file: string, { line, column, path, message }: Problem): string {
-  return `${file}:${line}:${column}: ${path ? `${path}: ` : ''}${message}`;
+  return harmless(`${file}:${line}:${column}: ${path ? `${path}: ` : ''}${message}`);
 }

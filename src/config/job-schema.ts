@@ -29,7 +29,7 @@ const query = z
   .record(parameter(), z.union([template(), z.number(), z.boolean()]).transform(asTemplate))
   .default({})
   .describe(
-    'Query parameters, URL-encoded. {businessDate}, {businessMonth} and, in lookups, {key} and paths may stand in braces.',
+    'Query parameters, URL-encoded. {businessDate}, {businessMonth} and, in lookups, {key} and paths may stand in braces; {{ and }} are literal ones.',
   );
 
 /** The reader hands numbers and booleans of a query over as text; the wider union is for editors. */
@@ -104,7 +104,7 @@ const batch = z.strictObject({
 const lookup = z.strictObject({
   api: apiName(),
   path: requestPath().describe(
-    'The path below the base URL. {key}, {businessDate}, {businessMonth}, {listed.…} and answers of other lookups such as {contract.customerId} may stand in braces.',
+    'The path below the base URL. {key}, {businessDate}, {businessMonth}, {listed.…} and answers of other lookups such as {contract.customerId} may stand in braces; {{ and }} are literal ones.',
   ),
   query,
   onFailure: z

@@ -120,16 +120,7 @@ export function jsonPath() {
 const pairedBraces = 'braces in pairs around paths such as {key} or {contract.customerId}';
 
 export function template() {
-  return textAs<Template>(`text with ${pairedBraces}`, { parse: compileTemplate });
-}
-
-/** The parser's own message quotes the text, which may hold what a variable stands for. */
-function compileTemplate(written: string): Template | undefined {
-  try {
-    return parseTemplate(written);
-  } catch {
-    return undefined;
-  }
+  return textAs<Template>(`text with ${pairedBraces}`, { parse: parseTemplate });
 }
 
 /** A path below an API's base URL. One that begins with two slashes or a backslash would name another host. */
@@ -141,7 +132,7 @@ export function requestPath() {
       parse(written) {
         if (/(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i.test(written))
           throw new SyntaxError('a path has no . or .. segments; write it out');
-        return compileTemplate(written);
+        return parseTemplate(written);
       },
     },
   );

@@ -1,3 +1,6 @@
+import { parseJsonPath } from '../sources/json-path.ts';
+import { parseTemplate } from '../sources/template.ts';
+import { templateNames, templatesOf } from './check-references.ts';
 import type { Problem } from './job-file-error.ts';
 import type { JobFileSource } from './job-file-source.ts';
 import type { Outline } from './outline.ts';
@@ -6,7 +9,25 @@ import { isLoopback } from './url.ts';
 
 /** What is allowed and probably not meant, in a file without problems. */
 export function warnings(outline: Outline, source: JobFileSource): Problem[] {
-  return [...apiWarnings(outline, source), ...controlWarnings(outline, source)];
+  return [...apiWarnings(outline, source), ...templateWarnings(outline, source), ...controlWarnings(outline, source)];
+}
+
+/** `{{key}}`, as other programs write what is to be filled in, would be sent as the text {key}. */
+function templateWarnings({ contracts, lookups }: Outline, source: JobFileSource): Problem[] {
+  const known = templateNames(lookups);
+  const texts = [
+    ...templatesOf(['contracts'], contracts),
+    ...Object.entries(lookups).flatMap(([name, lookup]) => templatesOf(['lookups', name], lookup)),
+  ];
+  return texts.flatMap(([path, text]) => {
+    const literals = parseTemplate(text).parts.filter((part) => typeof part === 'string');
+    const found = literals
+      .flatMap((literal) => [...literal.matchAll(/\{([^{}]*)\}/g)])
+      .find(([, inside = '']) => known.includes(String(parseJsonPath(inside)?.[0])));
+    if (!found) return [];
+    const message = `{${found[0]}} is sent as the text ${found[0]}, because {{ and }} are literal braces; to have it filled in, write ${found[0]}`;
+    return [source.locate(path, message)];
+  });
 }
 
 /** A sum of what a transform makes has nothing that it could be held against, unless the column says where it came from. */

@@ -10,6 +10,7 @@ const lingerMs = 50;
 
 interface Ask {
   id: string;
+  failedBefore: boolean;
   resolve: (record: Json) => void;
   reject: (error: unknown) => void;
 }
@@ -45,7 +46,7 @@ export class BatchedLookup {
     const { path, query, id } = asked;
     return this.#shared.once(`${this.#api.name} ${path} ${JSON.stringify(query)} ${id}`, async () => {
       const { promise, resolve, reject } = Promise.withResolvers<Json>();
-      this.#add({ id, resolve, reject }, asked);
+      this.#add({ id, failedBefore: asked.bounds.failedBefore ?? false, resolve, reject }, asked);
       return promise;
     });
   }
@@ -76,7 +77,8 @@ export class BatchedLookup {
     try {
       const ids = asks.map(({ id }) => id);
       const url = this.#api.resolveUrl(path, { ...query, [param]: ids.join(',') });
-      const { body } = await this.#api.request({ url, ...bounds });
+      const failedBefore = asks.every((ask) => ask.failedBefore);
+      const { body } = await this.#api.request({ url, ...bounds, failedBefore });
       const found = records ? getPath(body, records) : body;
       if (!Array.isArray(found))
         throw notAnArray(this.#api.name, records ? formatJsonPath(records) : 'the answer itself');

@@ -144,7 +144,10 @@ export async function storeFailures(
   {
     number,
     failed,
-  }: { number: number; failed: readonly { contract: Pick<PlannedContract, 'key'>; failure: FailureRecord }[] },
+  }: {
+    number: number;
+    failed: readonly { contract: Pick<PlannedContract, 'key' | 'failedBefore'>; failure: FailureRecord }[];
+  },
   { instance, run }: RunContext,
 ): Promise<void> {
   const of = <T>(get: (failure: FailureRecord) => T): T[] => failed.map(({ failure }) => get(failure));
@@ -165,7 +168,8 @@ export async function storeFailures(
       of((failure) => failure.class),
       of(({ httpStatus }) => httpStatus),
       of(({ message }) => message.replaceAll('\0', '\\0').toWellFormed()),
-      of(({ attempts }) => attempts),
+      // With those of its earlier failure, whose row this one replaces.
+      failed.map(({ contract, failure }) => failure.attempts + (contract.failedBefore?.attempts ?? 0)),
       of(({ advice }) => advice),
       of(({ adviceAfter }) => adviceAfter),
     ],

@@ -1,3 +1,4 @@
+import type { ApiRestsError } from '../sources/api-rests-error.ts';
 import { copyUpsert, type HeldRow, type LoadResult, type RejectedRow } from '../sinks/copy-upsert.ts';
 import { CommitInDoubtError, DatabaseError, type ClientForCopy } from '../sinks/postgres.ts';
 import { prepareTarget, requireTarget } from '../sinks/target-table.ts';
@@ -7,11 +8,12 @@ import { attemptCommitted, fenceChunk, forgetAttempts, recordAttempt, type Chunk
 import { enrichContract, type EnrichedContract } from './enrich.ts';
 import { failureRecord, rejectedRow, type FailureRecord } from './failure-record.ts';
 import { persist } from './persist.ts';
-import type { PlannedChunk, PlannedContract } from './plan.ts';
+import { splitChunk, type PlannedChunk, type PlannedContract } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 import { isStaged } from './staging.ts';
 import { claimRows } from './target-row.ts';
 
+type Ended = Exclude<EnrichedContract, { status: 'not-started' }>;
 type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
 type FailedContract = { contract: PlannedContract; failure: FailureRecord; amounts: KnownAmount[] };
 
@@ -23,25 +25,27 @@ export interface ChunkOutcome {
 
 /**
  * Works on one chunk: asks for its contracts, then loads what came and records what did not, in one transaction.
- * Gives undefined when the run was stopping before any of its contracts had begun, or the deadline had come too near: the
- * chunk stays not-started.
+ * Gives undefined when the run was stopping before any of its contracts had begun, or the deadline had come too near, or
+ * an API rested: the chunk stays as it was. Where an API's rest cut it short, what was not started becomes a chunk of its own.
  */
 export async function workChunk(
   chunk: PlannedChunk,
   context: RunContext,
-  o: { wholeChunk?: boolean } = {},
+  o: { wholeChunk?: boolean; onRest: (error: ApiRestsError) => void },
 ): Promise<ChunkOutcome | undefined> {
   const { clock, tally } = context;
   const begun = clock.now();
-  const contracts = await enrichAll(chunk, context);
-  if (!contracts) return undefined;
+  const results = await enrichAll(chunk, context, o.onRest);
+  const contracts = results.filter((result) => result.status !== 'not-started');
+  if (contracts.length === 0) return undefined;
+  const unstarted = results.filter(({ status }) => status === 'not-started').map(({ contract }) => contract.key);
   const enriched = clock.now();
   tally.enrichMs += enriched - begun;
 
   return context.loads.add(async () => {
     const loading = clock.now();
     const record = await context.metrics.measure('load', async () =>
-      load(chunk, contracts, { context, enrichMs: enriched - begun, whole: o.wholeChunk ?? false }),
+      load(chunk, contracts, { context, unstarted, enrichMs: enriched - begun, whole: o.wholeChunk ?? false }),
     );
     tally.loadMs += clock.now() - loading;
     tally.loads += 1;
@@ -50,7 +54,11 @@ export async function workChunk(
   });
 }
 
-async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<EnrichedContract[] | undefined> {
+async function enrichAll(
+  chunk: PlannedChunk,
+  context: RunContext,
+  onRest: (error: ApiRestsError) => void,
+): Promise<EnrichedContract[]> {
   let begun: boolean | undefined;
   const results = await Promise.all(
     chunk.contracts.map(async (contract) =>
@@ -64,6 +72,11 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
         const result = await context.metrics.measure('contract', async () => enrichContract(contract, context), {
           failed: ({ status }) => status === 'failed',
         });
+        if (result.status === 'not-started') {
+          context.tally.begun -= 1;
+          onRest(result.rests);
+          return result;
+        }
         context.tally[provisionalOutcome(result)] += 1;
         context.tally.fetchedBytes += bytesOf(result);
         context.tally.bufferedBytes += bytesOf(result);
@@ -72,10 +85,10 @@ async function enrichAll(chunk: PlannedChunk, context: RunContext): Promise<Enri
       }),
     ),
   );
-  return begun ? results.filter((result) => result !== undefined) : undefined;
+  return results.filter((result) => result !== undefined);
 }
 
-const bytesOf = (contract: EnrichedContract): number =>
+const bytesOf = (contract: Ended): number =>
   contract.status === 'failed' ? 500 : contract.row.reduce((sum, text) => sum + 16 + (text?.length ?? 0), 100);
 
 /**
@@ -84,14 +97,20 @@ const bytesOf = (contract: EnrichedContract): number =>
  */
 async function load(
   chunk: PlannedChunk,
-  contracts: EnrichedContract[],
-  { context, enrichMs, whole }: { context: RunContext; enrichMs: number; whole: boolean },
+  contracts: Ended[],
+  {
+    context,
+    unstarted,
+    enrichMs,
+    whole,
+  }: { context: RunContext; /** Keys. */ unstarted: readonly string[]; enrichMs: number; whole: boolean },
 ): Promise<ChunkRecord> {
   const { clock } = context;
   const mapped = contracts.filter((contract) => contract.status === 'mapped');
   const failed: FailedContract[] = contracts.filter((contract) => contract.status === 'failed');
   const begun = clock.now();
   const keys = contracts.map(({ contract }) => contract.key);
+  let rest: number | undefined;
   const staged = isStaged(context);
   let inDoubt: ChunkRecord | undefined;
   const commit = async (write: (client: ClientForCopy) => Promise<LoadResult | undefined>): Promise<ChunkRecord> => {
@@ -105,7 +124,14 @@ async function load(
           record = inDoubt;
           return;
         }
-        await forgetAttempts(client, { number: chunk.number, attempt, whole, keys, context });
+        // What an earlier attempt recorded of contracts that this one did not start stays, unless all is done anew.
+        const cut = unstarted.length > 0 && (attempt === 1 || whole);
+        const forgotten = cut ? [...keys, ...unstarted] : keys;
+        await forgetAttempts(client, { number: chunk.number, attempt, whole, keys: forgotten, context });
+        if (cut) {
+          rest ??= nextChunk(context);
+          await splitChunk(client, { from: chunk.number, to: rest, keys: unstarted }, context);
+        }
         const result = await write(client);
         const outcomes = splitOutcomes(mapped, failed, { result, context });
         const loadMs = clock.now() - begun;
@@ -157,6 +183,12 @@ async function load(
   }
 }
 
+function nextChunk({ plan }: RunContext): number {
+  plan.lastChunk += 1;
+  plan.cut.push(plan.lastChunk);
+  return plan.lastChunk;
+}
+
 /** Throws TargetLostError when no chunk can be loaded any more: the target was dropped, changed, or its rights revoked. */
 async function requireUnchangedTarget(cause: DatabaseError, context: RunContext): Promise<void> {
   const look = async (): Promise<void> =>
@@ -196,7 +228,7 @@ const refusedAmounts = ({ row, sourced, contract }: Mapped, context: RunContext)
   sourced ?? sourcedAmounts(context.job, { answered: textsOf(row, context), listed: contract.listed });
 
 /** Corrects the running figures by what loading refused. */
-function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: RunContext): ChunkOutcome {
+function settle(record: ChunkRecord, contracts: Ended[], { tally }: RunContext): ChunkOutcome {
   const degraded = record.loaded.filter(({ stale }) => stale.length > 0).length;
   const outcome = { enriched: record.loaded.length - degraded, degraded, failed: record.failed.length };
   const before = { enriched: 0, degraded: 0, failed: 0 };
@@ -206,5 +238,5 @@ function settle(record: ChunkRecord, contracts: EnrichedContract[], { tally }: R
   return outcome;
 }
 
-const provisionalOutcome = (contract: EnrichedContract): keyof ChunkOutcome =>
+const provisionalOutcome = (contract: Ended): keyof ChunkOutcome =>
   contract.status === 'failed' ? 'failed' : contract.stale.length > 0 ? 'degraded' : 'enriched';

@@ -92,7 +92,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
       await explainNotStarted(client, {
         instance,
         token: context.token,
-        chunks: end.chunks,
+        chunks: end.chunks && [...end.chunks, ...context.plan.cut],
         // Of a listing that failed the run tells; its chunks were left for what stopped it.
         reason: (broken ? undefined : stopReason?.message) ?? reason,
         after: stopReason?.after,
@@ -197,7 +197,7 @@ function processFigures({ eventLoop, log }: RunContext): Report['process'] {
   return { eventLoopDelayMs: { p99: rounded(p99), max: rounded(max) }, peakMemoryBytes };
 }
 
-function apiFigures({ inFlight: _, currentRate: __, ...figures }: ApiStatistics): Report['apis'][number] {
+function apiFigures({ inFlight: _, currentRate: __, rests: ___, ...figures }: ApiStatistics): Report['apis'][number] {
   const { p50, p95, p99, max } = figures.latencyMs;
   return {
     ...figures,

@@ -1,5 +1,6 @@
 import { NightfillError } from '../resilience/failure.ts';
 import type { Row } from '../sinks/copy-upsert.ts';
+import { ApiRestsError } from '../sources/api-rests-error.ts';
 import type { Json } from '../sources/exact-json.ts';
 import { getPath, type JsonPath } from '../sources/json-path.ts';
 import { RequestError } from '../sources/request-error.ts';
@@ -12,6 +13,7 @@ import { isNamelessKey } from './listed-record.ts';
 import { mapRow } from './map-row.ts';
 import { persist } from './persist.ts';
 import type { PlannedContract } from './plan.ts';
+import { isOfRecord } from './repeated-failure.ts';
 import type { EnrichContext } from './run-context.ts';
 
 /** What a lookup brought, and from where. `null` is the job file's `onFailure: null`. */
@@ -37,6 +39,8 @@ export type EnrichedContract = { contract: PlannedContract } & (
       remember: { lookup: string; value: Json }[];
     }
   | { status: 'failed'; failure: FailureRecord; amounts: KnownAmount[] }
+  /** An API that it needs rests for longer than the night has. */
+  | { status: 'not-started'; rests: ApiRestsError }
 );
 
 /** Asks a contract's lookups, together where they do not need one another, and maps its row. A failure is a value. */
@@ -59,14 +63,17 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
 
   const answers = new Map<string, LookupAnswer>();
   let failure: FailureRecord | undefined;
+  let rests: ApiRestsError | undefined;
   settled.forEach((result, index) => {
     const { name } = job.lookups[index]!;
     if (result.status === 'fulfilled') answers.set(name, result.value);
     // Credentials that are refused as such are refused for all: asking on would only lock the account.
     else if (areUselessCredentials(result.reason)) throw result.reason;
+    else if (result.reason instanceof ApiRestsError) rests ??= result.reason;
     // In dependency order the first to fail is the cause; lookups that needed it fail with its error.
-    else failure ??= failureRecord(result.reason, { stage: 'lookup', lookup: name });
+    else failure ??= lookupFailure(result.reason, { lookup: job.lookups[index]!, contract, context });
   });
+  if (rests && (!failure || failure.class === 'transient')) return { contract, status: 'not-started', rests };
   if (failure) return { contract, status: 'failed', failure, amounts: amountsOf(contract, answers, context) };
 
   const made = await transformed(contract, answers, context);
@@ -99,6 +106,21 @@ async function transformed(
     if (error instanceof NightfillError && !signal.aborted) return error;
     throw error;
   }
+}
+
+function lookupFailure(
+  error: unknown,
+  { lookup, contract, context }: { lookup: Lookup; contract: PlannedContract; context: EnrichContext },
+): FailureRecord {
+  const { name, batch } = lookup;
+  const { key, failedBefore: earlier } = contract;
+  const failure = failureRecord(error, { stage: 'lookup', lookup: name });
+  // Of a batch that failed nobody knows whose record it was.
+  if (batch) return failure;
+  if (isOfRecord(error, { lookup: name, earlier, alone: context.failedAlone.has(key) }))
+    return { ...failure, advice: 'fix-record' };
+  if (error instanceof RequestError && error.answeredOthers) context.failedAlone.add(key);
+  return failure;
 }
 
 export const isRefusedCredentials = (error: unknown): boolean =>
@@ -153,7 +175,13 @@ async function request(
 ): Promise<Json> {
   const { contract, resolve, context } = o;
   const { shared } = context;
-  const bounds = { ...context.bounds, key: lookup.name, waitForBreaker: o.waitForBreaker };
+  const bounds = {
+    ...context.bounds,
+    key: lookup.name,
+    waitForBreaker: o.waitForBreaker,
+    failedBefore: contract.failedBefore !== undefined,
+    ...(context.attempts !== undefined && { attempts: context.attempts }),
+  };
   const path = renderTemplate(lookup.path, resolve);
   const query = Object.fromEntries(
     Object.entries(lookup.query).map(([name, template]) => [name, renderTemplate(template, resolve, (text) => text)]),

@@ -1,5 +1,6 @@
 import type { Clock } from '../resilience/clock.ts';
-import { Api } from '../sources/api.ts';
+import { Api, type ApiHooks } from '../sources/api.ts';
+import type { SettledConcurrency } from './settled-concurrency.ts';
 import { listPages } from '../sources/paginate.ts';
 import { listedFieldKeeper } from './amounts.ts';
 import { ExpectedRequests } from './expected-requests.ts';
@@ -40,6 +41,8 @@ export interface NightForecast {
   /** Per API whose rates are too low: the requests per second at which it would fit; null when none would. */
   ratesThatFit: { api: string; perSecond: number | null }[];
   /** Per API whose semaphore is too small: the requests in flight at which it would fit; null when none would. */
+  /** APIs that refused more in flight in the latest run, where the job file still allows more. */
+  settled: readonly SettledConcurrency[];
   concurrencyThatFits: { api: string; concurrency: number | null }[];
   quotas: QuotaForecast[];
   lastRun: { id: string; businessDate: string; status: string; contracts: number; failed: number } | null;
@@ -58,13 +61,21 @@ interface Work {
 /** Lists unless the date's plan is stored, and says what is left to be done would take. Writes nothing. */
 export async function forecastNight(
   job: Job,
-  o: { businessDate: string; finishBy: Date | null; clock: Clock; ledger: NightLedger | { unknown: string } },
+  o: {
+    businessDate: string;
+    finishBy: Date | null;
+    clock: Clock;
+    ledger: NightLedger | { unknown: string };
+    onRest: ApiHooks['onRest'];
+  },
 ): Promise<NightForecast> {
   const { businessDate, finishBy, clock } = o;
   const ledger = 'unknown' in o.ledger ? undefined : o.ledger;
   await using stack = new AsyncDisposableStack();
   const apis = new Map(
-    Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { clock }))] as const),
+    Object.values(job.apis).map(
+      (options) => [options.name, stack.use(new Api(options, { clock, onRest: o.onRest }))] as const,
+    ),
   );
   const work = await workOf(job, { businessDate, ledger, listing: apis.get(job.contracts.api)! });
   const forecasts = Object.values(job.apis).map((options) => {
@@ -107,6 +118,7 @@ export async function forecastNight(
     apis: forecasts,
     shortestMs,
     switchOver,
+    settled: (ledger?.settled ?? []).filter(({ api, settled }) => (job.apis[api]?.limits.concurrency ?? 0) > settled),
     finishBy: finishBy?.toISOString() ?? null,
     availableMs,
     fits: left === null ? null : shortestMs + kept <= left,

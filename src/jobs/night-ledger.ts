@@ -6,6 +6,7 @@ import type { Job } from './job.ts';
 import { findInstance } from './ledger.ts';
 import { readChunk, unfinishedChunks } from './plan.ts';
 import { contractsAtOnce } from './run.ts';
+import { readSettled, type SettledConcurrency } from './settled-concurrency.ts';
 import { countHeldBack, readSwitchPace, type SwitchPace } from './switch-forecast.ts';
 
 /** What the ledger knows that bears on a night to come. */
@@ -31,6 +32,8 @@ export interface NightLedger {
   switchPace: SwitchPace | undefined;
   /** By API: the median in milliseconds in the latest run that asked it; of the latest runs. */
   latencyMs: ReadonlyMap<string, number>;
+  /** Of the latest run. */
+  settled: readonly SettledConcurrency[];
   lastRun: { id: string; businessDate: string; status: string; contracts: number; failed: number } | undefined;
   /** Of the latest days. */
   quotaUse: (origin: string, day: string) => QuotaUse | undefined;
@@ -46,6 +49,7 @@ export async function readNightLedger(
     instance: await readNight(database, { job, businessDate }),
     switchPace: job.commit === 'run' ? await readSwitchPace(database, job.name) : undefined,
     latencyMs: await readLatencies(database, job.name),
+    settled: await readSettled(database, job.name),
     lastRun: await readLastRun(database, job.name),
     quotaUse: await readQuotaUse(database),
   };

@@ -9,6 +9,7 @@ import { listedFieldKeeper } from './amounts.ts';
 import { underLease } from './lease.ts';
 import { fromStoredJson, longestKey, namelessKey } from './listed-record.ts';
 import { persist } from './persist.ts';
+import type { EarlierFailure } from './repeated-failure.ts';
 import type { RunContext } from './run-context.ts';
 import { storeContracts, type ListedContract } from './store-contracts.ts';
 
@@ -19,6 +20,8 @@ export interface PlannedContract {
   listed: Json;
   /** Why its record cannot be worked on; null when it can. */
   problem: string | null;
+  /** Undefined when it has not failed so far. */
+  failedBefore?: EarlierFailure;
 }
 
 export interface PlannedChunk {
@@ -44,14 +47,16 @@ export async function planContracts(
   let records = 0;
   let sourceTotal: string | undefined;
   let totalChanged = false;
-  let number = await persist(async () => lastChunk(context), context);
 
   const store = async (): Promise<void> => {
-    const chunk = { number: number + 1, contracts: pending };
-    const stored = await persist(async () => storeChunk(context, chunk), context, { chunk: chunk.number });
+    const number = (context.plan.lastChunk += 1);
+    const chunk = { number, contracts: pending };
+    const stored = await persist(async () => storeChunk(context, chunk), context, { chunk: number });
     pending = [];
-    if (stored === 0) return;
-    number += 1;
+    if (stored === 0) {
+      if (context.plan.lastChunk === number) context.plan.lastChunk -= 1;
+      return;
+    }
     tally.listed += stored;
     tally.chunks += 1;
     await o.onChunk(number);
@@ -112,6 +117,33 @@ function faultOf(key: string, path: JsonPath): string | null {
   return bytes <= longestKey ? null : `a key has ${longestKey} bytes at most, and this one ${bytes}`;
 }
 
+/**
+ * Cuts a chunk that an API's rest cut short: what was not started becomes a chunk of its own, in the transaction that
+ * loads the others.
+ */
+export async function splitChunk(
+  client: Queryable,
+  o: { from: number; to: number; keys: readonly string[] },
+  { instance, token }: Pick<RunContext, 'instance' | 'token'>,
+): Promise<void> {
+  await client.query(`INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4)`, [
+    instance,
+    o.to,
+    token,
+    o.keys.length,
+  ]);
+  await client.query(`UPDATE nightfill.contract SET chunk = $2 WHERE instance = $1 AND key = ANY ($3)`, [
+    instance,
+    o.to,
+    o.keys,
+  ]);
+  await client.query(`UPDATE nightfill.chunk SET contracts = contracts - $3 WHERE instance = $1 AND number = $2`, [
+    instance,
+    o.from,
+    o.keys.length,
+  ]);
+}
+
 /** Stores a chunk under the lease; gives how many of its contracts were not planned already. */
 async function storeChunk(
   context: RunContext,
@@ -143,7 +175,8 @@ async function storeChunk(
   });
 }
 
-async function lastChunk({ database, instance }: RunContext): Promise<number> {
+/** The number of the last chunk stored so far; 0 when there is none. */
+export async function lastChunk({ database, instance }: RunContext): Promise<number> {
   const { rows } = await database.query<{ last: number }>(
     `SELECT coalesce(max(number), 0) AS last FROM nightfill.chunk WHERE instance = $1`,
     [instance],
@@ -174,7 +207,13 @@ export interface WorkSelection {
   /** Whole chunks, not only what failed or never started. */
   wholeChunks?: boolean;
   onlyTransient?: boolean;
+  /** Only what failed in this run and may have its second chance. */
+  secondChanceOf?: string;
 }
+
+/** Which rows of `failure` have a second chance in the run that its parameter names. */
+export const hasSecondChance = (run: string): string =>
+  `failure.run = ${run} AND failure.class = 'transient' AND (failure.advice_after IS NULL OR failure.advice_after < now() + interval '2 min')`;
 
 /** The numbers of the chunks that have work left, in order. */
 export async function unfinishedChunks(
@@ -194,24 +233,30 @@ export async function unfinishedChunks(
 export async function readChunk(
   { database, instance }: { database: Queryable; instance: string },
   number: number,
-  { wholeChunks = false, onlyTransient = false }: WorkSelection,
+  { wholeChunks = false, onlyTransient = false, secondChanceOf }: WorkSelection,
 ): Promise<PlannedChunk> {
-  const { rows } = await database.query<{ key: string; listed: string | null; problem: string | null }>(
+  const { rows } = await database.query<
+    { key: string; listed: string | null; problem: string | null; failed: boolean } & EarlierFailure
+  >(
     // The chunk's status is asked once, and failures by chunk: without statistics of this night a join of the tables is
     // taken for one of a few rows, and compares each with each.
-    `SELECT contract.key, contract.listed::text AS listed, contract.problem
+    `SELECT contract.key, contract.listed::text AS listed, contract.problem, failure.key IS NOT NULL AS failed,
+       failure.lookup, failure.code, failure.http_status AS "httpStatus", failure.attempts, failure.advice
      FROM nightfill.contract
      LEFT JOIN nightfill.failure
        ON failure.instance = contract.instance AND failure.chunk = contract.chunk AND failure.key = contract.key
      WHERE contract.instance = $1 AND contract.chunk = $2
        AND ($3 OR (SELECT status FROM nightfill.chunk WHERE instance = $1 AND number = $2) = 'not-started'
          OR (failure.key IS NOT NULL AND (NOT $4 OR failure.class = 'transient')))
+       AND ($5::uuid IS NULL OR (${hasSecondChance('$5')}))
      ORDER BY position`,
-    [instance, number, wholeChunks, onlyTransient],
+    [instance, number, wholeChunks, onlyTransient, secondChanceOf ?? null],
   );
-  const contracts = rows.map(({ listed, ...row }) => ({
-    ...row,
+  const contracts = rows.map(({ key, listed, problem, failed, ...failedBefore }) => ({
+    key,
+    problem,
     listed: listed === null ? null : fromStoredJson(listed),
+    ...(failed && { failedBefore }),
   }));
   return { number, contracts };
 }

@@ -10,6 +10,7 @@ import type { Admission } from './admission.ts';
 import type { BatchedLookup } from './batched-lookup.ts';
 import type { Job } from './job.ts';
 import type { KeptQuotas } from './quota-ledger.ts';
+import type { FailedAlone } from './repeated-failure.ts';
 import type { SharedLookups } from './shared-lookups.ts';
 import type { RowTransform } from './transform.ts';
 
@@ -45,10 +46,16 @@ export interface RunContext {
   signal: AbortSignal;
   /** Aborts the admission of chunks that have not begun. */
   stopping: AbortSignal;
-  /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock. */
+  /** Bounds of every request: the signal and, where there is one, the deadline on the monotonic clock, which may move. */
   bounds: { signal: AbortSignal; deadline?: number };
+  /** How often a request of a lookup may be made; absent where the API's `retry` says. */
+  attempts?: number;
+  /** Contracts that failed while their API answered others. */
+  failedAlone: FailedAlone;
   /** When the run must have ended; null without a deadline. */
   finishBy: Date | null;
+  /** `lastChunk`: the plan's highest number; `cut`: numbers of the chunks that were cut from others. */
+  plan: { lastChunk: number; cut: number[] };
   tally: Tally;
   metrics: TaskMetrics;
   eventLoop: EventLoopDelay;
@@ -73,6 +80,8 @@ export type EnrichContext = Pick<
   | 'log'
   | 'databaseWaitMs'
   | 'bounds'
+  | 'attempts'
+  | 'failedAlone'
 >;
 
 /** Running figures for the progress display and for the bounds; the report is computed from the ledger. */

@@ -10,6 +10,7 @@ import { DatabaseError, DatabaseGoneError, type Database } from '../sinks/postgr
 import { inspectTarget, prepareTarget, type TargetTable } from '../sinks/target-table.ts';
 import { requireLoadable } from '../sinks/try-load.ts';
 import { Api, type ApiHooks } from '../sources/api.ts';
+import { restLine } from '../sources/api-rests-error.ts';
 import { Admission } from './admission.ts';
 import { batchedLookups } from './batched-lookup.ts';
 import { nextTimeOfDay } from './business-date.ts';
@@ -24,6 +25,7 @@ import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts'
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from './plan.ts';
 import { keepQuotas } from './quota-ledger.ts';
+import { FailedAlone } from './repeated-failure.ts';
 import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from './transform.ts';
@@ -206,6 +208,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   await using stack = new AsyncDisposableStack();
   const hooks: ApiHooks = {
     onRetry: (info) => log.debug(info, 'request is repeated'),
+    onRest: (rest) => log.warn(rest, restLine(rest)),
     onLowered: (info) => log.warn(info, 'the API announces a lower limit than the job file, and is asked no faster'),
   };
   const apis = new Map(
@@ -247,9 +250,11 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     databaseWaitMs: o.databaseWaitMs,
     signal,
     stopping,
+    failedAlone: new FailedAlone(),
     bounds: deadlines ? admission.boundsUntil(deadlines.requests, signal) : { signal },
     finishBy,
     admission,
+    plan: { lastChunk: 0, cut: [] },
     tally,
     metrics: new TaskMetrics({ clock }),
     eventLoop: stack.use(new EventLoopDelay()),

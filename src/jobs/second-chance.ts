@@ -1,10 +1,11 @@
 import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import { persist } from './persist.ts';
+import { hasSecondChance } from './plan.ts';
 import type { RunContext } from './run-context.ts';
 import type { StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
 
-/** Asks once more for contracts that failed in this run for a transient cause, unless the API wants a longer wait. */
+/** Asks once more, a single time, for contracts that failed in this run for a transient cause, unless the API wants a longer wait. */
 export async function secondChance(
   context: RunContext,
   handlers: { abort: (error: unknown) => void; stop: (reason: StopReason) => void },
@@ -12,7 +13,7 @@ export async function secondChance(
   const failed = async () =>
     context.database.query<{ chunk: number; failed: number }>(
       `SELECT chunk, count(*)::integer AS failed FROM nightfill.failure
-       WHERE instance = $1 AND run = $2 AND class = 'transient' AND (advice_after IS NULL OR advice_after < now() + interval '2 min')
+       WHERE instance = $1 AND ${hasSecondChance('$2')}
        GROUP BY chunk ORDER BY chunk`,
       [context.instance, context.run],
     );
@@ -27,12 +28,13 @@ export async function secondChance(
   for (const { chunk } of rows) await numbers.push(chunk);
   numbers.close();
   let refusal: StopReason | undefined;
-  await workChunks(context, numbers, {
-    selection: { onlyTransient: true },
+  // Asked once: what a retry could mend was mended, and the chance is that time has passed.
+  await workChunks({ ...context, attempts: 1 }, numbers, {
+    selection: { secondChanceOf: context.run },
     abort: handlers.abort,
     stop: (reason) => {
       // Everything has had its turn by now: what stays failed is for a rerun, and the run did not stop.
-      if (reason.code !== 'DEADLINE') return handlers.stop(reason);
+      if (reason.code !== 'DEADLINE' && reason.code !== 'API_RESTS') return handlers.stop(reason);
       refusal ??= reason;
     },
   });

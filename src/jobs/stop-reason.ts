@@ -1,4 +1,5 @@
 import { NightfillError } from '../resilience/failure.ts';
+import type { ApiRestsError } from '../sources/api-rests-error.ts';
 
 /** Why chunks are not admitted any more, as a sentence for the report. */
 export class StopReason extends NightfillError {
@@ -8,7 +9,7 @@ export class StopReason extends NightfillError {
   readonly after: Date | undefined;
 
   constructor(
-    code: 'DEADLINE' | 'MOSTLY_FAILING' | 'QUOTA' | 'SIGNAL',
+    code: 'DEADLINE' | 'MOSTLY_FAILING' | 'QUOTA' | 'API_RESTS' | 'SIGNAL',
     message: string,
     o: { exitCode?: number; after?: Date } = {},
   ) {
@@ -17,3 +18,7 @@ export class StopReason extends NightfillError {
     this.after = o.after;
   }
 }
+
+/** An API rests for longer than the night has: what is left is for another run. */
+export const apiRests = ({ message, retryAt }: ApiRestsError): StopReason =>
+  new StopReason('API_RESTS', message, retryAt === undefined ? {} : { after: new Date(retryAt) });

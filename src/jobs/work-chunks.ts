@@ -3,7 +3,7 @@ import { persist } from './persist.ts';
 import { readChunk, type PlannedChunk, type WorkSelection } from './plan.ts';
 import { QuotaGate } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
-import { StopReason } from './stop-reason.ts';
+import { apiRests, StopReason } from './stop-reason.ts';
 
 /** Contracts and bytes of rows that may stand between the answers and Postgres. */
 const mostOpenContracts = 20_000;
@@ -29,7 +29,10 @@ export async function workChunks(
   };
   const work = async (chunk: PlannedChunk): Promise<void> => {
     try {
-      const outcome = await workChunk(chunk, context, { wholeChunk: o.selection.wholeChunks ?? false });
+      const outcome = await workChunk(chunk, context, {
+        wholeChunk: o.selection.wholeChunks ?? false,
+        onRest: (error) => o.stop(apiRests(error)),
+      });
       const { refusal } = context.admission;
       if (refusal) o.stop(refusal);
       if (!outcome) return;

@@ -2,12 +2,13 @@ import { BoundedQueue } from '../resilience/bounded-queue.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import { deadlineText } from './admission.ts';
 import { DatabaseGoneError } from '../sinks/postgres.ts';
+import { ApiRestsError } from '../sources/api-rests-error.ts';
 import { persist } from './persist.ts';
-import { planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
+import { lastChunk, planContracts, unfinishedChunks, type WorkSelection } from './plan.ts';
 import { listingObstacle } from './quota-gate.ts';
 import type { RunContext } from './run-context.ts';
 import { secondChance } from './second-chance.ts';
-import { StopReason } from './stop-reason.ts';
+import { apiRests, StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
 
 interface WorkOutcome {
@@ -59,7 +60,10 @@ export async function work(
       if (error instanceof StopReason) unlisted = true;
       if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
         throw error;
-      if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
+      if (error instanceof ApiRestsError) {
+        unlisted = true;
+        handlers.stop(apiRests(error));
+      } else if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
         unlisted = true;
         handlers.stop(listingTooSlow(context, context.finishBy));
       } else if (!unlisted) listFailure = error;
@@ -71,6 +75,7 @@ export async function work(
   context.tally.listingDone = !o.listing;
   try {
     await persist(async () => countPlanned(context, selection), context);
+    context.plan.lastChunk = await persist(async () => lastChunk(context), context);
     // Both come to their end, also when one fails: what closes the run must find nobody at work.
     const ended = await Promise.allSettled([
       list().catch((error: unknown) => {

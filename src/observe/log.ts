@@ -2,6 +2,7 @@ import { destination as openDestination, pino, stdTimeFunctions } from 'pino';
 import { UsageError } from '../resilience/failure.ts';
 import { loggableFields } from './loggable.ts';
 import { secretFilter } from './redact.ts';
+import { harmlessJson } from './terminal-text.ts';
 
 /** A sentence, or facts and a sentence. Errors go into the facts as `error`. */
 export interface LogMethod {
@@ -49,7 +50,7 @@ export function createLog({ level, secrets, write = writeToStandardError() }: Lo
       formatters: { level: (label) => ({ level: label }), log: loggableFacts },
       hooks: { streamWrite: secretFilter(secrets) },
     },
-    { write: (line: string) => (diverted ?? write)(line) },
+    { write: (line: string) => (diverted ?? write)(harmlessJson(line)) },
   );
   return {
     debug: (facts: object | string, message?: string) => logger.debug(facts, message),

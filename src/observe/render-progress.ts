@@ -44,6 +44,10 @@ export interface ApiProgress {
   retries: number;
   rateLimited: number;
   breaker: string;
+  /** `HH:MM`: nothing is sent before then, because the API asked for that or is down; absent while it is asked. */
+  restsUntil?: string;
+  /** How long that is from now. */
+  restsMs?: number;
 }
 
 export interface RenderOptions {
@@ -146,7 +150,7 @@ interface ApiColumn {
 const rateBarWidth = 12;
 
 function apiLines(apis: readonly ApiProgress[], width: number): Piece[][] {
-  const tripped = apis.some(({ breaker }) => breaker !== 'closed');
+  const tripped = apis.some(({ breaker, restsUntil }) => breaker !== 'closed' || restsUntil !== undefined);
   const bars = apis.map((api) => rateBar(api));
   const columns: ApiColumn[] = [
     { dispensable: 0, cell: ({ name }) => styled(name, 'bold') },
@@ -154,7 +158,7 @@ function apiLines(apis: readonly ApiProgress[], width: number): Piece[][] {
     { dispensable: 3, right: true, cell: (api) => `${count(api.inFlight)}/${count(api.concurrency)} in flight` },
     { dispensable: 4, right: true, cell: ({ retries }) => attention(retries, `${count(retries)} retries`) },
     { dispensable: 6, right: true, cell: ({ rateLimited }) => attention(rateLimited, `${count(rateLimited)} × 429`) },
-    { dispensable: tripped ? 2 : 7, cell: breakerText },
+    { dispensable: tripped ? 2 : 7, cell: restText },
     { dispensable: 8, right: true, cell: ({ requests }) => styled(`${count(requests)} requests`, 'dim') },
   ];
   const barDispensable = 5;
@@ -197,7 +201,10 @@ function rateText({ ratePerSecond, limitPerSecond }: ApiProgress): string {
     : `${rate(ratePerSecond)}/${rate(limitPerSecond)} per s`;
 }
 
-function breakerText({ breaker }: ApiProgress): Piece {
+/** Until when it rests, or how the breaker is. */
+function restText({ breaker, restsUntil, restsMs = 0 }: ApiProgress): Piece {
+  if (restsUntil !== undefined && restsMs > 0)
+    return styled(`rests until ${restsUntil}, ${duration(restsMs)} more`, 'yellow');
   const style = breaker === 'closed' ? 'dim' : breaker === 'open' ? 'red' : 'yellow';
   return styled(`breaker ${breaker}`, style);
 }

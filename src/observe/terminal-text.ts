@@ -14,21 +14,32 @@ const plain = '\u001b[0m';
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 const control = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+/** All of them below U+10000, so that one escape says each. Line breaks between values are JSON's own. */
+const unescaped = /[\u007F-\u009F\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 const wide =
   /\p{Emoji_Presentation}|\uFE0F|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6]|[\u{20000}-\u{3FFFD}]/u;
 const invisible = /^[\p{Mn}\p{Me}\p{Cf}]+$/u;
 
-/** The text without anything a terminal would obey: what an API wrote must not move the cursor. */
+/** The text without anything a terminal would obey: what an API wrote must not move the cursor or turn the line around. */
 export function harmless(text: string): string {
   return text.toWellFormed().replace(control, '\uFFFD');
 }
 
-/** Messages with these codes are lists, a line for each finding. In any other a line break came with data. */
-const codesOfLists = new Set(['JOB_FILE', 'TARGET_TABLE']);
+/**
+ * JSON with the same meaning that a terminal shows as it is: JSON itself escapes line breaks and the like in strings, and
+ * leaves DEL, the second set of control characters (U+009B begins what ESC [ does), and marks of direction as they are.
+ */
+export function harmlessJson(json: string): string {
+  return json.replace(unescaped, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Where a message with this code goes on in a new line: those are lists. In any other a line break came with data. */
+const lineBreaks: Record<string, RegExp> = { JOB_FILE: /\n/, TARGET_TABLE: /\n(?=- )/ };
 
 /** The lines of a message, harmless each; one line, unless its code is that of a list. */
 export function harmlessLines(message: string, code: string | null | undefined): string[] {
-  return (codesOfLists.has(code ?? '') ? message.split('\n') : [message]).map(harmless);
+  const lineBreak = lineBreaks[code ?? ''];
+  return (lineBreak ? message.split(lineBreak) : [message]).map(harmless);
 }
 
 /** Columns a harmless text takes. */

@@ -55,7 +55,11 @@ const apiFigures = z.strictObject({
       peak: count.describe('the most requests sent within any interval of that length'),
     }),
   ),
-  concurrency: z.strictObject({ limit: count, peak: count }),
+  concurrency: z.strictObject({
+    limit: count,
+    peak: count,
+    settled: count.optional().describe('what refusals lowered it to, where they did'),
+  }),
   breaker: z.strictObject({ opened: count, finalState: z.enum(['closed', 'open', 'half-open', 'isolated']) }),
 });
 

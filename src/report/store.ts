@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import canonicalize from 'canonicalize';
+import { harmlessJson } from '../observe/terminal-text.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres.ts';
 import { reportSchema, type Report, type ReportBody } from './schema.ts';
@@ -45,7 +46,8 @@ export function digestOf(body: ReportBody): string {
   return createHash('sha256').update(canonicalize(body)!).digest('hex');
 }
 
-export const formatReport = (report: Report): string => `${JSON.stringify(report, null, 2)}\n`;
+/** The report's text, the same in the database, in the file and on a terminal. */
+export const formatReport = (report: Report): string => harmlessJson(`${JSON.stringify(report, null, 2)}\n`);
 
 /** The stored report of a run, byte for byte as it was written. */
 export async function readReport(database: Queryable, run: string): Promise<string | undefined> {
@@ -63,12 +65,20 @@ export async function latestReport(database: Queryable, instance: string): Promi
   return rows[0]?.body;
 }
 
-/** Writes a file whole or not at all. Throws UsageError when the place does not take it. */
+/** Makes a folder for reports, and those around it, where they are missing, for their owner and the group. */
+export async function makeReportFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o750 });
+}
+
+/**
+ * Writes a file whole or not at all, for its owner and the group: it names contracts and their money. Throws UsageError
+ * when the place does not take it.
+ */
 export async function writeReportFile(path: string, text: string): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(unfinished, text);
+    await makeReportFolder(dirname(path));
+    await writeFile(unfinished, text, { mode: 0o640 });
     await rename(unfinished, path);
   } catch (error) {
     throw new UsageError(

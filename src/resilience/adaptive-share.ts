@@ -12,6 +12,7 @@ export class AdaptiveShare {
   #tenths = 10;
   #since = 0;
   #halvedAt = -Infinity;
+  #before = 10;
 
   constructor({ quiet, clock }: { /** Milliseconds. */ quiet: number; clock: Clock }) {
     this.#quiet = quiet;
@@ -33,8 +34,17 @@ export class AdaptiveShare {
     this.#tenths = this.#reached();
     this.#since = now;
     if (now - this.#halvedAt < this.#quiet) return;
+    this.#before = this.#tenths;
     this.#tenths /= 2;
     this.#halvedAt = now;
+  }
+
+  /** The latest complaint turned out to be about something else: it takes its halving back. */
+  restore(): void {
+    if (this.#halvedAt === -Infinity) return;
+    this.#tenths = Math.max(this.#reached(), this.#before);
+    this.#since = this.#clock.now();
+    this.#halvedAt = -Infinity;
   }
 
   #steps(): number {

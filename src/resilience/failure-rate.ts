@@ -1,68 +1,85 @@
 import { checkedNumber } from './checked-number.ts';
 import type { Clock } from './clock.ts';
 import { UsageError } from './failure.ts';
-import { LinkedQueue } from './linked-queue.ts';
 
 export interface FailureRateOptions {
-  /** Share of failed calls, above 0 and up to 1, that is too much. */
+  /** Share of failed calls, above 0 and up to 1, that is too much. Default: 0.5. */
   failureRate: number;
   /** Milliseconds over which calls are counted. Default: 30 s. */
-  samplingWindow: number;
+  window: number;
   /** Fewer calls than this within the window say nothing. Default: 20. */
   minimumCalls: number;
 }
 
-/** The share of calls that failed within the last `samplingWindow`, exactly: every call is remembered that long. */
+/** Good calls are counted by slices of the window, for there are many. */
+const slices = 30;
+
+/**
+ * The share of calls that failed within the last `window`. Calls of one name (a URL) that fail count once in it, however
+ * often they are repeated, so that a few dead records are not taken for a dead server; a good one takes the failure back.
+ */
 export class FailureRate {
   readonly #threshold: number;
   readonly #window: number;
   readonly #minimum: number;
   readonly #clock: Clock;
-  readonly #calls = new LinkedQueue<{ at: number; failed: boolean }>();
-  #failed = 0;
+  /** When each last failed; the longest ago first. */
+  readonly #failed = new Map<unknown, number>();
+  readonly #good = new Map<number, number>();
+  #goods = 0;
 
-  constructor(o: {
-    failureRate: number | undefined;
-    samplingWindow: number | undefined;
-    minimumCalls: number | undefined;
-    clock: Clock;
-  }) {
-    const { failureRate, samplingWindow = 30_000, minimumCalls = 20, clock } = o;
-    if (failureRate === undefined || !(failureRate > 0 && failureRate <= 1)) {
-      throw new UsageError(
-        failureRate === undefined
-          ? '"samplingWindow" and "minimumCalls" belong to a "failureRate", which is missing: give a share such as 0.5.'
-          : `"failureRate" must be a share above 0 and up to 1, not ${failureRate}.`,
-        { code: failureRate === undefined ? 'FAILURE_RATE_INCOMPLETE' : 'NUMBER_OUT_OF_RANGE' },
-      );
-    }
+  constructor(o: Partial<FailureRateOptions> & { clock: Clock }) {
+    const { failureRate = 0.5, window = 30_000, minimumCalls = 20, clock } = o;
+    if (!(failureRate > 0 && failureRate <= 1))
+      throw new UsageError(`"failureRate" must be a share above 0 and up to 1, not ${failureRate}.`, {
+        code: 'NUMBER_OUT_OF_RANGE',
+      });
     this.#threshold = failureRate;
-    this.#window = checkedNumber(samplingWindow, { name: 'samplingWindow', least: 1 });
+    this.#window = checkedNumber(window, { name: 'window', least: 1 });
     this.#minimum = checkedNumber(minimumCalls, { name: 'minimumCalls', least: 1 });
     this.#clock = clock;
   }
 
   get exceeded(): boolean {
     this.#forgetOld();
-    return this.#calls.length >= this.#minimum && this.#failed >= this.#threshold * this.#calls.length;
+    const calls = this.#failed.size + this.#goods;
+    return calls >= this.#minimum && this.#failed.size >= this.#threshold * calls;
   }
 
-  count({ failed }: { failed: boolean }): void {
+  /** `name` tells which calls are repeats of one another; without one each is its own. */
+  count({ failed, name = {} }: { failed: boolean; name?: unknown }): void {
     this.#forgetOld();
-    this.#calls.push({ at: this.#clock.now(), failed });
-    if (failed) this.#failed += 1;
+    // To the end of the map, which is in the order of time.
+    if (this.#failed.size > 0) this.#failed.delete(name);
+    if (failed) {
+      this.#failed.set(name, this.#clock.now());
+      return;
+    }
+    const slice = this.#sliceOf(this.#clock.now());
+    this.#good.set(slice, (this.#good.get(slice) ?? 0) + 1);
+    this.#goods += 1;
   }
 
   clear(): void {
-    while (this.#calls.shift());
-    this.#failed = 0;
+    this.#failed.clear();
+    this.#good.clear();
+    this.#goods = 0;
+  }
+
+  #sliceOf(time: number): number {
+    return Math.floor((time * slices) / this.#window);
   }
 
   #forgetOld(): void {
     const start = this.#clock.now() - this.#window;
-    for (let first = this.#calls.first; first && first.value.at <= start; first = this.#calls.first) {
-      this.#calls.remove(first);
-      if (first.value.failed) this.#failed -= 1;
+    for (const [name, at] of this.#failed) {
+      if (at > start) break;
+      this.#failed.delete(name);
+    }
+    for (const [slice, count] of this.#good) {
+      if (slice > this.#sliceOf(start)) break;
+      this.#good.delete(slice);
+      this.#goods -= count;
     }
   }
 }

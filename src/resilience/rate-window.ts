@@ -64,11 +64,21 @@ export class RateWindow {
     return this.#peak;
   }
 
+  /** Weight sent within the last `per`, as of the latest that was sent. */
+  get recent(): number {
+    return this.#recentWeight;
+  }
+
   /** Never raises it. True when this changed something. */
   lower(limit: number): boolean {
     if (limit >= this.#limit) return false;
     this.#limit = limit;
     return true;
+  }
+
+  /** Lower or higher than it is now, never above what it was set up with. */
+  limitTo(limit: number): void {
+    this.#limit = Math.max(1, Math.min(this.requests, limit));
   }
 
   grant(weight: number): void {

@@ -19,6 +19,8 @@ export interface RetryOptions {
   jitter?: boolean | undefined;
   /** From the call of `retry` on; no attempt starts later, whatever kinds of error alternate. Default: 2 minutes. */
   maxElapsed?: number | undefined;
+  /** Milliseconds so far for which the caller's own limits held the attempts up: `maxElapsed` does not count them. */
+  heldUp?: (() => number) | undefined;
   /** By default everything but a NightfillError whose class says that time does not mend it. */
   retryIf?: ((error: unknown) => boolean) | undefined;
   /** The server's own wish, milliseconds from now: never waited shorter. When it lies too late: RetryAbandonedError at once. */
@@ -64,7 +66,6 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
   checkedNumber(attempts, { name: 'attempts', least: 1, whole: attempts !== Infinity });
   signal?.throwIfAborted();
   const begun = clock.now();
-  const end = Math.min(begun + maxElapsed, deadline);
   if (begun > deadline) throw new DeadlineError({ deadline });
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -72,6 +73,7 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
     } catch (error) {
       if (attempt >= attempts || signal?.aborted || !retryIf(error)) throw error;
       const failedAt = clock.now();
+      const end = Math.min(begun + maxElapsed + (options.heldUp?.() ?? 0), deadline);
       const wish = options.retryAfter?.(error);
       if (wish !== undefined && failedAt + wish > end) {
         throw new RetryAbandonedError({ retryAt: failedAt + wish, retryAfter: wish, attempts: attempt, cause: error });

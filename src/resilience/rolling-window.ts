@@ -52,6 +52,7 @@ export class RollingWindow {
   readonly #travel = new TravelTime();
   readonly #windows: RateWindow[];
   readonly #smallest: number;
+  readonly #shortest: RateWindow;
   readonly #share: AdaptiveShare;
   readonly #line: WaitingLine<Permit>;
   #pausedUntil = -Infinity;
@@ -65,7 +66,8 @@ export class RollingWindow {
       return new RateWindow({ requests: Math.floor(requests), per, margin, uplinkSpread, travel: this.#travel });
     });
     this.#smallest = Math.min(...this.#windows.map(({ requests }) => requests));
-    this.#share = new AdaptiveShare({ quiet: Math.min(...this.#windows.map(({ per }) => per)), clock });
+    this.#shortest = this.#windows.reduce((one, other) => (other.per < one.per ? other : one));
+    this.#share = new AdaptiveShare({ quiet: this.#shortest.per, clock });
     this.#line = new WaitingLine({ clock, grant: (weight) => this.#grant(weight) });
   }
 
@@ -126,12 +128,23 @@ export class RollingWindow {
   }
 
   /**
-   * To be called for a rate-limited answer that named no time: every window's limit halves, and climbs back by a tenth
-   * of its ceiling each time the shortest window has passed without another such answer.
+   * To be called for a rate-limited answer, whether or not it named a time: every window's limit halves, and climbs back
+   * by a tenth of its ceiling each time the shortest window has passed without another such answer.
    */
   slowDown(): void {
     this.#share.halve();
     this.#line.poke();
+  }
+
+  /** The latest rate-limited answer was about something else: what `slowDown` did for it is taken back. */
+  takeBackSlowDown(): void {
+    this.#share.restore();
+    this.#line.poke();
+  }
+
+  /** Weight sent within the shortest window, as of the latest that was sent. */
+  get recentlySent(): number {
+    return this.#shortest.recent;
   }
 
   /**
@@ -143,6 +156,12 @@ export class RollingWindow {
     checkedNumber(requests, { name: 'requests', least: 1 });
     const limit = Math.floor(requests);
     return this.#windows.map((window) => window.per <= per && window.lower(limit)).includes(true);
+  }
+
+  /** From now on each window, in the order of the rates, allows so many; never more than it was set up with. */
+  limitTo(limits: readonly number[]): void {
+    this.#windows.forEach((window, index) => window.limitTo(limits[index] ?? Infinity));
+    this.#line.poke();
   }
 
   /** The most weight sent within any half-open interval of each window's length. */

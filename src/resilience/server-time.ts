@@ -1,8 +1,8 @@
 /** An answer's headers, by lower-case name; of a `fetch` answer: `Object.fromEntries(response.headers)`. */
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
-/** A reset further away than this is taken for a misunderstanding, for example of a unit. */
-const furthestReset = 24 * 3_600_000;
+/** Milliseconds; a time further away is taken for a misunderstanding, for example of a unit. */
+export const furthestWait = 24 * 3_600_000;
 
 /** Epoch milliseconds at the server as its `Date` says, so that the two machines' clocks may differ. */
 export function serverTime(headers: AnswerHeaders, wallNow: number): number {
@@ -17,7 +17,7 @@ export function untilReset(value: string | undefined, serverNow: number): number
   if (value === undefined || !/^\d+(\.\d+)?$/.test(value)) return undefined;
   const number = Number(value);
   const wait = number > 1e11 ? number - serverNow : number > 1e9 ? number * 1000 - serverNow : number * 1000;
-  return wait > furthestReset || wait < -furthestReset ? undefined : Math.max(0, wait);
+  return wait > furthestWait || wait < -furthestWait ? undefined : Math.max(0, wait);
 }
 
 /** The first of a header that came several times. */

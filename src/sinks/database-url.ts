@@ -77,6 +77,9 @@ export function parseDatabaseUrl(name: string, text: string): AddressParameters 
   return Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== ''));
 }
 
+/** Whether a URL, well-formed or not, holds a password. */
+export const holdsPassword = (url: string): boolean => /:\/\/[^?]*:[^?@]+@|[?&]password=[^&]/.test(url);
+
 /** `ssl=true` is what drivers other than libpq say. */
 const sslmodeOf = (ssl: string): string =>
   ({ '': 'verify-full', true: 'verify-full', '1': 'verify-full', false: 'disable', '0': 'disable' })[ssl] ?? ssl;

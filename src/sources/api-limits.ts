@@ -3,114 +3,142 @@ import type { Clock } from '../resilience/clock.ts';
 import { dayIn, Quota } from '../resilience/quota.ts';
 import { type Permit, RollingWindow } from '../resilience/rolling-window.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
+import { AnnouncedRoutes } from './announced-routes.ts';
 import type { ApiHooks } from './api-request.ts';
 import type { ApiOptions } from './api-options.ts';
+import { ApiRestsError } from './api-rests-error.ts';
 import type { AnswerHeaders } from './exchange.ts';
 import { leaveHeadroom } from './headroom.ts';
 import { quotaLeft } from './quota-header.ts';
-import { RequestError } from './request-error.ts';
 
-/** How often an API may be asked: its rate windows, its daily quota, and the pauses it asks for. */
+/** How often an API may be asked: its rate windows, its daily quota, and the rests it asks for. */
 export class ApiLimits {
-  readonly #options: Pick<ApiOptions, 'name' | 'limits' | 'retry'>;
+  readonly #options: Pick<ApiOptions, 'name' | 'limits'>;
   readonly #clock: Clock;
   readonly #onLowered: ApiHooks['onLowered'];
-  readonly #window: RollingWindow | undefined;
+  readonly #onRest: ApiHooks['onRest'];
+  readonly window: RollingWindow | undefined;
+  readonly #routes: AnnouncedRoutes | undefined;
   /** Counts what is sent; whoever begins work asks it first. */
   readonly quota: Quota | undefined;
   /** Monotonic: the server asked everybody to wait until then. */
-  #pausedUntil = -Infinity;
+  #restsUntil = -Infinity;
+  /** Monotonic: until when a good answer said that nothing is left, which another one has to confirm. */
+  #nothingLeftUntil = -Infinity;
 
   constructor(
-    options: Pick<ApiOptions, 'name' | 'limits' | 'retry'>,
-    { clock, onLowered }: { clock: Clock; onLowered: ApiHooks['onLowered'] },
+    options: Pick<ApiOptions, 'name' | 'limits'>,
+    { clock, onLowered, onRest }: { clock: Clock } & Pick<ApiHooks, 'onLowered' | 'onRest'>,
   ) {
     const { rates, quota } = options.limits;
     this.#options = options;
     this.#clock = clock;
     this.#onLowered = onLowered;
-    if (rates.length > 0) this.#window = new RollingWindow({ rates, clock });
+    this.#onRest = onRest;
+    if (rates.length > 0) {
+      this.window = new RollingWindow({ rates, clock });
+      this.#routes = new AnnouncedRoutes({ rates, window: this.window, clock });
+    }
     this.quota = quota && new Quota({ ...quota, periodAt: dayIn(quota.timezone), clock });
   }
 
   /** Total milliseconds permits were waited for. */
   get waitedMs(): number {
-    return this.#window?.waitedMs ?? 0;
+    return this.window?.waitedMs ?? 0;
+  }
+
+  /** Monotonic: until when the server asked everybody to wait; in the past when it did not. */
+  get restsUntil(): number {
+    return this.#restsUntil;
   }
 
   peaks(): ReturnType<RollingWindow['peaks']> {
-    return this.#window?.peaks() ?? [];
+    return this.window?.peaks() ?? [];
   }
 
   /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
   soonestSent(requests: number): number {
-    return this.#window?.soonest(requests) ?? Math.max(this.#clock.now(), this.#pausedUntil);
+    return this.window?.soonest(requests) ?? Math.max(this.#clock.now(), this.#restsUntil);
   }
 
-  /** The right to send one request; undefined where there are no rates. Throws RequestError when the pause is too long. */
+  /** The right to send one request; undefined where there are no rates. Throws ApiRestsError when the rest outlasts the deadline. */
   async permit(o: {
     key: string | undefined;
     signal: AbortSignal | undefined;
     /** Monotonic. */
     deadline: number;
-    attempts: number;
   }): Promise<Permit | undefined> {
-    const { key, signal } = o;
-    const patience = Math.min(this.#clock.now() + this.#options.retry.maxElapsed, o.deadline);
-    try {
-      for (;;) {
-        if (this.#pausedUntil > patience) throw pausedTooLong;
-        if (this.#window)
-          return await this.#window.acquire({ ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) });
-        if (this.#pausedUntil <= this.#clock.now()) return undefined;
-        // The pause may be a longer one by the time it ends.
-        await sleepUntil(this.#pausedUntil, { clock: this.#clock, signal });
+    const { key = '', signal, deadline } = o;
+    for (;;) {
+      if (this.#restsUntil > deadline) throw this.#restsTooLong();
+      const own = await this.#routes?.permit(key, signal);
+      try {
+        if (this.window) return both(own, await this.window.acquire({ key, ...(signal ? { signal } : {}) }));
+        if (this.#restsUntil <= this.#clock.now()) return undefined;
+        // The rest may be a longer one by the time it ends.
+        await sleepUntil(this.#restsUntil, { clock: this.#clock, signal });
+      } catch (error) {
+        own?.release();
+        if (error !== restHasGrown) throw error;
       }
-    } catch (error) {
-      throw error === pausedTooLong ? this.#pausedTooLong(o.attempts) : error;
     }
   }
 
-  /** What an answer's headers say about limits may only slow us down. */
-  heed(headers: AnswerHeaders): void {
+  /** What the headers of a good answer, or of a refusal, say about limits may only slow us down. */
+  heed(headers: AnswerHeaders, { status, key = '' }: { status: number; key: string | undefined }): void {
     const { quota, headroom = 0 } = this.#options.limits;
     const left = quota?.header === undefined ? undefined : quotaLeft(headers, quota.header);
     if (left) this.quota?.heed(left);
+    // Of an error page that some box on the way made up, nothing is known.
+    if (status !== 429 && (status < 200 || status > 299)) return;
     const announced = announcedLimits(headers, { wallNow: this.#clock.wallNow() });
-    if (!announced) return;
-    for (const { requests, per } of announced.limits) {
-      const limit = leaveHeadroom(requests, headroom);
-      if (this.#window?.lowerTo({ requests: limit, per }))
-        this.#onLowered?.({ api: this.#options.name, requests: limit, per });
-    }
-    if (announced.wait > 0) this.#pauseFor(announced.wait);
+    const limits = announced?.limits.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, headroom), per }));
+    for (const lower of this.#routes?.heed(key, limits ?? []) ?? [])
+      this.#onLowered?.({ api: this.#options.name, ...lower });
+    if (announced && announced.wait > 0) this.#nothingLeft(announced.wait, { refused: status === 429 });
   }
 
-  /** A request was answered as one too many; `wait` in milliseconds, when the answer named a time. */
-  slowDown(wait: number | undefined): void {
-    if (wait) this.#pauseFor(wait);
-    else this.#window?.slowDown();
+  /** One good answer alone keeps nobody waiting for long: the next says the same, or it was a slip. */
+  #nothingLeft(wait: number, { refused }: { refused: boolean }): void {
+    const now = this.#clock.now();
+    const confirmed = refused || wait <= longestUnconfirmed || this.#nothingLeftUntil > now;
+    this.#nothingLeftUntil = Math.max(this.#nothingLeftUntil, now + wait);
+    if (confirmed) this.restFor(wait);
   }
 
-  #pauseFor(wait: number): void {
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.now() + wait);
-    this.#window?.pauseUntil(this.#pausedUntil);
-    // Longer than anyone's patience, so nobody waits for it in a slot; without a window they look when they wake.
-    if (wait > this.#options.retry.maxElapsed) this.#window?.dismiss(pausedTooLong);
+  /** Everybody waits so many milliseconds. */
+  restFor(wait: number): void {
+    const until = this.#clock.now() + wait;
+    if (until <= this.#restsUntil) return;
+    this.#restsUntil = until;
+    this.window?.pauseUntil(until);
+    if (wait >= worthTelling)
+      this.#onRest?.({ api: this.#options.name, until: this.#clock.wallNow() + wait, because: 'asked' });
+    // Whoever has less time than that learns it now.
+    this.window?.dismiss(restHasGrown);
   }
 
-  #pausedTooLong(attempts: number): RequestError {
-    const { name } = this.#options;
-    const retryAt = this.#clock.wallNow() + this.#pausedUntil - this.#clock.now();
-    return new RequestError({
-      api: name,
-      attempts,
-      code: 'RATE_LIMITED',
-      class: 'transient',
-      message: `API "${name}" asked everybody to wait until ${new Date(retryAt).toISOString()}, which is longer than this request may wait`,
-      retryAt,
+  #restsTooLong(): ApiRestsError {
+    return new ApiRestsError({
+      api: this.#options.name,
+      because: 'it asked for that',
+      retryAt: this.#clock.wallNow() + this.#restsUntil - this.#clock.now(),
     });
   }
 }
 
-const pausedTooLong = new Error('Everybody is asked to wait for longer than a request may.');
+/** Milliseconds. */
+const longestUnconfirmed = 60_000;
+const worthTelling = 5_000;
+
+const restHasGrown = new Error('Everybody is asked to wait for longer than before.');
+
+/** Two permits for one request. */
+function both(one: Permit | undefined, other: Permit): Permit {
+  if (!one) return other;
+  return {
+    sent: () => (one.sent(), other.sent()),
+    answered: () => (one.answered(), other.answered()),
+    release: () => (one.release(), other.release()),
+  };
+}

@@ -95,7 +95,15 @@ export interface ApiOptions {
     jitter: boolean;
     maxElapsed: number;
   };
-  breaker: { failures: number; openFor: number; successes: number };
+  /** By failures in a row where `failures` is given, by the rate where one of its three keys is, or nothing is. */
+  breaker: {
+    failures?: number;
+    failureRate?: number;
+    window?: number;
+    minimumCalls?: number;
+    openFor: number;
+    trials: number;
+  };
   responses: ResponseRule[];
   /** Decompressed bytes of one answer; a longer one is a failure. */
   maxResponseBytes: number;

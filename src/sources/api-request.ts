@@ -22,6 +22,12 @@ export interface ApiRequest {
    * pass, and once a trial has failed an open breaker fails it at once. True by default.
    */
   waitForBreaker?: boolean;
+  /** How often it may be asked, the first time included; by default as often as the API's `retry` says. */
+  attempts?: number;
+  /** It has failed before, so that failing again is no evidence of an outage. */
+  failedBefore?: boolean;
+  /** Waits as long as the API asks, or refuses, until the deadline; for what everything else depends on. */
+  patient?: boolean;
 }
 
 export interface ApiAnswer {
@@ -44,8 +50,18 @@ export interface RetryInfo {
   delay: number;
 }
 
+/** Nothing is sent to an API before `until` (epoch milliseconds). */
+export interface Rest {
+  api: string;
+  until: number;
+  /** It asked for that, or seems to be down. */
+  because: 'asked' | 'down';
+}
+
 export interface ApiHooks {
   onRetry?: (info: RetryInfo) => void;
+  /** A rest of some seconds begins, or grows. */
+  onRest?: ((rest: Rest) => void) | undefined;
   /** The API announced a limit, less headroom, below one it was set up with, which is lowered from now on. `per` in milliseconds. */
   onLowered?: (info: { api: string; requests: number; per: number }) => void;
 }

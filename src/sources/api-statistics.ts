@@ -1,4 +1,5 @@
 import { createHistogram } from 'node:perf_hooks';
+import type { Rest } from './api-request.ts';
 
 /** The `apis[]` entry of the report, and what the progress display shows of the moment. */
 export interface ApiStatistics {
@@ -17,9 +18,12 @@ export interface ApiStatistics {
   /** From the moment a request is written to the last byte of its answer. */
   latencyMs: { p50: number; p95: number; p99: number; max: number };
   rates: { requests: number; perMs: number; peak: number }[];
-  concurrency: { limit: number; peak: number };
+  /** `settled`: what the API's refusals lowered it to; absent while nothing is lowered. */
+  concurrency: { limit: number; peak: number; settled?: number };
   breaker: { opened: number; finalState: string };
   inFlight: number;
+  /** Nothing is sent before `until` (epoch milliseconds), because the API asked for that or seems to be down. */
+  rests: Omit<Rest, 'api'> | undefined;
   /** Requests written in the last whole second. */
   currentRate: number;
 }

@@ -1,48 +1,32 @@
+import { backoffDelay } from '../resilience/backoff.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Quota } from '../resilience/quota.ts';
 import { retry, RetryAbandonedError } from '../resilience/retry.ts';
-import type { Permit } from '../resilience/rolling-window.ts';
-import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
+import { sleepUntil } from '../resilience/sleep-until.ts';
 import { ApiAddress } from './api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest, Rest } from './api-request.ts';
+import { ApiRestsError, downForGood } from './api-rests-error.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
+import { Call } from './call.ts';
 import { type Connections, openConnections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
-import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
-import { isLostConnection } from './fault-code.ts';
-import { readAnswer } from './read-answer.ts';
+import { Pace } from './pace.ts';
 import { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
+import { RepeatAtOnce, Sender, SharedFailure } from './sender.ts';
 import { Slots } from './slots.ts';
 import { type TokenRequestCounter, TokenServer } from './token-server.ts';
 
 export { RequestError } from './request-error.ts';
-export { TokenRestsError } from './token-failure.ts';
 export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
 export type { ApiStatistics } from './api-statistics.ts';
-
-/** What belongs to one request, however often it is sent. */
-interface Call {
-  request: ApiRequest;
-  method: 'GET' | 'POST';
-  url: URL;
-  repeatable: boolean;
-  signal: AbortSignal | undefined;
-  /** Monotonic: how long an open breaker is waited for. Without a deadline not for ever, or a dead API would hold the run up. */
-  patience: number;
-  /** The token was renewed after a 401; a second one is final. */
-  renewed: boolean;
-  /** A dead keep-alive connection was already made good for. */
-  repeated: boolean;
-}
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
 export class Api implements AsyncDisposable {
@@ -51,38 +35,37 @@ export class Api implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #onRetry: ApiHooks['onRetry'];
   readonly #address: ApiAddress;
-  readonly #headers: Record<string, string>;
   readonly #pool: Connections;
   readonly #slots: Slots;
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
-  /** The breaker's trial after an outage failed, and none has succeeded since. */
+  readonly #sender: Sender;
+  /** The breaker's trials after an outage failed, and it has not closed since. */
   #seemsDead = false;
+  /** Monotonic: since when no answer was good, while requests fail. */
+  #failingSince: number | undefined;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #refusals = new Refusals();
   readonly #tally = new Tally();
+  /** Good answers so far. */
+  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: ApiOptions, { clock = systemClock, onRetry, onLowered }: ApiHooks & { clock?: Clock } = {}) {
+  constructor(options: ApiOptions, { clock = systemClock, ...hooks }: ApiHooks & { clock?: Clock } = {}) {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
-    this.#onRetry = onRetry;
+    this.#onRetry = hooks.onRetry;
     this.#address = new ApiAddress(options);
-    this.#headers = {
-      accept: 'application/json',
-      'accept-encoding': acceptedEncodings,
-      'user-agent': 'nightfill',
-      ...lowerCased(options.headers),
-    };
     this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -92,15 +75,30 @@ export class Api implements AsyncDisposable {
       proxy: options.proxy,
     });
     this.#slots = new Slots(options.limits.concurrency, { clock });
-    this.#limits = new ApiLimits(options, { clock, onLowered });
+    this.#limits = new ApiLimits(options, { clock, ...hooks });
     this.#breaker = new CircuitBreaker({
       ...options.breaker,
       onStateChange: (from, to) => {
         if (to === 'closed') this.#seemsDead = false;
         else if (from === 'half-open' && to === 'open') this.#seemsDead = true;
+        const rest = from === 'closed' && this.#restNow();
+        if (rest) hooks.onRest?.({ api: options.name, ...rest });
       },
       clock,
       countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
+      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
+    });
+    this.#sender = new Sender({
+      options,
+      clock,
+      pool: this.#pool,
+      limits: this.#limits,
+      pace: new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window }),
+      breaker: this.#breaker,
+      credentials: this.#credentials,
+      refusals: this.#refusals,
+      tally: this.#tally,
     });
   }
 
@@ -109,7 +107,7 @@ export class Api implements AsyncDisposable {
     const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
     const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
     const counter: TokenRequestCounter = {
-      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity, attempts: 0 }),
+      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity }),
       written: () => {
         this.quota?.spend();
         this.#tally.written(this.#clock.now());
@@ -136,7 +134,10 @@ export class Api implements AsyncDisposable {
     return this.#address.resolve(path, query);
   }
 
-  /** The JSON answer. Throws RequestError, or the signal's own reason when the caller aborted. */
+  /**
+   * The JSON answer. Throws RequestError; ApiRestsError when everybody is to wait for longer than the deadline allows; or
+   * the signal's own reason when the caller aborted.
+   */
   async request(request: ApiRequest): Promise<ApiAnswer> {
     if (this.#closing) {
       const message = `API "${this.name}" was asked after it was closed`;
@@ -152,30 +153,28 @@ export class Api implements AsyncDisposable {
   }
 
   async #withinDeadline(request: ApiRequest): Promise<ApiAnswer> {
-    const { deadline, signal, method = 'GET' } = request;
+    const { deadline, signal } = request;
+    const clock = this.#clock;
     const url = this.#address.own(request.url);
-    const repeatable = request.repeatable ?? method === 'GET';
-    const now = this.#clock.now();
-    const longest = deadline ?? now + this.#options.retry.maxElapsed;
-    const firstTrial = now + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
-    const patience = request.waitForBreaker === false ? Math.min(firstTrial, longest) : longest;
-    const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> =>
-      this.#withRetries({
-        request,
-        method,
-        url,
-        repeatable,
-        patience,
-        signal: bounded,
-        renewed: false,
-        repeated: false,
-      });
+    let call: Call | undefined;
+    const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> => {
+      call = new Call(request, { url, signal: bounded, clock });
+      const answer = await this.#withRetries(call);
+      this.#failingSince = undefined;
+      this.#answers += 1;
+      return answer;
+    };
     if (deadline === undefined || deadline === Infinity) return run(signal);
     try {
-      return await withDeadline(deadline, run, { clock: this.#clock, ...(signal ? { signal } : {}) });
+      return await withDeadline(deadline, run, { clock, ...(signal ? { signal } : {}) });
     } catch (error) {
-      const attempts = error instanceof DeadlineError && error.cause instanceof RequestError ? error.cause.attempts : 0;
-      throw signal?.aborted ? error : describeFailure(error, this.#facts({ method, url, repeatable }, attempts));
+      if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
+      const rests = this.#rests();
+      // It had its time while everybody waited.
+      if (rests && call) throw this.#restsTooLong(call, rests.because, error);
+      const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
+      const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
+      throw describeFailure(error, facts);
     }
   }
 
@@ -190,158 +189,135 @@ export class Api implements AsyncDisposable {
    *   breaker   `execute` around the exchange alone, so that no wait of ours counts for or against the server. It may have
    *             opened meanwhile: then back to the wait, without an attempt spent.
    *   timeout   innermost: an attempt's time begins when nothing of ours holds it up any more, and ends with the last byte.
+   * A failure that everybody waits for (a refusal of our pace, an outage) is no attempt: the request waits and is sent again.
    */
   async #withRetries(call: Call): Promise<ApiAnswer> {
-    const { deadline } = call.request;
-    try {
-      return await retry(async (attempt) => this.#attempt(call, attempt), {
-        ...this.#options.retry,
-        retryIf: (error) => error instanceof RequestError && error.retryable,
-        retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-        onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt, error, delay }),
-        deadline,
-        clock: this.#clock,
-        signal: call.signal,
-      });
-    } catch (error) {
-      // An abort is the caller's own doing, and no failure of the API's.
-      call.request.signal?.throwIfAborted();
-      // The cause says what happened and when to come back.
-      throw error instanceof RetryAbandonedError ? error.cause : error;
+    const { deadline, attempts = this.#options.retry.attempts } = call.request;
+    for (;;) {
+      try {
+        return await retry(async (attempt) => this.#attempt(call, call.attempts + attempt), {
+          ...this.#options.retry,
+          attempts: Math.max(1, attempts - call.attempts),
+          heldUp: () => call.heldMs,
+          retryIf: (error) => error instanceof RequestError && error.retryable,
+          retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
+          onRetry: (attempt, error, delay) => {
+            call.answersAtFailure ??= this.#answers;
+            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
+          },
+          deadline,
+          clock: this.#clock,
+          signal: call.signal,
+        });
+      } catch (error) {
+        // An abort is the caller's own doing, and no failure of the API's.
+        call.request.signal?.throwIfAborted();
+        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
+        if (!(error instanceof RetryAbandonedError)) throw error;
+        call.attempts += error.attempts - 1;
+        await this.#waitAsAsked(call, error);
+      }
     }
+  }
+
+  /** The API asks one request for more patience than its retries have: worth it when all depends on it, or everybody waits. */
+  async #waitAsAsked(call: Call, { retryAt, cause }: RetryAbandonedError): Promise<void> {
+    const { signal, request } = call;
+    const failure = cause as RequestError;
+    call.hold();
+    this.#failingSince ??= this.#clock.now();
+    if (!request.patient) {
+      // Those in flight are answered the same when it is an outage, and then the breaker opens.
+      const { p95 } = this.#tally.latencyMs();
+      await sleepUntil(this.#clock.now() + Math.max(leastLinger, 2 * p95), { clock: this.#clock, signal });
+      if (!this.#rests()) throw failure;
+    }
+    call.lastFailure = failure;
+    if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
     const facts = this.#facts(call, attempt);
-    const { signal } = call;
+    const { key } = call.request;
     for (;;) {
+      call.hold();
+      await this.#breakerReady(call, facts);
       try {
-        await this.#breaker.whenReady({ deadline: call.patience, signal });
-      } catch (error) {
-        throw describeFailure(error, facts);
-      }
-      try {
-        return await this.#slots.run(async () => this.#send(call, facts), { key: call.request.key, signal });
+        return await this.#slots.run(async () => this.#sender.send(call, facts), { key, signal: call.signal });
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
-        throw describeFailure(error, facts);
+        if (error instanceof SharedFailure) await this.#waitWithAll(call, error.failure);
+        else throw error instanceof ApiRestsError ? error : describeFailure(error, facts);
       }
     }
   }
 
-  /** Within a slot: token, permit, breaker, timeout, exchange. */
-  async #send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
-    const { key, deadline = Infinity, waitForBreaker } = call.request;
-    const { patience, signal } = call;
-    const authorization = await this.#credentials.headers({
-      signal,
-      patience,
-      deadline: waitForBreaker === false ? patience : deadline,
-    });
-    const permit = await this.#limits.permit({ key, signal: call.signal, deadline, attempts: facts.attempt - 1 });
+  async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
+    if (this.#breaker.state === 'closed') return;
+    const { waitForBreaker, attempts = this.#options.retry.attempts } = call.request;
+    const patience = this.#patience(call);
+    const firstTrial = call.begunAt + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
+    const deadline = waitForBreaker === false ? Math.min(firstTrial, patience) : patience;
     try {
-      return await this.#breaker.execute(
-        async () => {
-          try {
-            const wire = await withTimeout(
-              this.#options.timeout,
-              async (signal) => this.#exchange(call, { authorization, permit, signal }),
-              { clock: this.#clock, ...(call.signal ? { signal: call.signal } : {}) },
-            );
-            return await this.#read(wire, { call, facts, authorization });
-          } catch (error) {
-            throw this.#noteFailure(error, { call, facts });
-          }
-        },
-        // An exchange that we broke off says nothing about the server.
-        { signal: call.signal },
-      );
-    } finally {
-      permit?.release();
+      await this.#breaker.whenReady({ deadline, signal: call.signal });
+    } catch (error) {
+      if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
+      const { lastFailure } = call;
+      // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
+      if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
+      throw this.#restsTooLong(call, 'down', error);
     }
   }
 
-  async #exchange(
-    call: Call,
-    {
-      authorization,
-      permit,
-      signal,
-    }: { authorization: Record<string, string>; permit: Permit | undefined; signal: AbortSignal },
-  ): Promise<WireAnswer> {
-    let writtenAt = 0;
-    const wire = await exchange(
-      this.#pool,
-      {
-        method: call.method,
-        path: call.url.pathname + call.url.search,
-        headers: {
-          ...this.#headers,
-          ...(call.request.body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(call.request.headers ? lowerCased(call.request.headers) : {}),
-          ...authorization,
-        },
-        body: call.request.body,
-      },
-      {
-        signal,
-        maxBytes: this.#options.maxResponseBytes,
-        onWritten: () => {
-          permit?.sent();
-          this.quota?.spend();
-          writtenAt = this.#clock.now();
-          this.#tally.written(writtenAt);
-        },
-        onAnswered: () => permit?.answered(),
-      },
+  /** A refusal is waited for longer each time; an outage in the breaker. */
+  async #waitWithAll(call: Call, failure: RequestError): Promise<void> {
+    call.hold();
+    this.#failingSince ??= this.#clock.now();
+    call.lastFailure = failure;
+    if (failure.code !== 'RATE_LIMITED') return;
+    const { retry: options } = this.#options;
+    const backoff = backoffDelay({ ...options, retry: call.refusals });
+    const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
+    const again = this.#clock.now() + delay;
+    if (again > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    this.#noteRetry(call, { attempt: failure.attempts, error: failure, delay });
+    await sleepUntil(again, { clock: this.#clock, signal: call.signal });
+  }
+
+  /** Monotonic: how long an API that rests is waited for. Without a deadline not for ever. */
+  #patience({ request }: Call): number {
+    if (request.deadline !== undefined && request.deadline < Infinity) return request.deadline;
+    return Math.max(this.#failingSince ?? this.#clock.now(), this.#limits.restsUntil) + downForGood;
+  }
+
+  /** Until when nothing is sent, on the monotonic clock, and why; undefined while requests are. */
+  #rests(): { until: number; because: 'asked' | 'down' } | undefined {
+    const now = this.#clock.now();
+    if (this.#breaker.state !== 'closed') return { until: Math.max(now, this.#breaker.retryAt), because: 'down' };
+    const until = Math.max(this.#limits.restsUntil, this.#credentials.restsUntil);
+    return until > now ? { until, because: 'asked' } : undefined;
+  }
+
+  /** The same on the wall's clock. */
+  #restNow(): Omit<Rest, 'api'> | undefined {
+    const rests = this.#rests();
+    return rests && { ...rests, until: this.#clock.wallNow() + rests.until - this.#clock.now() };
+  }
+
+  #restsTooLong(call: Call, because: 'asked' | 'down', cause: unknown): ApiRestsError {
+    const wait = call.lastFailure?.wait;
+    const until = Math.max(
+      this.#rests()?.until ?? -Infinity,
+      wait === undefined ? -Infinity : this.#clock.now() + wait,
     );
-    this.#tally.answered(wire.status, this.#clock.now() - writtenAt);
-    this.#limits.heed(wire.headers);
-    return wire;
-  }
-
-  async #read(
-    wire: WireAnswer,
-    { call, facts, authorization }: { call: Call; facts: RequestFacts; authorization: Record<string, string> },
-  ): Promise<ApiAnswer> {
-    const body = await readAnswer(wire, {
-      facts,
-      rules: this.#options.responses,
-      maxBytes: this.#options.maxResponseBytes,
-      anyDepth: call.request.anyDepth ?? false,
-      onMeaning: ({ action }) => {
-        if (action === 'ok') {
-          this.#refusals.accepted();
-          this.#credentials.accepted(authorization);
-        }
-        if (action !== 'unauthorized' || !this.#credentials.refused(authorization, { again: call.renewed })) return;
-        call.renewed = true;
-        throw new RepeatAtOnce();
-      },
+    const last = call.lastFailure ? `, last with ${call.lastFailure.code}` : '';
+    return new ApiRestsError({
+      api: this.name,
+      because: because === 'asked' ? `it asked for that${last}` : `it seems to be down${last}`,
+      retryAt: until === -Infinity ? undefined : this.#clock.wallNow() + until - this.#clock.now(),
+      cause,
     });
-    return {
-      url: call.url.href,
-      status: wire.status,
-      headers: wire.headers,
-      body,
-      attempts: facts.attempt,
-      bytes: wire.body.length,
-    };
-  }
-
-  /** The failure as the breaker, the retry and the caller will see it. */
-  #noteFailure(error: unknown, { call, facts }: { call: Call; facts: RequestFacts }): unknown {
-    if (error instanceof TimeoutError) this.#tally.timeouts += 1;
-    if (call.repeatable && !call.repeated && diedIdle(error)) {
-      call.repeated = true;
-      return new RepeatAtOnce();
-    }
-    const failure = describeFailure(error, facts);
-    if (failure instanceof RequestError && failure.code === 'RATE_LIMITED') {
-      this.#tally.rateLimited += 1;
-      this.#limits.slowDown(failure.wait);
-    }
-    return failure;
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
@@ -360,14 +336,16 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    const { hasAnswered } = this.#tally;
     const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
+    const { hasAnswered } = this.#tally;
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
   /** What has happened so far; a copy. */
   statistics(): ApiStatistics {
     const tally = this.#tally;
+    const { adaptive } = this.#slots;
+    const { settled } = adaptive;
     return {
       name: this.name,
       requests: tally.requests,
@@ -378,9 +356,10 @@ export class Api implements AsyncDisposable {
       waitedMs: Math.round(this.#limits.waitedMs),
       latencyMs: tally.latencyMs(),
       rates: this.#limits.peaks(),
-      concurrency: { limit: this.#slots.limit, peak: this.#slots.peak },
+      concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
+      rests: this.#restNow(),
       currentRate: tally.currentRate(this.#clock.now()),
     };
   }
@@ -408,14 +387,9 @@ export class Api implements AsyncDisposable {
   }
 }
 
-/** Not an attempt: the same request once more, through all the limits. */
-class RepeatAtOnce extends Error {}
+/** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
+const leastLinger = 50;
 
-/** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
-function diedIdle(error: unknown): boolean {
-  return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
-}
-
-function lowerCased(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+function withNote(failure: RequestError, note: string, attempts: number): RequestError {
+  return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });
 }

@@ -2,14 +2,14 @@ import { NightfillError } from '../resilience/failure.ts';
 
 export interface HeaderOptions {
   signal?: AbortSignal | undefined;
-  /** Monotonic: until when an outage without a named end is waited for. Infinity when not given. */
-  patience?: number | undefined;
-  /** Monotonic: until when an outage is waited for whose end the server named. Infinity when not given. */
+  /** Monotonic: until when it may wait. Without one not for ever, unless the server named a time. */
   deadline?: number | undefined;
 }
 
 /** Makes the headers that prove who asks. */
 export interface Credentials {
+  /** Monotonic: until when there are none to be had, and everybody waits; in the past when there are. */
+  readonly restsUntil: number;
   /** Waits while there are none to be had; throws TokenRestsError when that lasts longer than the caller can wait. */
   headers(options?: HeaderOptions): Promise<Record<string, string>>;
   /**

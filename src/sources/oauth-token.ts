@@ -3,6 +3,8 @@ import type { Clock } from '../resilience/clock.ts';
 import type { NightfillError } from '../resilience/failure.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from './api-options.ts';
+import type { Rest } from './api-request.ts';
+import { downForGood } from './api-rests-error.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
 import { readToken } from './token-answer.ts';
@@ -11,6 +13,9 @@ import type { TokenAnswer } from './token-server.ts';
 
 /** POSTs a form to the token's address, once; gives the answer whatever its status, throws when there is none. */
 export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
+
+/** Told of a rest of some seconds; `until` in epoch milliseconds. */
+export type OnTokenRest = (rest: Omit<Rest, 'api'>) => void;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
@@ -35,6 +40,8 @@ interface Outage {
   named: boolean;
   /** What no token server should say came so often that whoever asks meanwhile is told so at once. */
   hopeless: boolean;
+  /** Monotonic: when the first of them failed. */
+  since: number;
   /** Renewals that failed in a row, and how many of them oddly. */
   failures: number;
   odd: number;
@@ -54,6 +61,9 @@ const sureFor = 5 * 60_000;
 /** … unless so many requests in a row are refused. */
 const surelyRefused = 5;
 
+/** Milliseconds. */
+const worthTelling = 5_000;
+
 /**
  * OAuth 2.0 client credentials (RFC 6749, 4.4). One token serves all requests, and one renewal at a time serves
  * everybody who waits. While there is none to be had everybody waits, and the token server is asked once per step of an
@@ -64,6 +74,7 @@ export class OAuthToken implements Credentials {
   readonly #api: string;
   readonly #sendForm: SendForm;
   readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
+  readonly #onRest: OnTokenRest;
   readonly #clock: Clock;
   #token: Token | undefined;
   #renewal: Renewal | undefined;
@@ -79,17 +90,23 @@ export class OAuthToken implements Credentials {
 
   constructor(
     auth: ClientCredentials,
-    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; clock: Clock },
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
   ) {
     this.#auth = auth;
     this.#api = o.api;
     this.#sendForm = o.sendForm;
     this.#retry = o.retry;
+    this.#onRest = o.onRest;
     this.#clock = o.clock;
     this.#redact = redactorOf([auth.clientSecret.reveal()]);
   }
 
-  async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}) {
+  get restsUntil(): number {
+    const serves = this.#token !== undefined && this.#clock.now() < this.#token.endsAt;
+    return serves || !this.#outage || this.#outage.hopeless || this.#refusal ? -Infinity : this.#outage.until;
+  }
+
+  async headers({ signal, deadline = Infinity }: HeaderOptions = {}): Promise<Record<string, string>> {
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -105,7 +122,8 @@ export class OAuthToken implements Credentials {
       // Renewed early, it still serves for a while.
       if (this.#token && now < this.#token.endsAt) return this.#token.headers;
       if (outage.hopeless) throw outage.error;
-      if (outage.until > (outage.named ? deadline : patience))
+      const patience = outage.named || deadline < Infinity ? deadline : outage.since + downForGood;
+      if (outage.until > patience)
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
@@ -206,14 +224,11 @@ export class OAuthToken implements Credentials {
     if (error.kind === 'refused' || (hopeless && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
     const backoff = backoffDelay({ backoff: 'exponential', baseDelay, maxDelay, retry: failures });
     const delay = Math.max(error.wait ?? 0, backoff * (jitter ? this.#clock.random() : 1));
-    this.#outage = {
-      error,
-      until: this.#clock.now() + delay,
-      named: error.wait !== undefined,
-      hopeless,
-      failures,
-      odd,
-    };
+    const now = this.#clock.now();
+    const named = error.wait !== undefined;
+    this.#outage = { error, since: this.#outage?.since ?? now, until: now + delay, named, hopeless, failures, odd };
+    if (delay >= worthTelling && this.restsUntil > now)
+      this.#onRest({ until: this.#clock.wallNow() + delay, because: named ? 'asked' : 'down' });
   }
 }
 

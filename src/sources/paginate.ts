@@ -4,7 +4,9 @@ import type { ContractListing, Pagination } from './api-options.ts';
 import { isExactNumber, type Json, numberText } from './exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from './json-path.ts';
 import { linkTarget } from './link-header.ts';
+import { mayBePastEnd, PagesSoFar } from './listing-end.ts';
 import { isOwnOrigin, originOf } from './origin.ts';
+import { RequestError } from './request-error.ts';
 import { renderTemplate, type Resolve } from './template.ts';
 
 export interface ListingPage {
@@ -34,9 +36,29 @@ export async function* listPages(
   listing: ContractListing,
   { resolve, signal, deadline, maxPages = 100_000 }: ListPagesOptions,
 ): AsyncGenerator<ListingPage> {
+  const ask = async (url: string): Promise<ApiAnswer> =>
+    api.request({
+      url,
+      key: 'listing',
+      // One record must not keep all others from being listed.
+      anyDepth: true,
+      patient: true,
+      ...(signal ? { signal } : {}),
+      ...(deadline === undefined ? {} : { deadline }),
+    });
+  /** A fault of one page in the middle shows in the page after it, which has records. */
+  const doubtAfter = async (refused: string): Promise<string | undefined> => {
+    try {
+      const answer = await ask(pageAfter(refused, listing.paginate));
+      return recordsOf(api, listing, answer).length === 0 ? undefined : 'and the page after it has records';
+    } catch (error) {
+      if (mayBePastEnd(error, listing.paginate)) return undefined;
+      throw error;
+    }
+  };
   // Every page's address, for a circle may be longer than one page: some megabytes at most, bounded by maxPages.
   const seen = new Set<string>();
-  let listed = 0;
+  const soFar = new PagesSoFar();
   let before = '';
   let emptyPages = 0;
   let next: string | undefined = firstUrl(api, listing, resolve);
@@ -45,14 +67,15 @@ export async function* listPages(
     if (seen.has(next))
       throw shapeless('PAGINATION_LOOP', api, `leads from page ${pages - 1} back to one already read`);
     seen.add(next);
-    const answer: ApiAnswer = await api.request({
-      url: next,
-      key: 'listing',
-      // One record must not keep all others from being listed.
-      anyDepth: true,
-      ...(signal ? { signal } : {}),
-      ...(deadline === undefined ? {} : { deadline }),
-    });
+    let answer: ApiAnswer;
+    try {
+      answer = await ask(next);
+    } catch (error) {
+      if (pages === 1 || !mayBePastEnd(error, listing.paginate)) throw error;
+      const doubt = soFar.doubtAboutEnd(error.httpStatus) ?? (await doubtAfter(next));
+      if (doubt === undefined) return;
+      throw inDoubt(error, doubt);
+    }
     const records = recordsOf(api, listing, answer);
     // Addresses may differ for ever; a server that does not go on shows in the records.
     const keys = keysOf(records, listing) ?? `page ${pages}`;
@@ -64,9 +87,10 @@ export async function* listPages(
     if (emptyPages > mostEmptyPages) {
       throw shapeless('PAGINATION_LOOP', api, `gave ${emptyPages} empty pages in a row, each with a next one`);
     }
-    listed += records.length;
     const total = totalOf(api, listing, answer);
+    soFar.add(records.length, total);
     yield { records, ...(total === undefined ? {} : { total }) };
+    const { records: listed } = soFar;
     next = nextUrl({ api, paginate: listing.paginate, answer, asked: next, got: records.length, listed, total });
   }
 }
@@ -121,10 +145,8 @@ function nextUrl(position: Position): string | undefined {
       // A server may serve less than asked for; only where it counts itself can that be told from the end.
       if (complete || (total === undefined && got < paginate.limit)) return undefined;
       return withQuery(asked, { [paginate.param]: String(listed) });
-    case 'page': {
-      const page = Number(new URL(asked).searchParams.get(paginate.param));
-      return complete ? undefined : withQuery(asked, { [paginate.param]: String(page + 1) });
-    }
+    case 'page':
+      return complete ? undefined : pageAfter(asked, paginate);
     case 'link-header': {
       const link = linkTarget(answer.headers['link'], 'next');
       return link === undefined ? undefined : ownPage(api, link, answer.url);
@@ -136,6 +158,19 @@ function nextUrl(position: Position): string | undefined {
     default:
       return paginate satisfies never;
   }
+}
+
+/** The address of the page behind `url`, which is counted. */
+function pageAfter(url: string, paginate: Pagination): string {
+  if (paginate.type !== 'page' && paginate.type !== 'offset') return url;
+  const number = Number(new URL(url).searchParams.get(paginate.param));
+  return withQuery(url, { [paginate.param]: String(number + (paginate.type === 'page' ? 1 : paginate.limit)) });
+}
+
+function inDoubt(refusal: RequestError, doubt: string): RequestError {
+  const { api, attempts, httpStatus, code, class: failureClass } = refusal;
+  const message = `${refusal.message}; ${doubt}`;
+  return new RequestError({ api, attempts, httpStatus, code, class: failureClass, message, cause: refusal });
 }
 
 /** A cursor or link as text; absent, null and "" end the listing. */

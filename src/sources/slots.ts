@@ -1,4 +1,4 @@
-import PQueue from 'p-queue';
+import { AdaptiveLimit } from '../resilience/adaptive-limit.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
 import { WaitingLine } from '../resilience/waiting-line.ts';
 
@@ -9,28 +9,28 @@ export interface SlotOptions {
 }
 
 /**
- * The semaphore: at most `concurrency` pieces of work at once. Keys take turns; inside one first come, first served.
- * A slot is free again only when its work has really ended. p-queue's own `timeout` and `signal` would free it while
- * the request is still running at the server, so neither is used. Nor does anybody wait in p-queue: it knows no turns,
- * and whoever asks for thousands would keep everyone else out until all of those are done.
+ * The semaphore: at most as many pieces of work at once as the adaptive limit says. Keys take turns; inside one first
+ * come, first served. A slot is free again only when its work has really ended.
  */
 export class Slots {
-  readonly limit: number;
+  readonly adaptive: AdaptiveLimit;
   /** The most that ever ran at once. */
   peak = 0;
-  readonly #queue: PQueue;
   readonly #line: WaitingLine<Slots>;
-  /** Slots given away; at most `limit`, so what is handed to p-queue starts as soon as it has put the last one away. */
-  #taken = 0;
+  #inUse = 0;
 
   constructor(concurrency: number, { clock = systemClock }: { clock?: Clock } = {}) {
-    this.limit = concurrency;
-    this.#queue = new PQueue({ concurrency });
+    this.adaptive = new AdaptiveLimit({ ceiling: concurrency, clock });
     this.#line = new WaitingLine({ clock, grant: () => this.#take() });
   }
 
+  /** As many as there will ever be at once. */
+  get limit(): number {
+    return this.adaptive.ceiling;
+  }
+
   get inUse(): number {
-    return this.#queue.pending;
+    return this.#inUse;
   }
 
   /** How many wait for a slot now. */
@@ -40,24 +40,23 @@ export class Slots {
 
   /** Runs `work` once a slot is free. While it waits, an abort rejects at once with the signal's reason. */
   async run<T>(work: () => Promise<T>, { key, signal }: SlotOptions = {}): Promise<T> {
-    await this.#line.acquire({ ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) });
+    const options = { ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) };
+    if (!this.#line.serveAtOnce(options)) await this.#line.wait(options);
     try {
       // The abort may have come between the turn and now.
       signal?.throwIfAborted();
-      return await this.#queue.add(async () => {
-        if (this.#queue.pending > this.peak) this.peak = this.#queue.pending;
-        return work();
-      });
+      return await work();
     } finally {
-      this.#taken -= 1;
+      this.#inUse -= 1;
       this.#line.poke();
     }
   }
 
   /** Infinity: ask again when a slot has been given back. */
   #take(): Slots | number {
-    if (this.#taken === this.limit) return Infinity;
-    this.#taken += 1;
+    if (this.#inUse >= this.adaptive.limit) return Infinity;
+    this.#inUse += 1;
+    if (this.#inUse > this.peak) this.peak = this.#inUse;
     return this;
   }
 }

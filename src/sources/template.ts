@@ -11,22 +11,37 @@ export interface Template {
 /** Finds what stands at a path such as `key`, `businessMonth` or `contract.customerId`; undefined when absent. */
 export type Resolve = (path: JsonPath) => Json | undefined;
 
-/** Compiles `text`; the message says which brace is wrong. Throws SyntaxError. */
+/** What is wrong with a template. The message quotes nothing of it, because it may hold what a variable stands for. */
+export class TemplateError extends SyntaxError {}
+
+const tokens = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
+
+/** Compiles `text`; `{{` and `}}` are literal braces, read from the left as in Python and Rust. Throws TemplateError. */
 export function parseTemplate(text: string): Template {
   const parts: (string | JsonPath)[] = [];
-  let rest = 0;
-  for (const match of text.matchAll(/\{([^{}]*)\}/g)) {
-    if (match.index > rest) parts.push(text.slice(rest, match.index));
-    const path = parseJsonPath(match[1]!);
-    if (!path) throw new SyntaxError(`{${match[1]}} is not a path such as {key} or {contract.customerId}`);
-    parts.push(path);
-    rest = match.index + match[0].length;
+  let literal = '';
+  for (const { 0: token, 1: inside, index } of text.matchAll(tokens)) {
+    if (inside !== undefined) {
+      const path = parseJsonPath(inside);
+      if (!path) throw braceFault(`between the braces at character ${index + 1} stands no path`);
+      if (literal) parts.push(literal);
+      literal = '';
+      parts.push(path);
+    } else if (token === '{' || token === '}') {
+      throw braceFault(`the ${token} at character ${index + 1} has no partner`);
+    } else literal += token === '{{' ? '{' : token === '}}' ? '}' : token;
   }
-  if (rest < text.length) parts.push(text.slice(rest));
-  const stray = parts.find((part) => typeof part === 'string' && /[{}]/.test(part));
-  if (stray !== undefined) throw new SyntaxError(`a brace without its partner in "${text}"`);
+  if (literal) parts.push(literal);
   return { source: text, parts };
 }
+
+/** What to do about a brace that is not meant as one of a template. */
+export const literalBraces = 'for braces that are to be sent as they are, write {{ and }}';
+
+const braceFault = (fault: string): TemplateError =>
+  new TemplateError(
+    `expected braces in pairs around paths such as {key} or {contract.customerId}, and ${fault}; ${literalBraces}`,
+  );
 
 /** The paths that stand in braces. */
 export function templatePaths(template: Template): JsonPath[] {

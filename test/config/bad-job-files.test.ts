@@ -343,7 +343,23 @@ const badFiles: Record<string, BadFile> = {
   'a brace without its partner': {
     write: lookup('{ api: crm, path: ▸"/x/{key" }'),
     path: 'lookups.one.path',
-    says: /braces in pairs around paths/,
+    says: /braces in pairs around paths.*the \{ at character 4 has no partner; .*write \{\{ and \}\}/,
+  },
+  'a query with the braces of JSON': {
+    write: lookup(`{ api: crm, path: /x, query: { where: ▸'{"customerId":"{key}"}' } }`),
+    path: 'lookups.one.query.where',
+    says: /the \{ at character 1 has no partner; .*write \{\{ and \}\}/,
+  },
+  'a query with the braces of a formula': {
+    write: lookup(`{ api: crm, path: /x, query: { filterByFormula: ▸"{Id}='{key}'" } }`),
+    path: 'lookups.one.query.filterByFormula',
+    says: /expected a path that begins with \(key, .*and "Id" came; .*write \{\{ and \}\}/,
+  },
+  'a listing with the braces of a formula': {
+    instead: listing,
+    write: `${listing}  query: { filterByFormula: ▸"{Id}>0" }\n`,
+    path: 'contracts.query.filterByFormula',
+    says: /\{Id\} came; .*write \{\{ and \}\}/,
   },
   'a lookup that waits for itself': {
     write: 'lookups:\n  ▸one: { api: crm, path: "/x/{one.id}" }\n',

@@ -55,7 +55,7 @@ test('what a job file leaves out has a default', async () => {
       jitter: true,
       maxElapsed: 120_000,
     },
-    breaker: { failures: 5, openFor: 30_000, successes: 2 },
+    breaker: { openFor: 30_000, trials: 5 },
     responses: [],
     maxResponseBytes: 32_000_000,
   });
@@ -219,6 +219,23 @@ test('a sum of what only a transform makes is a warning, until the column says w
   };
   assert.match((await warned('{ type: numeric }')).join(), /the transform makes amount, so this control has nothing/);
   assert.deepEqual(await warned('{ type: numeric, listed: amount }'), []);
+});
+
+test('what other programs would fill in and is sent as text here is a warning, other literal braces are none', async () => {
+  const warned = async (where: string) => {
+    const warnings: string[] = [];
+    const text = `${smallJob}lookups:\n  one: { api: crm, path: /x, query: { where: '${where}' } }\n`;
+    const onWarning = (sentence: string): unknown => warnings.push(sentence);
+    const { lookups } = await load(text, { environment, onWarning });
+    assert.equal(lookups[0]!.query['where']?.source, where);
+    return warnings.join();
+  };
+  assert.match(
+    await warned('{{key}}'),
+    /job\.yaml:18:\d+: lookups\.one\.query\.where: \{\{key\}\} is sent as the text \{key\}.*write \{key\}$/,
+  );
+  assert.match(await warned('{{listed.id}}'), /to have it filled in, write \{listed\.id\}$/);
+  for (const where of ['{{"customerId":"{key}"}}', '{{Id}}={key}', '{{{key}}}']) assert.equal(await warned(where), '');
 });
 
 test('credentials over http to another machine are a warning, to this one they are not', async () => {

@@ -10,7 +10,7 @@ test('when an API is dead its last known values are taken, told with their age a
       lookups: { usage: { onFailure: 'last-known', maxAge: '48h' } },
       usage: {
         retry: { attempts: 2, baseDelay: '5ms', maxElapsed: '1s' },
-        breaker: { failures: 5, openFor: '1s', successes: 1 },
+        breaker: { failures: 5, openFor: '1s', trials: 1 },
       },
       chunk: { size: 100 },
     },

@@ -9,9 +9,10 @@ import type { Ended } from '../support/night.ts';
 import { scriptedNight } from '../support/scripted-job.ts';
 
 /** A line of its own, a title, a cleared screen, a colour by C1, text from right to left; each as its writer would like it. */
-const hostile = (line: string): string => `A\r\n${line}\u001b]0;title\u0007\u001b[2J\u009b31m\u202e\u2028${line}`;
+const hostile = (line: string): string =>
+  `A\r\n${line}\u001b]0;title\u0007\u001b[2J\u009b31m\u202e\u2066\u200f\u061c\u2028${line}`;
 
-/** Standard error with the log's lines left out, which are JSON. */
+/** Also of JSON, whose own line breaks stand between values. */
 function assertHarmless({ stdout, stderr }: Pick<Ended, 'stdout' | 'stderr'>): void {
   for (const text of [stdout, stderr]) {
     const lines = text.split('\n');
@@ -56,16 +57,52 @@ test('what an API writes into keys, currencies and messages neither moves the cu
   await seen(0, 'plan', file);
   const run = await seen(3, 'run', file, ...report);
   assert.match(run.stdout, /amount \uFFFD\uFFFD\uFFFD {2}5\.00 loaded/);
-  assert.match(run.stdout, /same load key \(id = A\uFFFD\uFFFDforged key/);
+  assert.match(run.stdout, /same load key \(id = A\uFFFD\uFFFDforged/);
   await seen(3, 'rerun', 'latest', ...report);
   await seen(0, 'show', 'latest');
   await seen(0, 'runs');
-  // The report is for programs, which get what the API wrote.
-  assert(JSON.stringify(await night.report('report.json')).includes(JSON.stringify(first).slice(1, -1)));
+  // What is for programs holds what the API wrote, character for character, in escapes.
+  const holdsTheKey = ({ stdout }: Pick<Ended, 'stdout'>): void =>
+    assert(JSON.stringify(JSON.parse(stdout)).includes(JSON.stringify(first).slice(1, -1)), stdout);
+  const reported = await night.report('report.json');
+  assert(JSON.stringify(reported).includes(JSON.stringify(first).slice(1, -1)));
+  assert.equal((await seen(0, 'report', 'latest')).stdout, await night.read('report.json'));
+  holdsTheKey(await seen(0, 'report', 'latest'));
+  holdsTheKey(await seen(0, 'show', 'latest', '--json'));
+  holdsTheKey(await seen(3, 'run', file, '--again', '--json', ...report));
+  holdsTheKey(await seen(3, 'rerun', 'latest', '--json', ...report));
+  await seen(0, 'plan', file, '--json');
+  assert.equal((await seen(0, 'report', 'latest')).stdout, await night.read('report.json'));
 
   await night.query('UPDATE nightfill.run SET reason = $1', [hostile('forged reason')]);
+  const [listed] = JSON.parse((await seen(0, 'runs', '--json')).stdout) as { reason: string }[];
+  assert.equal(listed!.reason, hostile('forged reason'));
+  await seen(0, 'runs');
   const shown = await seen(0, 'show', 'latest');
   assert.match(shown.stdout, /^reason {8}A\uFFFD\uFFFDforged reason.*forged reason$/m);
+
+  // What the command line and the job file hold may have come from elsewhere as well.
+  await seen(2, 'run', hostile('forged file'));
+  await seen(2, hostile('forged command'));
+  await seen(2, 'run', file, `--${hostile('forged option')}`);
+  await seen(2, 'show', hostile('forged run'));
+  await seen(2, 'prune', '--keep', hostile('forged age'));
+  const job = JSON.parse(await night.read('job.yaml')) as object;
+  await night.write('wrong.yaml', { ...job, [hostile('forged part')]: 1, controls: [{ sum: hostile('forged sum') }] });
+  const wrong = await seen(2, 'check', path.join(night.folder, 'wrong.yaml'));
+  assert.equal(wrong.stderr.split('\n').length, 4, wrong.stderr);
+});
+
+test('a path that would be printed as more than one line, or as another one, is in no printed schedule', async (t) => {
+  const { night } = await scriptedNight(t, { script: () => undefined, job: { schedule: '0 2 * * *' } });
+  for (const name of ['a\nforged', 'a\u202eb']) {
+    await night.write(path.join(name, 'job.yaml'), await night.read('job.yaml'));
+    const place = path.join(night.folder, name, 'job.yaml');
+    const { exitCode, stdout, stderr } = await night.nightfillHere('schedule', place, '--print', 'crontab');
+    assert.deepEqual([exitCode, stdout], [2, '']);
+    assert.match(stderr, /expected paths without control characters/);
+    assertHarmless({ stdout, stderr });
+  }
 });
 
 test('an error is one harmless line, and a list of findings one for each', () => {

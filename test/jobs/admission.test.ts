@@ -40,6 +40,7 @@ function night({
     timeouts: 0,
     statuses: {},
     rateLimited: 0,
+    rests: undefined,
     waitedMs: 0,
     latencyMs: { p50: latencyMs, p95: latencyMs, p99: latencyMs, max: latencyMs },
     rates: [],

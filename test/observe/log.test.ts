@@ -27,6 +27,15 @@ test('a line is JSON with level, time and message, ended by a line break', () =>
   assert.deepEqual(rest, { level: 'info', chunk: 3, amount: '12', msg: '100% done, %s untouched\nand one line' });
 });
 
+test('a line is shown by a terminal as it is, and means what it meant', () => {
+  const { log, texts, lines } = recording();
+  const hostile = 'A\r\n\u001b[2J\u007f\u009b31m\u202e\u2069\u200e\u061c\u2028';
+  log.warn({ key: hostile, [hostile]: 1 }, hostile);
+  assert.doesNotMatch(texts[0]!.slice(0, -1), /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
+  const { level, time, ...rest } = lines()[0]!;
+  assert.deepEqual([level, typeof time, rest], ['warn', 'string', { key: hostile, [hostile]: 1, msg: hostile }]);
+});
+
 test('what is below the level is not written, and an unknown level is a usage error that names the known ones', () => {
   const { log, lines } = recording([], 'warn');
   log.debug('a');

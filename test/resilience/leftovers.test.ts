@@ -44,7 +44,7 @@ const untilAborted = async (signal: AbortSignal): Promise<never> =>
   });
 
 async function openBreaker(): Promise<CircuitBreaker> {
-  const breaker = new CircuitBreaker({ failures: 1, openFor: hour, successes: 1 });
+  const breaker = new CircuitBreaker({ failures: 1, openFor: hour, trials: 1 });
   await breaker.execute(fail).catch(() => undefined);
   return breaker;
 }
@@ -77,7 +77,7 @@ const uses: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
     await bucket.acquire({ signal });
   },
   'a call through a closed breaker': async (signal) =>
-    new CircuitBreaker({ failures: 1, openFor: hour, successes: 1 }).execute(succeed, { signal }),
+    new CircuitBreaker({ failures: 1, openFor: hour, trials: 1 }).execute(succeed, { signal }),
   'a call that an open breaker refuses': async (signal) => (await openBreaker()).execute(succeed, { signal }),
   'a call that waits for an open breaker': async (signal) =>
     (await openBreaker()).execute(succeed, { signal, wait: true }),
@@ -114,7 +114,7 @@ const uses: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
   'a stack of everything': async (signal) =>
     stack(
       retrying(quick),
-      breaking(new CircuitBreaker({ failures: 9, openFor: hour, successes: 1 }), { wait: true }),
+      breaking(new CircuitBreaker({ failures: 9, openFor: hour, trials: 1 }), { wait: true }),
       limiting(new RollingWindow({ rates: [{ requests: 9, per: hour }] })),
       timing(hour),
     )(fail)(signal),

@@ -49,7 +49,7 @@ test('a timeout inside a retry is of each attempt, outside of all together', asy
 
 test('a breaker inside a retry counts every attempt, and may be waited for', async () => {
   const clock = new FakeClock();
-  const breaker = new CircuitBreaker({ failures: 2, openFor: 500, successes: 1, clock });
+  const breaker = new CircuitBreaker({ failures: 2, openFor: 500, trials: 1, clock });
   let calls = 0;
   const task = async (): Promise<number> => {
     calls += 1;
@@ -87,7 +87,7 @@ test('a limited task that succeeds tells the window how long it took', async () 
 test('an abort reaches the task through every policy', async () => {
   const clock = new FakeClock();
   const abort = new AbortController();
-  const breaker = new CircuitBreaker({ failures: 1, openFor: 500, successes: 1, clock });
+  const breaker = new CircuitBreaker({ failures: 1, openFor: 500, trials: 1, clock });
   const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], clock });
   const policy = stack(retrying({ ...retries, clock }), breaking(breaker), limiting(window), timing(1000, { clock }));
   const work = policy(async (signal) => clock.sleep(900, signal))(abort.signal);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RequestError } from '../../src/sources/api.ts';
+import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import { startApi } from '../support/api-fixture.ts';
 
 test('an answer carries its JSON with every digit', async () => {
@@ -151,15 +152,38 @@ test('without a rate limit too a 429 holds everybody back', async () => {
   for (const { at } of later) assert.ok(at - limited!.at >= 200, `${at - limited!.at} ms`);
 });
 
-test('a wait longer than there is patience is given up at once, with the time, by this request and by all after it', async () => {
+test('a rest beyond the deadline is not waited for, by this request and by all after it, and names its end', async () => {
   await using crm = await startApi(() => ({ status: 429, headers: { 'retry-after': '3600' }, body: '' }));
   for (const expectedRequests of [1, 1]) {
-    const error = await failure(crm.api.request({ url: '/a' }));
-    assert.equal(error.code, 'RATE_LIMITED');
-    assert.ok(error.retryAt !== undefined);
-    assert.ok(Math.abs(error.retryAt - Date.now() - 3_600_000) < 60_000);
+    const error = await rests(crm.api.request({ url: '/a', deadline: performance.now() + 60_000 }));
+    assert.ok(Math.abs(error.retryAt! - Date.now() - 3_600_000) < 60_000);
     assert.equal(crm.server.requests.length, expectedRequests);
   }
+});
+
+test('a rest longer than maxElapsed is waited for when the deadline allows it, and nobody fails', async () => {
+  const answers = [{ status: 429, headers: { 'retry-after': '0.4' }, body: '' }];
+  await using crm = await startApi(() => answers.shift() ?? { json: 1 }, { retry: { maxElapsed: 50, attempts: 1 } });
+  const deadline = performance.now() + 60_000;
+  await Promise.all(['/a', '/b', '/c'].map(async (url) => crm.api.request({ url, deadline })));
+  const { rateLimited, retries } = crm.api.statistics();
+  assert.deepEqual([rateLimited, retries], [1, 1]);
+});
+
+test('one request that is always refused fails alone, as refused, while the others are served', async () => {
+  await using crm = await startApi(
+    ({ url }) => (url === '/odd' ? { status: 429, headers: { 'retry-after': '0.05' }, body: '' } : { json: 1 }),
+    { retry: { attempts: 3 } },
+  );
+  const others = Promise.all(Array.from({ length: 100 }, async (_, n) => crm.api.request({ url: `/${n}` })));
+  const error = await failure(crm.api.request({ url: '/odd' }));
+  await others;
+  assert.deepEqual([error.code, error.httpStatus, error.attempts], ['RATE_LIMITED', 429, 3]);
+  assert.equal(
+    crm.server.requests.filter(({ url }) => url === '/odd').length,
+    4,
+    'the first was for everybody to wait',
+  );
 });
 
 test('an open breaker makes requests wait for its trial instead of spending attempts', async () => {
@@ -167,9 +191,13 @@ test('an open breaker makes requests wait for its trial instead of spending atte
     retry: { attempts: 2 },
     breaker: { failures: 2, openFor: 150 },
   });
-  await failure(crm.api.request({ url: '/down' }));
-  assert.equal(crm.api.statistics().breaker.finalState, 'open');
+  const down = crm.api.request({ url: '/down' });
+  while (crm.api.statistics().breaker.finalState !== 'open') await delay(1);
+  const { rests: now } = crm.api.statistics();
+  assert.equal(now?.because, 'down');
+  assert.ok(Math.abs(now.until - Date.now() - 150) < 140);
   const answers = await Promise.all([1, 2, 3].map(async (n) => crm.api.request({ url: `/up/${n}` })));
+  await down;
   assert.deepEqual(
     answers.map(({ attempts }) => attempts),
     [1, 1, 1],
@@ -185,20 +213,77 @@ test('a breaker that opens while a request waits for its slot sends it back to w
     limits: { concurrency: 1 },
     breaker: { failures: 1, openFor: 100 },
   });
-  const down = failure(crm.api.request({ url: '/down' }));
+  const down = crm.api.request({ url: '/down' });
   const waiting = crm.api.request({ url: '/waiting' });
-  assert.equal((await down).code, 'HTTP_500');
   assert.equal((await waiting).attempts, 1);
+  assert.equal((await down).attempts, 1, 'an outage is no attempt');
   const [first, second] = crm.server.requests;
   assert.ok(second!.at - first!.at >= 100);
+});
+
+test('an outage that outlasts the deadline leaves requests unasked, not failed', async () => {
+  await using crm = await startApi(() => ({ status: 503, body: '' }), {
+    retry: { attempts: 3 },
+    breaker: { failureRate: 0.5, minimumCalls: 5, openFor: 30 },
+  });
+  const deadline = performance.now() + 200;
+  const asked = Array.from({ length: 20 }, async (_, n) => crm.api.request({ url: `/${n}`, deadline }));
+  for (const outcome of await Promise.allSettled(asked)) {
+    assert.equal(outcome.status, 'rejected');
+    assert.ok(outcome.reason instanceof ApiRestsError, String(outcome.reason));
+  }
+});
+
+test('a 503 to all opens the breaker for as long as it asks, beyond maxElapsed too, and nobody fails', async () => {
+  await using crm = await startApi(
+    () =>
+      crm.server.requests.length <= 5 ? { status: 503, headers: { 'retry-after': '0.3' }, body: '' } : { json: 1 },
+    { retry: { maxElapsed: 100 }, breaker: { failureRate: 0.5, minimumCalls: 5, openFor: 60_000 } },
+  );
+  await Promise.all(Array.from({ length: 5 }, async (_, n) => crm.api.request({ url: `/${n}` })));
+  const last = crm.server.requests[4]!.at;
+  for (const { at } of crm.server.requests.slice(5)) assert.ok(at - last >= 290, `${at - last} ms`);
+});
+
+test('a 503 that asks one request for more than maxElapsed fails that one, with the time to come back', async () => {
+  const resting = { status: 503, headers: { 'retry-after': '0.5' }, body: '' };
+  await using crm = await startApi(({ url }) => (url === '/odd' ? resting : { json: 1 }), {
+    retry: { maxElapsed: 100 },
+    breaker: { failureRate: 0.5, minimumCalls: 10 },
+  });
+  await Promise.all(Array.from({ length: 40 }, async (_, n) => crm.api.request({ url: `/${n}` })));
+  const error = await failure(crm.api.request({ url: '/odd' }));
+  assert.deepEqual([error.code, error.attempts], ['HTTP_503', 1]);
+  assert.ok(error.retryAt !== undefined);
+  assert.equal(crm.server.requests.length, 41);
+});
+
+test('requests that have failed before are no evidence of an outage, and fail as they are answered', async () => {
+  await using crm = await startApi(({ url }) => (url === '/good' ? { json: 1 } : { status: 500, body: '' }), {
+    retry: { attempts: 1 },
+    breaker: { failureRate: 0.5, minimumCalls: 5, openFor: 60_000 },
+  });
+  for (let n = 0; n < 20; n += 1)
+    assert.equal((await failure(crm.api.request({ url: `/${n}`, failedBefore: true }))).code, 'HTTP_500');
+  await crm.api.request({ url: '/good' });
+  assert.equal(crm.api.statistics().breaker.opened, 0);
+});
+
+test('a request that fails whenever it is tried ends with its own answer, though the breaker stays open for it', async () => {
+  await using crm = await startApi(() => ({ status: 500, body: '' }), {
+    retry: { attempts: 2 },
+    breaker: { failures: 1, openFor: 5 },
+  });
+  const error = await failure(crm.api.request({ url: '/dead', deadline: performance.now() + 60_000 }));
+  assert.equal(error.code, 'HTTP_500');
 });
 
 test('a request that its caller breaks off neither closes the breaker by its trial nor opens it', async () => {
   await using crm = await startApi(async ({ url }) => (url === '/bad' ? { status: 500, body: '' } : delay(5_000)), {
     retry: { attempts: 1 },
-    breaker: { failures: 1, openFor: 20, successes: 1 },
+    breaker: { failures: 1, openFor: 20, trials: 1 },
   });
-  await failure(crm.api.request({ url: '/bad' }));
+  await failure(crm.api.request({ url: '/bad', waitForBreaker: false }));
   const controller = new AbortController();
   const trial = crm.api.request({ url: '/slow', signal: controller.signal });
   while (crm.server.requests.length < 2) await delay(1);
@@ -208,16 +293,14 @@ test('a request that its caller breaks off neither closes the breaker by its tri
   assert.deepEqual(crm.api.statistics().breaker, { opened: 1, finalState: 'half-open' });
 });
 
-test('an open breaker beyond the deadline fails at once with the time to come back', async () => {
+test('an open breaker beyond the deadline is not waited for, and names the time to come back', async () => {
   await using crm = await startApi(() => ({ status: 500, body: '' }), {
     retry: { attempts: 1 },
     breaker: { failures: 1, openFor: 60_000 },
   });
-  await failure(crm.api.request({ url: '/down' }));
-  const error = await failure(crm.api.request({ url: '/a', deadline: performance.now() + 2_000 }));
-  assert.equal(error.code, 'BREAKER_OPEN');
-  assert.ok(error.retryAt !== undefined);
-  assert.ok(Math.abs(error.retryAt - Date.now() - 60_000) < 10_000);
+  await failure(crm.api.request({ url: '/down', waitForBreaker: false }));
+  const error = await rests(crm.api.request({ url: '/a', deadline: performance.now() + 2_000 }));
+  assert.ok(Math.abs(error.retryAt! - Date.now() - 60_000) < 10_000);
   assert.equal(crm.server.requests.length, 1);
 });
 
@@ -225,7 +308,7 @@ test('who has something else to go by waits for the first trial after an outage,
   let status = 500;
   await using crm = await startApi(() => ({ status, json: {} }), {
     retry: { attempts: 1 },
-    breaker: { failures: 1, openFor: 100, successes: 1 },
+    breaker: { failures: 1, openFor: 100, trials: 1 },
   });
   const ask = async () => failure(crm.api.request({ url: '/', waitForBreaker: false }));
   assert.equal((await ask()).code, 'HTTP_500', 'it opens');
@@ -239,17 +322,6 @@ test('who has something else to go by waits for the first trial after an outage,
   assert.equal((await ask()).code, 'HTTP_500', 'it opens anew');
   assert.equal((await ask()).code, 'HTTP_500', 'and is waited for anew');
   assert.equal((await ask()).code, 'BREAKER_OPEN');
-});
-
-test('an open breaker fails a request whose patience ends before it may be tried', async () => {
-  await using crm = await startApi(() => ({ status: 500, json: {} }), {
-    retry: { attempts: 1, maxElapsed: 50 },
-    breaker: { failures: 1, openFor: 60_000 },
-  });
-  assert.equal((await failure(crm.api.request({ url: '/' }))).code, 'HTTP_500');
-  assert.equal((await failure(crm.api.request({ url: '/', waitForBreaker: false }))).code, 'BREAKER_OPEN');
-  assert.equal((await failure(crm.api.request({ url: '/' }))).code, 'BREAKER_OPEN');
-  assert.equal(crm.server.requests.length, 1);
 });
 
 test('404 and 429 never open the breaker', async () => {
@@ -345,6 +417,16 @@ test('latency, the peak of each window and the current rate are measured', async
   assert.ok(waitedMs >= 300);
   assert.equal(currentRate, 8);
 });
+
+async function rests(request: Promise<unknown>): Promise<ApiRestsError> {
+  try {
+    await request;
+  } catch (error) {
+    assert.ok(error instanceof ApiRestsError, String(error));
+    return error;
+  }
+  throw new Error('the API was expected to rest');
+}
 
 async function failure(request: Promise<unknown>): Promise<RequestError> {
   try {

@@ -5,7 +5,7 @@ import { parseJsonPath, type JsonPath } from '../../src/sources/json-path.ts';
 import { listPages, type ListPagesOptions } from '../../src/sources/paginate.ts';
 import { parseTemplate } from '../../src/sources/template.ts';
 import { startApi } from '../support/api-fixture.ts';
-import type { Script } from '../support/scripted-server.ts';
+import type { Script, ScriptedAnswer } from '../support/scripted-server.ts';
 
 const path = (text: string): JsonPath => parseJsonPath(text)!;
 
@@ -59,6 +59,17 @@ test('a listing without pages is asked once, its braces filled in', async () => 
   const { ids, log } = await list(() => ({ json: { data: data(1, 2) } }), contracts, { resolve });
   assert.deepEqual(ids, [1, 2]);
   assert.deepEqual(log, ['GET /2026%2F01/contracts?status=a%26b&day=2026-01-31']);
+});
+
+test('literal braces reach the server, encoded in the path and in the query', async () => {
+  const contracts = listing(
+    { type: 'none' },
+    { path: parseTemplate('/a({{x}})'), query: { where: parseTemplate('{{"day":"{businessDate}"}}') } },
+  );
+  const { log } = await list(() => ({ json: { data: [] } }), contracts, { resolve: () => '2026-01-31' });
+  const [, url = ''] = log[0]!.split(' ');
+  assert.match(url, /^\/a\(%7Bx%7D\)\?/);
+  assert.equal(param(url, 'where'), '{"day":"2026-01-31"}');
 });
 
 test('a cursor is followed with all its digits until it is null, absent or empty', async () => {
@@ -147,6 +158,108 @@ test('pages are counted from the first until one is empty or the total from a he
   assert.deepEqual(plain.log, ['GET /contracts?page=1', 'GET /contracts?page=2', 'GET /contracts?page=3']);
   const counted = await list(serve, { ...bare, total: { header: 'X-Total-Count' } });
   assert.deepEqual([counted.ids, counted.totals, counted.log.length], [[10, 11, 20, 21], ['4', '4'], 2]);
+});
+
+/** Pages of these lengths, `answer` instead of one in the middle, and `past` for all beyond them. */
+function pagesOf(
+  lengths: number[],
+  { past, instead = {}, total }: { past: ScriptedAnswer; instead?: Record<number, ScriptedAnswer>; total?: number },
+): Script {
+  return ({ url }) => {
+    const page = Number(param(url, 'page'));
+    const length = lengths[page - 1];
+    if (length === undefined) return past;
+    const ids = Array.from({ length }, (_, index) => page * 10_000 + index);
+    return instead[page] ?? { json: { data: data(...ids), ...(total === undefined ? {} : { total }) } };
+  };
+}
+
+const numbered = (rest: Partial<ContractListing> = {}) => listing({ type: 'page', param: 'page', first: 1 }, rest);
+const djangoEnd = { status: 404, json: { detail: 'Invalid page.' } };
+const wordPressEnd = { status: 400, json: { code: 'rest_post_invalid_page_number' } };
+const nothingThere = { status: 204, body: '' };
+
+test('a page number past the end ends the listing, however the API refuses it', async () => {
+  for (const past of [djangoEnd, wordPressEnd, nothingThere])
+    for (const lengths of [[2, 2, 1], [3], [2, 2, 2], ...(past === nothingThere ? [[2, 1, 2], [1_000]] : [])]) {
+      const { ids, error, log } = await list(pagesOf(lengths, { past }), numbered());
+      assert.equal(error, undefined);
+      assert.equal(
+        ids.length,
+        lengths.reduce((sum, length) => sum + length),
+      );
+      // The page behind the refused one as well: a fault of one page must not look like the end.
+      assert.equal(log.length, lengths.length + 2);
+    }
+  const twoPages: Script = ({ url }) => {
+    const skip = Number(param(url, 'skip'));
+    return skip < 4 ? { json: { data: data(skip, skip + 1) } } : wordPressEnd;
+  };
+  const { ids, error, log } = await list(twoPages, listing({ type: 'offset', param: 'skip', limit: 2 }));
+  assert.deepEqual([ids.length, error, log.at(-1)], [4, undefined, 'GET /contracts?skip=6']);
+});
+
+for (const [what, script, { contracts = numbered(), says }] of [
+  ['the first page', pagesOf([], { past: djangoEnd }), { says: /asking again does not create it$/ }],
+  [
+    'a page before the total is reached',
+    pagesOf([2, 1], { past: djangoEnd, total: 5 }),
+    {
+      contracts: numbered({ total: { path: path('total') } }),
+      says: /total is 5, and 3 records came before this page$/,
+    },
+  ],
+  [
+    'a page whose next one has records',
+    pagesOf([2, 2, 2, 2], { past: djangoEnd, instead: { 3: djangoEnd } }),
+    { says: /and the page after it has records$/ },
+  ],
+  [
+    'a page after short and long ones',
+    pagesOf([2, 1, 2], { past: djangoEnd }),
+    { says: /differ in length, so it need not be the end; give contracts\.total/ },
+  ],
+  [
+    'a page after a thousand records on full pages',
+    pagesOf([500, 500], { past: wordPressEnd }),
+    {
+      says: /after 2 full pages with 1000 records it may be the end or the most that the API lists; give contracts\.total/,
+    },
+  ],
+  [
+    'a page after ten full ones',
+    pagesOf(Array<number>(10).fill(3), { past: wordPressEnd }),
+    { says: /after 10 full pages with 30 records/ },
+  ],
+  [
+    'a page with another status',
+    pagesOf([2, 1], { past: { status: 422, json: { message: 'Only the first 1000 results' } } }),
+    { says: /answered 422/ },
+  ],
+  [
+    'a page that is refused for its rights',
+    pagesOf([2, 1], { past: { status: 403, json: {} } }),
+    { says: /answered 403/ },
+  ],
+  [
+    'a page that the API names itself',
+    ({ url }) => (url === '/contracts' ? { json: { data: data(1), next: 'b' } } : djangoEnd),
+    { contracts: listing({ type: 'cursor', next: path('next'), param: 'after' }), says: /answered 404/ },
+  ],
+] satisfies [string, Script, { contracts?: ContractListing; says: RegExp }][]) {
+  test(`a refusal of ${what} is an error, because the listing may not be whole`, async () => {
+    const { error } = await list(script, contracts);
+    assert.match(error?.code ?? '', /^HTTP_4/);
+    assert.match(error?.message ?? '', says);
+  });
+}
+
+test('a refusal that the job file calls a limit of the rate is no end', async () => {
+  await using crm = await startApi(pagesOf([2, 1], { past: wordPressEnd }), {
+    responses: [{ status: 400, contains: 'rest_post', action: 'rate-limited' }],
+  });
+  const pages = listPages(crm.api, numbered(), { resolve: () => undefined });
+  await assert.rejects(Array.fromAsync(pages), { code: 'RATE_LIMITED' });
 });
 
 test('a server that ignores the page number is an error, not a loop', async () => {

@@ -30,8 +30,11 @@ test('work whose caller gave up while it waited is never begun, and its place go
 test('work whose caller gives up at its turn, before it has begun, is not begun and gives the slot back', async () => {
   const slots = new Slots(1);
   const controller = new AbortController();
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  const first = slots.run(async () => over.then(() => queueMicrotask(() => controller.abort(new Error('enough')))));
   const given = slots.run(async () => Promise.reject(new Error('begun')), { signal: controller.signal });
-  controller.abort(new Error('enough'));
+  end();
+  await first;
   await assert.rejects(given, { message: 'enough' });
   assert.equal(await slots.run(async () => Promise.resolve(1)), 1);
 });

@@ -42,8 +42,50 @@ test('the paths in braces are known before anything is filled in', () => {
   assert.deepEqual(parseTemplate('').parts, []);
 });
 
-test('braces that are no path or have no partner are refused by name', () => {
-  assert.throws(() => parseTemplate('/{}'), /\{\} is not a path/);
-  assert.throws(() => parseTemplate('/{a b}'), /\{a b\} is not a path/);
-  for (const text of ['/{a', '/a}', '{{a}}']) assert.throws(() => parseTemplate(text), /a brace without its partner/);
+test('doubled braces are literal ones, also beside a path', () => {
+  const rendered = (text: string): string => renderTemplate(parseTemplate(text), () => 'c 1', String);
+  for (const [text, expected] of [
+    ['{{"customerId":"{key}"}}', '{"customerId":"c 1"}'],
+    ["{{Id}}='{key}'", "{Id}='c 1'"],
+    ['{{"a":{{"b":{key}}}}}', '{"a":{"b":c 1}}'],
+    ['{{{key}}}', '{c 1}'],
+    ['{{key}}', '{key}'],
+    ['{{}}{key}}}{{', '{}c 1}{'],
+  ] as const) {
+    assert.equal(rendered(text), expected);
+  }
+  assert.deepEqual(templatePaths(parseTemplate('{{key}}/{a.b}')), [['a', 'b']]);
+  const value = renderTemplate(parseTemplate('{{{key}}}'), () => '{{x}}', String);
+  assert.equal(value, '{{{x}}}', 'what is filled in is not read as a template');
+});
+
+test('any text is a template of itself once its braces are doubled', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom('{', '}', 'a', '"', ' ', '.') }), (text) => {
+      const template = parseTemplate(text.replaceAll(/[{}]/g, '$&$&'));
+      assert.equal(
+        renderTemplate(template, () => 'wrong', String),
+        text,
+      );
+    }),
+  );
+});
+
+test('braces that are no path or have no partner are refused with their place and the way to write literal ones', () => {
+  for (const [text, fault] of [
+    ['/{}', 'between the braces at character 2 stands no path'],
+    ['/{a b}', 'between the braces at character 2 stands no path'],
+    ['{"customerId":"{key}"}', 'the { at character 1 has no partner'],
+    ['/{a', 'the { at character 2 has no partner'],
+    ['/a}', 'the } at character 3 has no partner'],
+    ['{{a}', 'the } at character 4 has no partner'],
+    ['{a}}', 'the } at character 4 has no partner'],
+    ['{{{a}}', 'the } at character 6 has no partner'],
+  ] as const) {
+    assert.throws(
+      () => parseTemplate(text),
+      ({ message }: Error) => message.includes(`${fault}; for braces that are to be sent as they are, write {{ and }}`),
+      text,
+    );
+  }
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Api, RequestError, TokenRestsError } from '../../src/sources/api.ts';
+import { Api, RequestError, type ApiHooks } from '../../src/sources/api.ts';
+import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import { Secret } from '../../src/sources/secret.ts';
 import { apiOptions } from '../support/api-fixture.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -18,6 +19,7 @@ async function startCrm(
     changes?: Changes;
     /** Another server gives the tokens. */
     elsewhere?: boolean;
+    onRest?: ApiHooks['onRest'];
   } = {},
 ) {
   const tokens: RecordedRequest[] = [];
@@ -40,7 +42,7 @@ async function startCrm(
       },
       ...o.changes,
     }),
-    o.clock ? { clock: o.clock } : {},
+    { ...(o.clock && { clock: o.clock }), onRest: o.onRest },
   );
   return {
     api,
@@ -62,6 +64,15 @@ async function failure(request: Promise<unknown>): Promise<RequestError> {
     (reason: unknown) => reason,
   );
   assert.ok(error instanceof RequestError, String(error));
+  return error;
+}
+
+async function rest(request: Promise<unknown>): Promise<ApiRestsError> {
+  const error: unknown = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof ApiRestsError, String(error));
   return error;
 }
 
@@ -99,15 +110,12 @@ test('a rest beyond the deadline fails at once, with the time to come back, and 
     token: () => ({ status: 503, headers: { 'retry-after': '3600' }, body: '' }),
   });
   for (const url of ['/a', '/b']) {
-    const error = await failure(crm.api.request({ url, deadline: 600_000 }));
-    assert.deepEqual(
-      [error.code, error.class, error.retryAt],
-      ['TOKEN_UNAVAILABLE', 'transient', clock.wallNow() + 3_600_000],
-    );
-    assert.ok(error.cause instanceof TokenRestsError);
-    assert.match(error.message, /answered 503.*2026-01-01T01:00:00/);
+    const error = await rest(crm.api.request({ url, deadline: 600_000 }));
+    assert.equal(error.retryAt, clock.wallNow() + 3_600_000);
+    assert.match(error.message, /rests until 2026-01-01T01:00:00.*answered 503/);
     assert.doesNotMatch(error.message, /geheim/);
   }
+  assert.equal(crm.api.statistics().rests?.until, clock.wallNow() + 3_600_000);
   assert.equal(crm.tokens.length, 1);
 });
 
@@ -125,19 +133,25 @@ test('who has something else to go by does not wait for a token server that rest
 });
 
 test('a token server that stays down without a word is asked at the pace of one backoff for all', async () => {
+  const clock = new FakeClock();
+  const rests: string[] = [];
   await using crm = await startCrm({
+    clock,
+    onRest: ({ because }) => rests.push(because),
     token: () => ({ status: 500, body: '' }),
-    changes: { retry: { maxElapsed: 200, baseDelay: 20, maxDelay: 80, attempts: 1 } },
+    changes: { retry: { baseDelay: 1_000, maxDelay: 600_000, attempts: 1 } },
   });
-  const errors = await Promise.all(
-    Array.from({ length: 30 }, async (_, n) => failure(crm.api.request({ url: `/${n}` }))),
-  );
-  for (const { code, cause } of errors) {
-    assert.equal(code, 'TOKEN_UNAVAILABLE');
-    assert.ok(cause instanceof TokenRestsError);
+  const requests = Array.from({ length: 30 }, async (_, n) => rest(crm.api.request({ url: `/${n}` })));
+  let ended = false;
+  const end = Promise.all(requests).finally(() => (ended = true));
+  for (let asked = 1; !ended && asked < 100; asked += 1) {
+    await until(() => ended || (crm.tokens.length === asked && crm.api.statistics().rests !== undefined));
+    if (!ended) await clock.advance((crm.api.statistics().rests?.until ?? 0) - clock.wallNow());
   }
-  // 20, 40 and 80 ms apart, and no new one begins when the patience is over.
-  assert.ok(crm.tokens.length <= 4, `${crm.tokens.length} requests for a token`);
+  for (const { retryAt } of await end) assert.ok(retryAt! > clock.wallNow());
+  // 1, 2, 4 … 512 s and then 600 s apart, until an hour has passed; those that still queued for a slot learn the same.
+  assert.ok(crm.tokens.length >= 14 && crm.tokens.length <= 16, `${crm.tokens.length} requests for a token`);
+  assert.deepEqual(new Set(rests), new Set(['down']));
 });
 
 test('an answer that no token server should give is asked for again, and only one that stays is taken for a refusal', async () => {

@@ -28,7 +28,7 @@ export function apiOptions(baseUrl: string, { retry, breaker, limits, ...rest }:
       maxElapsed: 5_000,
       ...retry,
     },
-    breaker: { failures: 100, openFor: 100, successes: 1, ...breaker },
+    breaker: { failures: 100, openFor: 100, trials: 1, ...breaker },
     responses: [],
     maxResponseBytes: 1024 * 1024,
     ...rest,

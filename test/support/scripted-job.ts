@@ -18,7 +18,7 @@ export function scriptedJob(
         auth: { type: 'bearer', token: { env: 'CRM_TOKEN' } },
         timeout: '5s',
         retry: { attempts: 2, baseDelay: '1ms' },
-        breaker: { failures: 100, openFor: '50ms', successes: 1 },
+        breaker: { failures: 100, openFor: '50ms', trials: 1 },
         ...api,
       },
     },

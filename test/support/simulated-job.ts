@@ -25,7 +25,7 @@ export function simulatedJob(
     limits: { concurrency: 20 },
     timeout: '5s',
     retry: { attempts: 3, baseDelay: '5ms', maxDelay: '50ms', maxElapsed: '20s' },
-    breaker: { failures: 20, openFor: '50ms', successes: 1 },
+    breaker: { failures: 20, openFor: '50ms', trials: 1 },
     ...api,
   };
   return {

@@ -1,0 +1,71 @@
+import type { Clock } from '../resilience/clock.ts';
+import type { ApiRequest } from './api-request.ts';
+import type { RequestError } from './request-error.ts';
+
+/** One request to an API, however often it is sent. */
+export class Call {
+  readonly request: ApiRequest;
+  readonly method: 'GET' | 'POST';
+  readonly url: URL;
+  /** Asking twice does no harm. */
+  readonly repeatable: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Monotonic. */
+  readonly begunAt: number;
+  /** Attempts that count, before the ones that are being made. */
+  attempts = 0;
+  /** Good answers that the API had given when it failed first. */
+  answersAtFailure: number | undefined;
+  /** How often it was written to a socket. */
+  sends = 0;
+  /** How often it failed while the API seemed to be down. */
+  outages = 0;
+  /** How often it was refused as one too many. */
+  refusals = 0;
+  /** What it was answered last, while that does not count as an attempt. */
+  lastFailure: RequestError | undefined;
+  /** The token was renewed after a 401; a second one is final. */
+  renewed = false;
+  /** A dead keep-alive connection was already made good for. */
+  repeated = false;
+  readonly #clock: Clock;
+  #heldMs = 0;
+  #heldSince: number | undefined;
+
+  constructor(
+    request: ApiRequest,
+    { url, signal, clock }: { url: URL; signal: AbortSignal | undefined; clock: Clock },
+  ) {
+    this.request = request;
+    this.method = request.method ?? 'GET';
+    this.url = url;
+    this.repeatable = request.repeatable ?? this.method === 'GET';
+    this.signal = signal;
+    this.begunAt = clock.now();
+    this.#clock = clock;
+  }
+
+  /** What tells it from other requests: repeats have the same. */
+  get name(): string {
+    const { body } = this.request;
+    return body === undefined ? this.url.href : `${this.url.href} ${body}`;
+  }
+
+  /** Milliseconds for which our own limits and the API's rests have held it up so far. */
+  get heldMs(): number {
+    return this.#heldMs + (this.#heldSince === undefined ? 0 : this.#clock.now() - this.#heldSince);
+  }
+
+  /** From now on it waits for something of ours. */
+  hold(): void {
+    this.#heldSince ??= this.#clock.now();
+  }
+
+  /** It is being written to a socket. */
+  sent(): void {
+    this.sends += 1;
+    if (this.#heldSince === undefined) return;
+    this.#heldMs += this.#clock.now() - this.#heldSince;
+    this.#heldSince = undefined;
+  }
+}

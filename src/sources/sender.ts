@@ -1,0 +1,236 @@
+import type { CircuitBreaker } from '../resilience/circuit-breaker.ts';
+import type { Clock } from '../resilience/clock.ts';
+import type { Permit } from '../resilience/rolling-window.ts';
+import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
+import type { ApiLimits } from './api-limits.ts';
+import type { ApiOptions } from './api-options.ts';
+import { ApiRestsError } from './api-rests-error.ts';
+import type { ApiAnswer } from './api-request.ts';
+import type { Tally } from './api-statistics.ts';
+import type { Call } from './call.ts';
+import type { Connections } from './connections.ts';
+import type { Credentials } from './credentials.ts';
+import { acceptedEncodings } from './decode-body.ts';
+import { describeFailure, type RequestFacts } from './describe-failure.ts';
+import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
+import { isLostConnection } from './fault-code.ts';
+import type { Mark, Pace } from './pace.ts';
+import { readAnswer } from './read-answer.ts';
+import type { Refusals } from './refusals.ts';
+import { RequestError } from './request-error.ts';
+import { TokenRestsError } from './token-failure.ts';
+
+/** Not an attempt: the same request once more, through all the limits. */
+export class RepeatAtOnce extends Error {}
+
+/** Not an attempt: the failure is the API's pace or an outage, which everybody waits for. */
+export class SharedFailure extends Error {
+  readonly failure: RequestError;
+
+  constructor(failure: RequestError) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
+
+export interface SenderParts {
+  options: ApiOptions;
+  clock: Clock;
+  pool: Connections;
+  limits: ApiLimits;
+  pace: Pace;
+  breaker: CircuitBreaker;
+  credentials: Credentials;
+  refusals: Refusals;
+  tally: Tally;
+}
+
+/** What is known of one sending while it is under way. */
+interface Sending {
+  call: Call;
+  facts: RequestFacts;
+  authorization: Record<string, string>;
+  permit: Permit | undefined;
+  mark: Mark | undefined;
+  /** It was refused for our pace, or everybody waits for the time that it was told. */
+  shared: boolean;
+}
+
+/** Sends a request once, within a slot: token, permit, breaker, timeout, exchange. */
+export class Sender {
+  readonly #parts: SenderParts;
+  readonly #headers: Record<string, string>;
+
+  constructor(parts: SenderParts) {
+    this.#parts = parts;
+    this.#headers = {
+      accept: 'application/json',
+      'accept-encoding': acceptedEncodings,
+      'user-agent': 'nightfill',
+      ...lowerCased(parts.options.headers),
+    };
+  }
+
+  /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
+  async send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
+    const { limits, breaker, pace, options, clock } = this.#parts;
+    const { key, deadline = Infinity, failedBefore = false } = call.request;
+    const authorization = await this.#authorization(call);
+    const permit = await limits.permit({ key, signal: call.signal, deadline });
+    const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
+    try {
+      return await breaker.execute(
+        async () => {
+          try {
+            const wire = await withTimeout(options.timeout, async (signal) => this.#exchange(sending, signal), {
+              clock,
+              ...(call.signal ? { signal: call.signal } : {}),
+            });
+            const answer = await this.#read(wire, sending);
+            if (sending.mark) pace.answered(sending.mark);
+            return answer;
+          } catch (error) {
+            throw this.#noteFailure(error, sending);
+          }
+        },
+        // An exchange that we broke off says nothing about the server.
+        { signal: call.signal, name: call.name, evidence: !failedBefore },
+      );
+    } catch (error) {
+      throw this.#isShared(error, sending) ? new SharedFailure(error) : error;
+    } finally {
+      permit?.release();
+      if (sending.mark) pace.ended();
+    }
+  }
+
+  /** A token server that rests is waited for as the API itself is. */
+  async #authorization({ request, signal, begunAt }: Call): Promise<Record<string, string>> {
+    const { credentials, options } = this.#parts;
+    const { deadline = Infinity, waitForBreaker } = request;
+    const patience = waitForBreaker === false ? Math.min(deadline, begunAt + options.breaker.openFor) : deadline;
+    try {
+      return await credentials.headers({ signal, deadline: patience });
+    } catch (error) {
+      if (!(error instanceof TokenRestsError) || waitForBreaker === false) throw error;
+      throw new ApiRestsError({ api: options.name, because: error.because, retryAt: error.retryAt, cause: error });
+    }
+  }
+
+  async #exchange(sending: Sending, signal: AbortSignal): Promise<WireAnswer> {
+    const { call, permit, authorization } = sending;
+    const { pool, options, tally, limits, pace, clock } = this.#parts;
+    let writtenAt = 0;
+    const wire = await exchange(
+      pool,
+      {
+        method: call.method,
+        path: call.url.pathname + call.url.search,
+        headers: {
+          ...this.#headers,
+          ...(call.request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(call.request.headers ? lowerCased(call.request.headers) : {}),
+          ...authorization,
+        },
+        body: call.request.body,
+      },
+      {
+        signal,
+        maxBytes: options.maxResponseBytes,
+        onWritten: () => {
+          permit?.sent();
+          limits.quota?.spend();
+          call.sent();
+          sending.mark = pace.sent();
+          writtenAt = clock.now();
+          tally.written(writtenAt);
+        },
+        onAnswered: () => permit?.answered(),
+      },
+    );
+    tally.answered(wire.status, clock.now() - writtenAt);
+    limits.heed(wire.headers, { status: wire.status, key: call.request.key });
+    return wire;
+  }
+
+  async #read(wire: WireAnswer, { call, facts, authorization }: Sending): Promise<ApiAnswer> {
+    const { options, credentials, refusals } = this.#parts;
+    const body = await readAnswer(wire, {
+      facts,
+      rules: options.responses,
+      maxBytes: options.maxResponseBytes,
+      anyDepth: call.request.anyDepth ?? false,
+      onMeaning: ({ action }) => {
+        if (action === 'ok') {
+          refusals.accepted();
+          credentials.accepted(authorization);
+        }
+        if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
+        call.renewed = true;
+        throw new RepeatAtOnce();
+      },
+    });
+    return {
+      url: call.url.href,
+      status: wire.status,
+      headers: wire.headers,
+      body,
+      attempts: facts.attempt,
+      bytes: wire.body.length,
+    };
+  }
+
+  /** The failure as the breaker, the retry and the caller will see it. */
+  #noteFailure(error: unknown, sending: Sending): unknown {
+    const { call, facts, mark } = sending;
+    const { tally, pace } = this.#parts;
+    if (error instanceof TimeoutError) tally.timeouts += 1;
+    if (call.repeatable && !call.repeated && diedIdle(error)) {
+      call.repeated = true;
+      return new RepeatAtOnce();
+    }
+    const failure = describeFailure(error, facts);
+    if (!(failure instanceof RequestError) || !mark) return failure;
+    if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
+    else if (failure.httpStatus === 503) pace.overloaded(mark);
+    else if (failure.httpStatus !== undefined) pace.answered(mark);
+    return failure;
+  }
+
+  /** Refused for our pace, or for the first time with a time to wait: everybody does. Else it is about this request alone. */
+  #noteRefusal({ wait }: RequestError, sending: Sending): void {
+    const { call, mark } = sending;
+    const { tally, pace, limits } = this.#parts;
+    tally.rateLimited += 1;
+    const ofPace = pace.refused(mark!, call.name);
+    const isFirst = call.refusals === 0 && !call.request.failedBefore;
+    call.refusals += 1;
+    sending.shared = ofPace || call.request.patient === true || (isFirst && wait !== undefined);
+    if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
+  }
+
+  /** What everybody's waiting mends is no attempt of this request's. */
+  #isShared(error: unknown, { call, shared }: Sending): error is RequestError {
+    return error instanceof RequestError && (shared || this.#isOutage(error, call));
+  }
+
+  /** Whatever is sent fails now. A request that is dead itself must not be tried for ever, so there is an end to it. */
+  #isOutage({ countsAgainstServer, retryable }: RequestError, call: Call): boolean {
+    const { failedBefore, waitForBreaker, patient } = call.request;
+    if (!countsAgainstServer || !retryable || failedBefore || waitForBreaker === false) return false;
+    if (this.#parts.breaker.state === 'closed') return false;
+    call.outages += 1;
+    return patient === true || call.outages <= outagesPerAttempt * this.#parts.options.retry.attempts;
+  }
+}
+
+const outagesPerAttempt = 2;
+
+/** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
+function diedIdle(error: unknown): boolean {
+  return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
+}
+
+function lowerCased(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
