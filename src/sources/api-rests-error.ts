@@ -1,24 +1,30 @@
 import { NightfillError } from '../resilience/failure.ts';
 import type { Rest } from './api-request.ts';
 
-/** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
-export const downForGood = 3_600_000;
-
 /**
- * The API rests for longer than whoever asks has: it asked for that, or it is down. Nothing is wrong with what was to be
- * asked, and nothing was lost: it was not asked, and can be later.
+ * Nothing is wrong with what was to be asked, and nothing was lost: it was not asked in the time there was, because the
+ * API rests for longer, or because others came first. It can be asked later.
  */
 export class ApiRestsError extends NightfillError {
   readonly api: string;
   /** Epoch milliseconds: asking again before then is pointless. */
   readonly retryAt: number | undefined;
 
-  constructor(o: { api: string; because: string; retryAt?: number | undefined; cause?: unknown }) {
+  constructor(o: {
+    api: string;
+    /** Why; undefined: others came first. */ because?: string;
+    retryAt?: number | undefined;
+    cause?: unknown;
+  }) {
     const until = o.retryAt === undefined ? '' : ` until ${new Date(o.retryAt).toISOString()}`;
+    const what =
+      o.because === undefined
+        ? 'was not asked before the deadline, because others came first'
+        : `rests${until}, because ${o.because}; that is longer than this night has`;
     super({
       code: 'API_RESTS',
       class: 'transient',
-      message: `API "${o.api}" rests${until}, because ${o.because}; that is longer than this night has`,
+      message: `API "${o.api}" ${what}`,
       cause: o.cause,
     });
     this.api = o.api;

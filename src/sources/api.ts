@@ -10,7 +10,7 @@ import { ApiAddress } from './api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks, ApiRequest, Rest } from './api-request.ts';
-import { ApiRestsError, downForGood } from './api-rests-error.ts';
+import { ApiRestsError } from './api-rests-error.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { createCredentials } from './auth.ts';
 import { Call } from './call.ts';
@@ -22,11 +22,15 @@ import { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
 import { RepeatAtOnce, Sender, SharedFailure } from './sender.ts';
 import { Slots } from './slots.ts';
+import { TokenRestsError } from './token-failure.ts';
 import { type TokenRequestCounter, TokenServer } from './token-server.ts';
 
 export { RequestError } from './request-error.ts';
 export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
 export type { ApiStatistics } from './api-statistics.ts';
+
+/** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
+const downForGood = 3_600_000;
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
 export class Api implements AsyncDisposable {
@@ -169,9 +173,8 @@ export class Api implements AsyncDisposable {
       return await withDeadline(deadline, run, { clock, ...(signal ? { signal } : {}) });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
-      const rests = this.#rests();
-      // It had its time while everybody waited.
-      if (rests && call) throw this.#restsTooLong(call, rests.because, error);
+      // It spent its time waiting, with everybody or for its turn.
+      if (call && (call.isHeld || this.#rests())) throw this.#restsTooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
@@ -233,7 +236,7 @@ export class Api implements AsyncDisposable {
       if (!this.#rests()) throw failure;
     }
     call.lastFailure = failure;
-    if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, failure);
     if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
@@ -244,29 +247,37 @@ export class Api implements AsyncDisposable {
       call.hold();
       await this.#breakerReady(call, facts);
       try {
-        return await this.#slots.run(async () => this.#sender.send(call, facts), { key, signal: call.signal });
+        return await this.#slots.run(async () => this.#sender.send(call, { facts, patience: this.#patience(call) }), {
+          key,
+          signal: call.signal,
+        });
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
         if (error instanceof SharedFailure) await this.#waitWithAll(call, error.failure);
-        else throw error instanceof ApiRestsError ? error : describeFailure(error, facts);
+        else throw this.#lastWord(error, call, facts);
       }
     }
+  }
+
+  /** What the caller gets. A token server that rests is an API that rests, for all who have nothing else to go by. */
+  #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
+    if (error instanceof ApiRestsError) return error;
+    if (error instanceof TokenRestsError && request.waitForBreaker !== false)
+      return new ApiRestsError({ api: this.name, because: error.because, retryAt: error.retryAt, cause: error });
+    return describeFailure(error, facts);
   }
 
   async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
     if (this.#breaker.state === 'closed') return;
     const { waitForBreaker, attempts = this.#options.retry.attempts } = call.request;
-    const patience = this.#patience(call);
-    const firstTrial = call.begunAt + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
-    const deadline = waitForBreaker === false ? Math.min(firstTrial, patience) : patience;
     try {
-      await this.#breaker.whenReady({ deadline, signal: call.signal });
+      await this.#breaker.whenReady({ deadline: this.#patience(call), signal: call.signal });
     } catch (error) {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
       if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
-      throw this.#restsTooLong(call, 'down', error);
+      throw this.#restsTooLong(call, error);
     }
   }
 
@@ -280,13 +291,20 @@ export class Api implements AsyncDisposable {
     const backoff = backoffDelay({ ...options, retry: call.refusals });
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
     const again = this.#clock.now() + delay;
-    if (again > this.#patience(call)) throw this.#restsTooLong(call, 'asked', failure);
+    if (again > this.#patience(call)) throw this.#restsTooLong(call, failure);
     this.#noteRetry(call, { attempt: failure.attempts, error: failure, delay });
     await sleepUntil(again, { clock: this.#clock, signal: call.signal });
   }
 
-  /** Monotonic: how long an API that rests is waited for. Without a deadline not for ever. */
-  #patience({ request }: Call): number {
+  /**
+   * Monotonic: how long an API that rests is waited for. Without a deadline not for ever; by those who have something else
+   * to go by until the first trial after an outage.
+   */
+  #patience({ request, begunAt }: Call): number {
+    if (request.waitForBreaker === false) {
+      const firstTrial = begunAt + (this.#seemsDead ? 0 : this.#options.breaker.openFor);
+      return Math.min(firstTrial, request.deadline ?? Infinity);
+    }
     if (request.deadline !== undefined && request.deadline < Infinity) return request.deadline;
     return Math.max(this.#failingSince ?? this.#clock.now(), this.#limits.restsUntil) + downForGood;
   }
@@ -295,8 +313,8 @@ export class Api implements AsyncDisposable {
   #rests(): { until: number; because: 'asked' | 'down' } | undefined {
     const now = this.#clock.now();
     if (this.#breaker.state !== 'closed') return { until: Math.max(now, this.#breaker.retryAt), because: 'down' };
-    const until = Math.max(this.#limits.restsUntil, this.#credentials.restsUntil);
-    return until > now ? { until, because: 'asked' } : undefined;
+    const until = this.#limits.restsUntil;
+    return until > now ? { until, because: 'asked' } : this.#credentials.rests;
   }
 
   /** The same on the wall's clock. */
@@ -305,17 +323,17 @@ export class Api implements AsyncDisposable {
     return rests && { ...rests, until: this.#clock.wallNow() + rests.until - this.#clock.now() };
   }
 
-  #restsTooLong(call: Call, because: 'asked' | 'down', cause: unknown): ApiRestsError {
-    const wait = call.lastFailure?.wait;
-    const until = Math.max(
-      this.#rests()?.until ?? -Infinity,
-      wait === undefined ? -Infinity : this.#clock.now() + wait,
-    );
-    const last = call.lastFailure ? `, last with ${call.lastFailure.code}` : '';
+  #restsTooLong({ lastFailure }: Call, cause: unknown): ApiRestsError {
+    const now = this.#clock.now();
+    const rests = this.#rests();
+    const asked = lastFailure?.wait === undefined ? -Infinity : now + lastFailure.wait;
+    const until = Math.max(rests?.until ?? -Infinity, asked);
+    const last = lastFailure ? `, last with ${lastFailure.code}` : '';
+    const because = rests?.because === 'down' ? `it seems to be down${last}` : `it asked for that${last}`;
     return new ApiRestsError({
       api: this.name,
-      because: because === 'asked' ? `it asked for that${last}` : `it seems to be down${last}`,
-      retryAt: until === -Infinity ? undefined : this.#clock.wallNow() + until - this.#clock.now(),
+      ...((rests || lastFailure) && { because }),
+      retryAt: until > now ? this.#clock.wallNow() + until - now : undefined,
       cause,
     });
   }
@@ -336,8 +354,8 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
     const { hasAnswered } = this.#tally;
+    const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 

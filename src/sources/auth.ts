@@ -35,7 +35,7 @@ export function createCredentials(
 
 function fixed(headers: Record<string, string>, secrets: string[]): Credentials {
   return {
-    restsUntil: -Infinity,
+    rests: undefined,
     headers: async () => Promise.resolve(headers),
     refused: () => false,
     accepted: () => undefined,

@@ -56,6 +56,11 @@ export class Call {
     return this.#heldMs + (this.#heldSince === undefined ? 0 : this.#clock.now() - this.#heldSince);
   }
 
+  /** It waits for something of ours, or with everybody, and is not on its way. */
+  get isHeld(): boolean {
+    return this.#heldSince !== undefined;
+  }
+
   /** From now on it waits for something of ours. */
   hold(): void {
     this.#heldSince ??= this.#clock.now();

@@ -1,15 +1,18 @@
 import { NightfillError } from '../resilience/failure.ts';
+import type { Rest } from './api-request.ts';
 
 export interface HeaderOptions {
   signal?: AbortSignal | undefined;
-  /** Monotonic: until when it may wait. Without one not for ever, unless the server named a time. */
+  /** Monotonic: until when an outage without a named end is waited for. Infinity when not given. */
+  patience?: number | undefined;
+  /** Monotonic: until when an outage is waited for whose end the server named. Infinity when not given. */
   deadline?: number | undefined;
 }
 
 /** Makes the headers that prove who asks. */
 export interface Credentials {
-  /** Monotonic: until when there are none to be had, and everybody waits; in the past when there are. */
-  readonly restsUntil: number;
+  /** Until when there are none to be had (monotonic), and everybody waits; undefined when there are. */
+  readonly rests: { until: number; because: Rest['because'] } | undefined;
   /** Waits while there are none to be had; throws TokenRestsError when that lasts longer than the caller can wait. */
   headers(options?: HeaderOptions): Promise<Record<string, string>>;
   /**

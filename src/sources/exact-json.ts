@@ -1,4 +1,5 @@
 import { NightfillError } from '../resilience/failure.ts';
+import { quoteInexactNumbers, restoreNumbers } from './inexact-numbers.ts';
 
 declare global {
   interface JSON {
@@ -15,39 +16,42 @@ export interface RawJson {
 /** A parsed JSON value in which every number still has the digits it came with. */
 export type Json = null | boolean | number | string | RawJson | readonly Json[] | { readonly [key: string]: Json };
 
-type Reviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown;
-const parse = JSON.parse as (text: string, reviver: Reviver) => Json;
+export interface ParseOptions {
+  /** The value will not be visited recursively, so that it may be nested as deep as it likes. False by default. */
+  anyDepth?: boolean;
+}
 
-/**
- * Finds every number that does not print back as it is written, and some others: minus zero, an exponent, a trailing
- * zero after the point, a magnitude that prints with an exponent, more than the 15 digits a float surely keeps.
- */
-const inexact = /-0|\d[eE]|\.\d*0(?!\d)|0\.000000|[\d.]{16}/;
-
-/** Longer texts could be nested deeper than those who read the value recursively can bear. */
-const surelyShallow = 4096;
+/** Levels of nesting that all who visit a value recursively can bear, `JSON.stringify` among them. */
+const deepest = 2_000;
 
 /**
  * Parses JSON; a number that does not print back as it came becomes a `RawJson`.
- * Throws SyntaxError, and JSON_TOO_DEEP for thousands of levels of nesting: V8 visits the values recursively.
+ * Throws SyntaxError, and JSON_TOO_DEEP for thousands of levels of nesting.
  */
-export function parseExactJson(text: string): Json {
-  // Visiting every value costs several times the parsing itself, and most answers of a lookup do not need it.
-  if (text.length <= surelyShallow && !inexact.test(text)) return JSON.parse(text) as Json;
+export function parseExactJson(text: string, { anyDepth = false }: ParseOptions = {}): Json {
+  const { text: readable, quoted, depth } = quoteInexactNumbers(text);
+  const parsed: unknown = quoted ? restoreNumbers(parseQuoted(readable, text)) : JSON.parse(text);
+  if (!anyDepth && tooDeep(depth)) throw jsonTooDeep();
+  return parsed as Json;
+}
+
+/** What is wrong is said of the text as it came. */
+function parseQuoted(quoted: string, text: string): unknown {
   try {
-    return parse(text, (_key, value, { source }) =>
-      typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,
-    );
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new NightfillError({
-      code: 'JSON_TOO_DEEP',
-      class: 'data',
-      message: 'the JSON is nested deeper than can be read; no business record is',
-      cause: error,
-    });
+    return JSON.parse(quoted);
+  } catch {
+    return JSON.parse(text);
   }
 }
+
+export const tooDeep = (depth: number): boolean => depth > deepest;
+
+export const jsonTooDeep = (): NightfillError =>
+  new NightfillError({
+    code: 'JSON_TOO_DEEP',
+    class: 'data',
+    message: 'the JSON is nested deeper than can be read; no business record is',
+  });
 
 export function isExactNumber(value: unknown): value is number | RawJson {
   return typeof value === 'number' || JSON.isRawJSON(value);

@@ -4,7 +4,6 @@ import type { NightfillError } from '../resilience/failure.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from './api-options.ts';
 import type { Rest } from './api-request.ts';
-import { downForGood } from './api-rests-error.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
 import { readToken } from './token-answer.ts';
@@ -40,8 +39,6 @@ interface Outage {
   named: boolean;
   /** What no token server should say came so often that whoever asks meanwhile is told so at once. */
   hopeless: boolean;
-  /** Monotonic: when the first of them failed. */
-  since: number;
   /** Renewals that failed in a row, and how many of them oddly. */
   failures: number;
   odd: number;
@@ -101,12 +98,17 @@ export class OAuthToken implements Credentials {
     this.#redact = redactorOf([auth.clientSecret.reveal()]);
   }
 
-  get restsUntil(): number {
-    const serves = this.#token !== undefined && this.#clock.now() < this.#token.endsAt;
-    return serves || !this.#outage || this.#outage.hopeless || this.#refusal ? -Infinity : this.#outage.until;
+  get rests(): Credentials['rests'] {
+    const outage = this.#outage;
+    const now = this.#clock.now();
+    if (!outage || outage.until <= now || outage.hopeless || this.#refusal) return undefined;
+    if (this.#token && now < this.#token.endsAt) return undefined;
+    return { until: outage.until, because: outage.named ? 'asked' : 'down' };
   }
 
-  async headers({ signal, deadline = Infinity }: HeaderOptions = {}): Promise<Record<string, string>> {
+  async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
+    Record<string, string>
+  > {
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -122,8 +124,7 @@ export class OAuthToken implements Credentials {
       // Renewed early, it still serves for a while.
       if (this.#token && now < this.#token.endsAt) return this.#token.headers;
       if (outage.hopeless) throw outage.error;
-      const patience = outage.named || deadline < Infinity ? deadline : outage.since + downForGood;
-      if (outage.until > patience)
+      if (outage.until > (outage.named ? deadline : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
@@ -226,9 +227,9 @@ export class OAuthToken implements Credentials {
     const delay = Math.max(error.wait ?? 0, backoff * (jitter ? this.#clock.random() : 1));
     const now = this.#clock.now();
     const named = error.wait !== undefined;
-    this.#outage = { error, since: this.#outage?.since ?? now, until: now + delay, named, hopeless, failures, odd };
-    if (delay >= worthTelling && this.restsUntil > now)
-      this.#onRest({ until: this.#clock.wallNow() + delay, because: named ? 'asked' : 'down' });
+    this.#outage = { error, until: now + delay, named, hopeless, failures, odd };
+    const { rests } = this;
+    if (rests && delay >= worthTelling) this.#onRest({ ...rests, until: this.#clock.wallNow() + delay });
   }
 }
 

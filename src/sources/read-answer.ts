@@ -3,10 +3,10 @@ import { NightfillError } from '../resilience/failure.ts';
 import type { ResponseRule } from './api-options.ts';
 import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
 import { BodyError, decodeBody } from './decode-body.ts';
-import { parseDeepJson } from './deep-json.ts';
-import { type Json, parseExactJson } from './exact-json.ts';
+import type { Json } from './exact-json.ts';
 import type { AnswerHeaders, WireAnswer } from './exchange.ts';
 import { excerpt } from './excerpt.ts';
+import { parseInSteps } from './json-in-steps.ts';
 import { meaningOf, type Meaning } from './responses.ts';
 
 /** The answer's JSON, or the RequestError it means. `onMeaning` is told what it means in either case. */
@@ -51,10 +51,10 @@ function textOf(bytes: Buffer): string {
   return bytes.toString('utf8', marked ? 3 : 0);
 }
 
-function parseAnswer(
+async function parseAnswer(
   { text, headers, status, anyDepth }: { text: string; headers: AnswerHeaders; status: number; anyDepth: boolean },
   facts: RequestFacts,
-): Json {
+): Promise<Json> {
   const fault = (
     code: 'RESPONSE_EMPTY' | 'RESPONSE_NOT_JSON' | 'RESPONSE_MALFORMED' | 'RESPONSE_TOO_DEEP',
     detail: string,
@@ -72,9 +72,8 @@ function parseAnswer(
   if (!couldBeJson(type))
     throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown()}, where JSON was expected`);
   try {
-    return parseExactJson(text);
+    return await parseInSteps(text, { anyDepth });
   } catch (error) {
-    if (error instanceof NightfillError && anyDepth) return parseDeepJson(text);
     if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
     throw fault('RESPONSE_MALFORMED', `answered ${status} with text that is not valid JSON, ${shown()}`, error);
   }

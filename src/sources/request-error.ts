@@ -26,10 +26,10 @@ export class RequestError extends NightfillError {
   readonly retryable: boolean;
   /** The circuit breaker counts it: a timeout, a connection fault or a 5xx. */
   readonly countsAgainstServer: boolean;
-  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
-  readonly credentialsUseless: boolean;
   /** Between the request's first failure and its last the API answered others: so it was up. False for one that was not repeated. */
   answeredOthers = false;
+  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
+  readonly credentialsUseless: boolean;
 
   constructor(facts: RequestErrorFacts) {
     super(facts);

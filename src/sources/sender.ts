@@ -4,7 +4,6 @@ import type { Permit } from '../resilience/rolling-window.ts';
 import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import { ApiRestsError } from './api-rests-error.ts';
 import type { ApiAnswer } from './api-request.ts';
 import type { Tally } from './api-statistics.ts';
 import type { Call } from './call.ts';
@@ -18,7 +17,6 @@ import type { Mark, Pace } from './pace.ts';
 import { readAnswer } from './read-answer.ts';
 import type { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
-import { TokenRestsError } from './token-failure.ts';
 
 /** Not an attempt: the same request once more, through all the limits. */
 export class RepeatAtOnce extends Error {}
@@ -72,10 +70,11 @@ export class Sender {
   }
 
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
-  async send(call: Call, facts: RequestFacts): Promise<ApiAnswer> {
-    const { limits, breaker, pace, options, clock } = this.#parts;
-    const { key, deadline = Infinity, failedBefore = false } = call.request;
-    const authorization = await this.#authorization(call);
+  async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
+    const { credentials, limits, breaker, pace, options, clock } = this.#parts;
+    const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
+    const ends = waitForBreaker === false ? patience : deadline;
+    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
     const permit = await limits.permit({ key, signal: call.signal, deadline });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
@@ -101,19 +100,6 @@ export class Sender {
     } finally {
       permit?.release();
       if (sending.mark) pace.ended();
-    }
-  }
-
-  /** A token server that rests is waited for as the API itself is. */
-  async #authorization({ request, signal, begunAt }: Call): Promise<Record<string, string>> {
-    const { credentials, options } = this.#parts;
-    const { deadline = Infinity, waitForBreaker } = request;
-    const patience = waitForBreaker === false ? Math.min(deadline, begunAt + options.breaker.openFor) : deadline;
-    try {
-      return await credentials.headers({ signal, deadline: patience });
-    } catch (error) {
-      if (!(error instanceof TokenRestsError) || waitForBreaker === false) throw error;
-      throw new ApiRestsError({ api: options.name, because: error.because, retryAt: error.retryAt, cause: error });
     }
   }
 

@@ -72,8 +72,8 @@ test('in an outage that lasts nobody is told to mend a record', async (t) => {
     of(report),
     ids
       .slice(5)
-      .map((id) => [id, 4, 'HTTP_500', 'retry-now'])
-      .toSorted(),
+      .toSorted()
+      .map((id) => [id, 4, 'HTTP_500', 'retry-now']),
   );
   assert(ids.slice(5).every((id) => asked.get(id) === 4));
 });

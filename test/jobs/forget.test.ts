@@ -114,7 +114,8 @@ describe('forgetting an instance', { concurrency: true }, () => {
   });
 
   test('a dry run and a start whose credentials are refused leave no rows behind', async (t) => {
-    const records = [{ id: 'A' }, { id: 'B' }];
+    // As many as are refused in a row when it is the credentials' fault.
+    const records = ['A', 'B', 'C', 'D', 'E', 'F'].map((id) => ({ id }));
     const { night, server } = await scriptedNight(t, { script: listAndLookUp(records) });
     const run = async (...options: string[]) =>
       night.nightfillHere('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);

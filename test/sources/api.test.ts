@@ -382,12 +382,11 @@ test('a deadline ends the waits and the attempts below it', async () => {
     { limits: { concurrency: 1 } },
   );
   const deadline = performance.now() + 100;
-  for (const error of await Promise.all(
-    [1, 2].map(async (n) => failure(crm.api.request({ url: `/${n}`, deadline }))),
-  )) {
-    assert.equal(error.code, 'DEADLINE_PASSED');
-    assert.match(error.message, /API "crm", GET/);
-  }
+  const [asked, waiting] = [crm.api.request({ url: '/1', deadline }), crm.api.request({ url: '/2', deadline })];
+  const [late, unasked] = await Promise.all([failure(asked), rests(waiting)]);
+  assert.equal(late.code, 'DEADLINE_PASSED');
+  assert.match(late.message, /API "crm", GET/);
+  assert.equal(unasked.message, 'API "crm" was not asked before the deadline, because others came first');
   assert.equal(crm.server.requests.length, 1);
 });
 

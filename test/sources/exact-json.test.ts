@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isExactNumber, type Json, numberText, parseExactJson } from '../../src/sources/exact-json.ts';
+import { quoteInexactNumbers } from '../../src/sources/inexact-numbers.ts';
 import { getPath } from '../../src/sources/json-path.ts';
+import { anyJson } from '../support/any-json.ts';
 
 /** A number as JSON allows it to be written. */
 const jsonNumber = fc.oneof(
@@ -77,8 +79,74 @@ test('nesting beyond reading is an error with a code, and honest depth is read',
   }
 });
 
-test('what is not JSON is a SyntaxError', () => {
-  for (const text of ['', '{"a":', "{'a':1}", 'NaN', '01', '[1,]', '\u{feff}1']) {
-    assert.throws(() => parseExactJson(text), SyntaxError);
+test('nesting of a hundred thousand levels is read on demand, and the numbers within keep their digits', () => {
+  for (const [open, close, name] of [
+    ['[', ']', 0],
+    ['{"a":', '}', 'a'],
+  ] as const) {
+    const text = `${open.repeat(100_000)}1.00${close.repeat(100_000)}`;
+    let value: unknown = parseExactJson(text, { anyDepth: true });
+    for (let depth = 0; depth < 100_000; depth += 1) value = (value as Record<string | number, unknown>)[name];
+    assert.deepEqual(value, JSON.rawJSON('1.00'));
   }
+});
+
+test('what is not JSON is a SyntaxError', () => {
+  const wrong = ['', '{"a":', "{'a':1}", 'NaN', '01', '-', '1.', '[1,]', '1e', '+1', '1-1', '["a]', '\u{feff}1'];
+  // A number that has to keep its digits is no name, and two values are none.
+  const inexact = ['{1.50:2}', '{1.50 : 2}', '1.50"a"', '"a"1.50', '1.50 2.50', '-1.50-', '1.50abc'];
+  for (const text of [...wrong, ...inexact]) {
+    assert.throws(() => parseExactJson(text), SyntaxError, text);
+    assert.throws(() => parseExactJson(`[${text},1.50]`), SyntaxError, text);
+  }
+});
+
+test('an error tells of the text as it came', () => {
+  assert.throws(() => parseExactJson('{"amount":12.50,}'), { message: /position 16/ });
+});
+
+test('reading costs no second look at the values where no number would change', () => {
+  const usual = {
+    id: 'CT-00000017',
+    uuid: '7e3f0a1c-0b1e-4d3e-9c4a-1e5d0f2b3c4d',
+    startsOn: '2024-01-01',
+    updatedAt: '2026-01-05T02:30:45.120Z',
+    loggedAt: '2026-01-05T02:00:00.000+00:00',
+    phone: '+49 30 1234567890-01',
+    text: 'at 12:30, 1.50 each, 1e5 of them: "0.0000001" or -0, 12345678901234567890 in all',
+    path: 'C:\\temp\\1.50\\',
+    epoch: 1767571845120,
+    amount: 12.25,
+    negative: -7,
+    seats: 100,
+  };
+  assert.equal(quoteInexactNumbers(JSON.stringify(usual)).quoted, false);
+  assert.equal(quoteInexactNumbers(JSON.stringify(usual, undefined, 2)).quoted, false);
+  fc.assert(
+    fc.property(
+      fc.record({
+        at: fc.date({ noInvalidDate: true }),
+        id: fc.uuid(),
+        text: fc.string({ unit: 'binary' }),
+        count: fc.integer(),
+      }),
+      (record) => {
+        fc.pre(!Object.is(record.count, -0));
+        assert.equal(quoteInexactNumbers(JSON.stringify(record)).quoted, false);
+      },
+    ),
+  );
+});
+
+test('any JSON is read as V8 reads it when it shows every number as it is written', () => {
+  const visited = (text: string): unknown =>
+    (JSON.parse as (text: string, reviver: unknown) => unknown)(
+      text,
+      (_name: string, value: unknown, { source }: { source?: string }) =>
+        typeof value === 'number' && source !== undefined && String(value) !== source ? JSON.rawJSON(source) : value,
+    );
+  fc.assert(
+    fc.property(anyJson, (text) => assert.deepEqual(parseExactJson(text), visited(text))),
+    { numRuns: 300 },
+  );
 });

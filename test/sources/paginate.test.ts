@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { ContractListing, Pagination } from '../../src/sources/api-options.ts';
 import { parseJsonPath, type JsonPath } from '../../src/sources/json-path.ts';
 import { listPages, type ListPagesOptions } from '../../src/sources/paginate.ts';
@@ -254,12 +255,13 @@ for (const [what, script, { contracts = numbered(), says }] of [
   });
 }
 
-test('a refusal that the job file calls a limit of the rate is no end', async () => {
+test('a refusal that the job file calls a limit of the rate is no end, and is waited for until the deadline', async () => {
   await using crm = await startApi(pagesOf([2, 1], { past: wordPressEnd }), {
     responses: [{ status: 400, contains: 'rest_post', action: 'rate-limited' }],
   });
-  const pages = listPages(crm.api, numbered(), { resolve: () => undefined });
-  await assert.rejects(Array.fromAsync(pages), { code: 'RATE_LIMITED' });
+  const pages = listPages(crm.api, numbered(), { resolve: () => undefined, deadline: performance.now() + 200 });
+  await assert.rejects(Array.fromAsync(pages), { code: 'API_RESTS' });
+  assert.ok(crm.server.requests.length > 2 + 3, 'for longer than its retries last');
 });
 
 test('a server that ignores the page number is an error, not a loop', async () => {
@@ -378,4 +380,24 @@ test('a listing that fails keeps the failure of its request, and pages are asked
     break;
   }
   assert.equal(n, 1);
+});
+
+test('a page of very many records is parsed in steps, so that it holds nothing else up', async (t) => {
+  const record = '{"id":"CT-@","amount":12.50,"updatedAt":"2026-01-05T02:30:45.120Z","tags":["a","b"]}';
+  const records = Array.from({ length: 10_000 }, (_, id) => record.replace('@', String(id)));
+  const body = gzipSync(`{"meta":{"count":10000},"data":[${records.join()}],"facets":[${records.join()}]}`);
+  const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' };
+  const parse = t.mock.method(JSON, 'parse');
+  await using crm = await startApi(() => ({ headers, body }), { maxResponseBytes: 32e6 });
+  const pages = await Array.fromAsync(
+    listPages(crm.api, listing({ type: 'none' }), { resolve: () => undefined }),
+    ({ records: listed }) => listed.map((one) => JSON.stringify(one)),
+  );
+  assert.deepEqual(pages, [records]);
+  const lengths = parse.mock.calls.map((call) => String(call.arguments[0]).length);
+  // 100,000 characters take a few milliseconds.
+  assert.ok(
+    lengths.length > 20 && Math.max(...lengths) < 100_000,
+    `${lengths.length} steps, ${Math.max(...lengths)} at most`,
+  );
 });

@@ -1,0 +1,33 @@
+import { setImmediate } from 'node:timers/promises';
+import { type Json, parseExactJson, type ParseOptions } from './exact-json.ts';
+import { PieceReader } from './json-pieces.ts';
+
+/** Characters that are parsed within a few milliseconds: what waits for its turn meanwhile comes hardly late. */
+const stepLength = 64 * 1024;
+
+/** The same as `parseExactJson`; a long text is parsed in steps, and between two of them other work has its turn. */
+export async function parseInSteps(text: string, options: ParseOptions = {}): Promise<Json> {
+  const steps = jsonSteps(text, { ...options, length: stepLength });
+  // To have come by a long text took its time as well.
+  if (text.length > stepLength) await setImmediate();
+  let step = steps.next();
+  while (!step.done) {
+    await setImmediate();
+    step = steps.next();
+  }
+  return step.value;
+}
+
+/**
+ * The same, a step at each call of `next`, which looks at `length` more characters and parses about as many. A single text
+ * or number is never split, and so may make one step longer.
+ */
+export function* jsonSteps(
+  text: string,
+  { length, ...options }: ParseOptions & { length: number },
+): Generator<void, Json> {
+  if (text.length <= length) return parseExactJson(text, options);
+  const reader = new PieceReader(text, { ...options, length });
+  while (reader.readOn()) yield;
+  return reader.end();
+}
