@@ -1,3 +1,5 @@
+import { offAbort, onAbort } from './on-abort.ts';
+
 /** Time and chance, passed in so that tests own them. */
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary origin. Never steps back. */
@@ -18,18 +20,18 @@ export const systemClock: Clock = {
   async sleep(ms, signal) {
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const abort = (): void => {
+    const abort = (reason: unknown): void => {
       clearTimeout(timer);
-      reject(signal?.reason as Error);
+      reject(reason as Error);
     };
     const timer = setTimeout(
       () => {
-        signal?.removeEventListener('abort', abort);
+        if (signal) offAbort(signal, abort);
         resolve();
       },
       Math.max(0, ms),
     );
-    signal?.addEventListener('abort', abort, { once: true });
+    if (signal) onAbort(signal, abort);
     return promise;
   },
 };

@@ -15,7 +15,7 @@ export interface FailureRateOptions {
 const slices = 30;
 
 /**
- * The share of calls that failed within the last `window`. Calls of one name (a URL) that fail count once in it, however
+ * Tells whether too large a share of calls failed within the last `window`, or all of the latest `minimumCalls`. Calls of one name (a URL) that fail count once in it, however
  * often they are repeated, so that a few dead records are not taken for a dead server; a good one takes the failure back.
  */
 export class FailureRate {
@@ -25,6 +25,8 @@ export class FailureRate {
   readonly #clock: Clock;
   /** When each last failed; the longest ago first. */
   readonly #failed = new Map<unknown, number>();
+  /** Those of them that failed since the last good call. */
+  readonly #inARow = new Set<unknown>();
   readonly #good = new Map<number, number>();
   #goods = 0;
 
@@ -43,7 +45,9 @@ export class FailureRate {
   get exceeded(): boolean {
     this.#forgetOld();
     const calls = this.#failed.size + this.#goods;
-    return calls >= this.#minimum && this.#failed.size >= this.#threshold * calls;
+    if (calls < this.#minimum) return false;
+    // An outage is seen at once, however many calls were good before it.
+    return this.#failed.size >= this.#threshold * calls || this.#inARow.size >= this.#minimum;
   }
 
   /** `name` tells which calls are repeats of one another; without one each is its own. */
@@ -53,8 +57,10 @@ export class FailureRate {
     if (this.#failed.size > 0) this.#failed.delete(name);
     if (failed) {
       this.#failed.set(name, this.#clock.now());
+      this.#inARow.add(name);
       return;
     }
+    if (this.#inARow.size > 0) this.#inARow.clear();
     const slice = this.#sliceOf(this.#clock.now());
     this.#good.set(slice, (this.#good.get(slice) ?? 0) + 1);
     this.#goods += 1;
@@ -62,6 +68,7 @@ export class FailureRate {
 
   clear(): void {
     this.#failed.clear();
+    this.#inARow.clear();
     this.#good.clear();
     this.#goods = 0;
   }
@@ -75,6 +82,7 @@ export class FailureRate {
     for (const [name, at] of this.#failed) {
       if (at > start) break;
       this.#failed.delete(name);
+      this.#inARow.delete(name);
     }
     for (const [slice, count] of this.#good) {
       if (slice > this.#sliceOf(start)) break;

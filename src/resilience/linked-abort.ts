@@ -1,3 +1,5 @@
+import { offAbort, onAbort } from './on-abort.ts';
+
 /**
  * A signal that follows its parent and can be aborted on its own. Dispose it when the work has ended.
  * `AbortSignal.any` is not used: a run's signal lives all night, and it would collect one dependent per request.
@@ -5,12 +7,12 @@
 export class LinkedAbort implements Disposable {
   readonly #controller = new AbortController();
   readonly #parent: AbortSignal | undefined;
-  readonly #follow = (): void => this.#controller.abort(this.#parent?.reason);
+  readonly #follow = (reason: unknown): void => this.#controller.abort(reason);
 
   constructor(parent?: AbortSignal) {
     this.#parent = parent;
-    if (parent?.aborted) this.#follow();
-    else parent?.addEventListener('abort', this.#follow, { once: true });
+    if (parent?.aborted) this.#follow(parent.reason);
+    else if (parent) onAbort(parent, this.#follow);
   }
 
   get signal(): AbortSignal {
@@ -23,6 +25,6 @@ export class LinkedAbort implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#parent?.removeEventListener('abort', this.#follow);
+    if (this.#parent) offAbort(this.#parent, this.#follow);
   }
 }

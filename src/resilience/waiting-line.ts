@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 import { LinkedQueue, type QueueNode } from './linked-queue.ts';
+import { offAbort, onAbort } from './on-abort.ts';
 import { longestSleep } from './sleep-until.ts';
 
 export interface AcquireOptions {
@@ -69,21 +70,21 @@ export class WaitingLine<Grant extends object> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
     // The listener goes here and not after the promise: an abort may come before its reactions run.
     const serve = (grant: Grant): void => {
-      signal?.removeEventListener('abort', abandon);
+      if (signal) offAbort(signal, abandon);
       resolve(grant);
     };
     const refuse = (reason: unknown): void => {
-      signal?.removeEventListener('abort', abandon);
+      if (signal) offAbort(signal, abandon);
       reject(reason as Error);
     };
     const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse });
-    const abandon = (): void => {
+    const abandon = (reason: unknown): void => {
       this.#leave(key, node);
-      reject(signal?.reason as Error);
+      reject(reason as Error);
       // It may have held up the others; later, because the same abort may be about to take them too.
       queueMicrotask(() => this.poke());
     };
-    signal?.addEventListener('abort', abandon, { once: true });
+    if (signal) onAbort(signal, abandon);
     this.poke();
     return promise;
   }

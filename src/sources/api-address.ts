@@ -27,7 +27,7 @@ export class ApiAddress {
   own(text: string): URL {
     const absolute = /^(?:[a-z][a-z0-9+.-]*:|[/\\]{2})/i.test(text);
     const href = absolute ? text : this.#below(text);
-    const url = URL.canParse(href) ? new URL(href) : undefined;
+    const url = URL.parse(href);
     if (url && isOwnOrigin(url, this.origin)) return url;
     throw new NightfillError({
       code: 'FOREIGN_ORIGIN',

@@ -1,10 +1,11 @@
 import { backoffDelay } from '../resilience/backoff.ts';
 import { BreakerOpenError, CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import { type Clock, systemClock } from '../resilience/clock.ts';
-import { DeadlineError, withDeadline } from '../resilience/deadline.ts';
+import { DeadlineError } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import type { Quota } from '../resilience/quota.ts';
 import { retry, RetryAbandonedError } from '../resilience/retry.ts';
+import { SharedDeadlines } from '../resilience/shared-deadlines.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
 import { ApiAddress } from './api-address.ts';
 import { ApiLimits } from './api-limits.ts';
@@ -30,7 +31,7 @@ export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.t
 export type { ApiStatistics } from './api-statistics.ts';
 
 /** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
-const downForGood = 3_600_000;
+const downForGood = 30 * 60_000;
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
 export class Api implements AsyncDisposable {
@@ -44,6 +45,7 @@ export class Api implements AsyncDisposable {
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
   readonly #sender: Sender;
+  readonly #deadlines: SharedDeadlines;
   /** The breaker's trials after an outage failed, and it has not closed since. */
   #seemsDead = false;
   /** Monotonic: since when no answer was good, while requests fail. */
@@ -78,6 +80,7 @@ export class Api implements AsyncDisposable {
       tls: options.tls,
       proxy: options.proxy,
     });
+    this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, ...hooks });
     this.#breaker = new CircuitBreaker({
@@ -170,11 +173,11 @@ export class Api implements AsyncDisposable {
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
     try {
-      return await withDeadline(deadline, run, { clock, ...(signal ? { signal } : {}) });
+      return await this.#deadlines.run(deadline, run, { signal });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
       // It spent its time waiting, with everybody or for its turn.
-      if (call && (call.isHeld || this.#rests())) throw this.#restsTooLong(call, error);
+      if (call && (call.isHeld || call.sends === 0 || this.#rests())) throw this.#restsTooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
@@ -216,28 +219,30 @@ export class Api implements AsyncDisposable {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
         if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
-        if (!(error instanceof RetryAbandonedError)) throw error;
-        call.attempts += error.attempts - 1;
-        await this.#waitAsAsked(call, error);
+        const failure = askedToWait(error, call);
+        if (!failure) throw error;
+        call.attempts = failure.attempts - 1;
+        await this.#waitAsAsked(call, failure);
       }
     }
   }
 
   /** The API asks one request for more patience than its retries have: worth it when all depends on it, or everybody waits. */
-  async #waitAsAsked(call: Call, { retryAt, cause }: RetryAbandonedError): Promise<void> {
+  async #waitAsAsked(call: Call, failure: RequestError): Promise<void> {
     const { signal, request } = call;
-    const failure = cause as RequestError;
+    const retryAt = this.#clock.now() + (failure.wait ?? 0);
     call.hold();
     this.#failingSince ??= this.#clock.now();
     if (!request.patient) {
       // Those in flight are answered the same when it is an outage, and then the breaker opens.
       const { p95 } = this.#tally.latencyMs();
-      await sleepUntil(this.#clock.now() + Math.max(leastLinger, 2 * p95), { clock: this.#clock, signal });
+      const linger = Math.min(Math.max(leastLinger, 2 * p95), longestLinger);
+      await sleepUntil(this.#clock.now() + linger, { clock: this.#clock, signal });
       if (!this.#rests()) throw failure;
     }
     call.lastFailure = failure;
     if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, failure);
-    if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
+    await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
@@ -276,7 +281,8 @@ export class Api implements AsyncDisposable {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
-      if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
+      if (lastFailure && call.sends >= attempts)
+        throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
       throw this.#restsTooLong(call, error);
     }
   }
@@ -286,9 +292,9 @@ export class Api implements AsyncDisposable {
     call.hold();
     this.#failingSince ??= this.#clock.now();
     call.lastFailure = failure;
-    if (failure.code !== 'RATE_LIMITED') return;
     const { retry: options } = this.#options;
-    const backoff = backoffDelay({ ...options, retry: call.refusals });
+    const refused = failure.code === 'RATE_LIMITED';
+    const backoff = refused ? backoffDelay({ ...options, retry: call.refusals }) : 0;
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
     const again = this.#clock.now() + delay;
     if (again > this.#patience(call)) throw this.#restsTooLong(call, failure);
@@ -405,9 +411,13 @@ export class Api implements AsyncDisposable {
   }
 }
 
-/** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
+/** Milliseconds for which an answer that may be an outage's is waited for company. */
 const leastLinger = 50;
+const longestLinger = 1_000;
 
-function withNote(failure: RequestError, note: string, attempts: number): RequestError {
-  return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });
+/** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
+function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
+  if (error instanceof RetryAbandonedError) return error.cause as RequestError;
+  const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
+  return asked && request.patient ? error : undefined;
 }

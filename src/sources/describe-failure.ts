@@ -3,7 +3,7 @@ import { BreakerOpenError } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { DeadlineError } from '../resilience/deadline.ts';
 import { NightfillError } from '../resilience/failure.ts';
-import { retryAfter } from '../resilience/retry-after.ts';
+import { nonsenseRetryAfter, retryAfter } from '../resilience/retry-after.ts';
 import { TimeoutError } from '../resilience/timeout.ts';
 import { BodyError } from './decode-body.ts';
 import { AnswerTooLargeError, ExchangeError, type WireAnswer } from './exchange.ts';
@@ -44,6 +44,13 @@ export function answerFailure(
   const again = action === 'retry' || action === 'rate-limited';
   const resets = action === 'rate-limited' || wire.status === 503;
   const wait = again ? retryAfter(wire.headers, { wallNow: facts.clock.wallNow(), resets }) : undefined;
+  const nonsense = again ? nonsenseRetryAfter(wire.headers, { wallNow: facts.clock.wallNow() }) : undefined;
+  const asks =
+    wait !== undefined
+      ? `; it asks to wait ${Math.ceil(wait / 1000)} s`
+      : nonsense !== undefined
+        ? `; its Retry-After "${excerpt(nonsense)}" names no time within 24 hours and is not heeded`
+        : '';
   const target = wire.headers['location'];
   const said =
     code === 'REDIRECT_REFUSED'
@@ -57,7 +64,7 @@ export function answerFailure(
     httpStatus: wire.status,
     code,
     class: meaning.class,
-    message: `${asked(facts)} answered ${wire.status}${said}: ${meaning.reason}${wait === undefined ? '' : `; it asks to wait ${Math.ceil(wait / 1000)} s`}`,
+    message: `${asked(facts)} answered ${wire.status}${said}: ${meaning.reason}${asks}`,
     retryable: again,
     credentialsUseless: code === 'CREDENTIALS_REJECTED' && facts.refusesAll(),
     countsAgainstServer: wire.status >= 500 && action !== 'rate-limited',

@@ -1,4 +1,7 @@
 import { Client, type Dispatcher, Pool } from 'undici';
+import { offAbort, onAbort } from '../resilience/on-abort.ts';
+import type { TimeLimit, Timing } from '../resilience/time-limit.ts';
+import { TimeoutError } from '../resilience/timeout.ts';
 
 export type AnswerHeaders = Record<string, string | string[] | undefined>;
 
@@ -19,6 +22,8 @@ export interface WireRequest {
 
 export interface ExchangeOptions {
   signal?: AbortSignal | undefined;
+  /** From now on until the answer's last byte, the wait for a socket included. */
+  timeLimit?: TimeLimit;
   /** Bytes on the wire; the socket is destroyed as soon as one more arrives. */
   maxBytes: number;
   /** The request is being written to its socket. Not called for a request that never reached one. */
@@ -97,7 +102,7 @@ export function openPool(
 
 /**
  * Sends one request and gives back the whole answer. Every byte is read or the socket destroyed, also on abort.
- * Throws the signal's reason, `AnswerTooLargeError`, or `ExchangeError` around undici's error.
+ * Throws the signal's reason, `TimeoutError`, `AnswerTooLargeError`, or `ExchangeError` around undici's error.
  */
 export async function exchange(
   pool: Pick<Dispatcher, 'dispatch'>,
@@ -117,7 +122,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #options: ExchangeOptions;
   readonly #resolve: (answer: WireAnswer) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #onAbort = (): void => this.#abort(this.#options.signal?.reason);
+  readonly #onAbort = (reason: unknown): void => this.#abort(reason);
+  readonly #timing: Timing | undefined;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #controller: Dispatcher.DispatchController | undefined;
@@ -130,7 +136,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    const { signal, timeLimit } = options;
+    if (signal) onAbort(signal, this.#onAbort);
+    this.#timing = timeLimit?.start(() => this.#abort(new TimeoutError({ timeout: timeLimit.ms })));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -203,6 +211,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #settle(): void {
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    const { signal, timeLimit } = this.#options;
+    if (signal) offAbort(signal, this.#onAbort);
+    if (this.#timing) timeLimit?.stop(this.#timing);
   }
 }

@@ -1,7 +1,8 @@
 import type { CircuitBreaker } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
 import type { Permit } from '../resilience/rolling-window.ts';
-import { TimeoutError, withTimeout } from '../resilience/timeout.ts';
+import { TimeLimit } from '../resilience/time-limit.ts';
+import { TimeoutError } from '../resilience/timeout.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer } from './api-request.ts';
@@ -58,9 +59,11 @@ interface Sending {
 export class Sender {
   readonly #parts: SenderParts;
   readonly #headers: Record<string, string>;
+  readonly #timeLimit: TimeLimit;
 
   constructor(parts: SenderParts) {
     this.#parts = parts;
+    this.#timeLimit = new TimeLimit(parts.options.timeout, { clock: parts.clock });
     this.#headers = {
       accept: 'application/json',
       'accept-encoding': acceptedEncodings,
@@ -71,7 +74,7 @@ export class Sender {
 
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
   async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
-    const { credentials, limits, breaker, pace, options, clock } = this.#parts;
+    const { credentials, limits, breaker, pace } = this.#parts;
     const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
     const ends = waitForBreaker === false ? patience : deadline;
     const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
@@ -81,10 +84,7 @@ export class Sender {
       return await breaker.execute(
         async () => {
           try {
-            const wire = await withTimeout(options.timeout, async (signal) => this.#exchange(sending, signal), {
-              clock,
-              ...(call.signal ? { signal: call.signal } : {}),
-            });
+            const wire = await this.#exchange(sending);
             const answer = await this.#read(wire, sending);
             if (sending.mark) pace.answered(sending.mark);
             return answer;
@@ -103,10 +103,11 @@ export class Sender {
     }
   }
 
-  async #exchange(sending: Sending, signal: AbortSignal): Promise<WireAnswer> {
+  async #exchange(sending: Sending): Promise<WireAnswer> {
     const { call, permit, authorization } = sending;
     const { pool, options, tally, limits, pace, clock } = this.#parts;
     let writtenAt = 0;
+    call.go();
     const wire = await exchange(
       pool,
       {
@@ -121,12 +122,13 @@ export class Sender {
         body: call.request.body,
       },
       {
-        signal,
+        signal: call.signal,
+        timeLimit: this.#timeLimit,
         maxBytes: options.maxResponseBytes,
         onWritten: () => {
           permit?.sent();
           limits.quota?.spend();
-          call.sent();
+          call.sends += 1;
           sending.mark = pace.sent();
           writtenAt = clock.now();
           tally.written(writtenAt);
@@ -179,7 +181,7 @@ export class Sender {
     if (!(failure instanceof RequestError) || !mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) pace.overloaded(mark);
-    else if (failure.httpStatus !== undefined) pace.answered(mark);
+    else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
     return failure;
   }
 

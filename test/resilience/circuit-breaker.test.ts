@@ -250,6 +250,17 @@ test('a few dead records, asked again and again, are no outage: in the rate each
   assert.equal(breaker.state, 'open');
 });
 
+test('an outage opens it at once, however many calls were good before', async () => {
+  const { breaker } = breakerWith({ failures: Infinity, failureRate: 0.5, minimumCalls: 20 });
+  for (let count = 0; count < 3000; count += 1) await breaker.execute(good);
+  await fail(breaker, 19);
+  await breaker.execute(good);
+  await fail(breaker, 19);
+  assert.equal(breaker.state, 'closed');
+  await fail(breaker, 1);
+  assert.equal(breaker.state, 'open');
+});
+
 test('an address that failed and then succeeded counts as good', async () => {
   const { breaker } = breakerWith({ failures: Infinity, failureRate: 0.5, minimumCalls: 4 });
   for (let count = 0; count < 40; count += 1) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { retryAfter } from '../../src/resilience/retry-after.ts';
+import { nonsenseRetryAfter, retryAfter } from '../../src/resilience/retry-after.ts';
 
 const wallNow = Date.UTC(2026, 0, 31, 2, 0, 0);
 const wait = (headers: Record<string, string>, resets = true) => retryAfter(headers, { wallNow, resets });
@@ -66,4 +66,17 @@ test("a fetch answer's headers are read too, and a reset only where it is asked 
   const healthy = Object.fromEntries(new Headers({ 'RateLimit-Reset': '60' }));
   assert.equal(retryAfter(healthy), undefined);
   assert.equal(retryAfter(healthy, { resets: true }), 60_000);
+});
+
+test('a time beyond 24 hours is nonsense: it says nothing, and is told', () => {
+  for (const text of ['1763740800000', '9223372036854775807', '86401', 'Fri, 31 Dec 9999 23:59:59 GMT', 'soon', '-5']) {
+    assert.equal(retryAfter({ 'retry-after': text }, { wallNow }), undefined, text);
+    assert.equal(nonsenseRetryAfter({ 'retry-after': text }, { wallNow }), text);
+  }
+  for (const text of ['86400', '0', 'Thu, 01 Jan 1970 00:00:00 GMT']) {
+    assert.ok(retryAfter({ 'retry-after': text }, { wallNow }) !== undefined, text);
+    assert.equal(nonsenseRetryAfter({ 'retry-after': text }, { wallNow }), undefined);
+  }
+  const limit = { 'retry-after': '1763740800000', 'x-ratelimit-reset': '7' };
+  assert.equal(retryAfter(limit, { wallNow, resets: true }), 7_000, 'another header may make sense');
 });
