@@ -33,6 +33,8 @@ interface Token {
 /** Renewals have failed since the last token. */
 interface Outage {
   error: NightfillError;
+  /** Monotonic: when the first of them failed. */
+  since: number;
   /** Monotonic: no renewal begins before. */
   until: number;
   /** The server said until when. */
@@ -57,6 +59,13 @@ const earliness = 0.1;
 const sureFor = 5 * 60_000;
 /** … unless so many requests in a row are refused. */
 const surelyRefused = 5;
+
+/** Milliseconds: whatever an API's own retries are set to, a token server that is down is not asked faster. */
+const leastBaseDelay = 10;
+const leastMaxDelay = 1_000;
+
+/** Milliseconds for which a token server that names a time again and again is waited for, where no deadline says it. */
+const longestOutage = 24 * 3_600_000;
 
 /** Milliseconds. */
 const worthTelling = 5_000;
@@ -124,7 +133,7 @@ export class OAuthToken implements Credentials {
       // Renewed early, it still serves for a while.
       if (this.#token && now < this.#token.endsAt) return this.#token.headers;
       if (outage.hopeless) throw outage.error;
-      if (outage.until > (outage.named ? deadline : patience))
+      if (outage.until > (outage.named ? Math.min(deadline, outage.since + longestOutage) : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
@@ -223,11 +232,17 @@ export class OAuthToken implements Credentials {
     const odd = error.kind === 'odd' ? (this.#outage?.odd ?? 0) + 1 : 0;
     const hopeless = odd >= attempts;
     if (error.kind === 'refused' || (hopeless && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
-    const backoff = backoffDelay({ backoff: 'exponential', baseDelay, maxDelay, retry: failures });
-    const delay = Math.max(error.wait ?? 0, backoff * (jitter ? this.#clock.random() : 1));
+    const backoff = backoffDelay({
+      backoff: 'exponential',
+      baseDelay: Math.max(leastBaseDelay, baseDelay),
+      maxDelay: Math.max(leastMaxDelay, maxDelay),
+      retry: failures,
+    });
+    // Only one asks, so jitter is for other processes: it may halve a delay, and never leaves none.
+    const delay = Math.max(error.wait ?? 0, backoff * (jitter ? (1 + this.#clock.random()) / 2 : 1));
     const now = this.#clock.now();
-    const named = error.wait !== undefined;
-    this.#outage = { error, until: now + delay, named, hopeless, failures, odd };
+    const named = (error.wait ?? 0) > 0;
+    this.#outage = { error, since: this.#outage?.since ?? now, until: now + delay, named, hopeless, failures, odd };
     const { rests } = this;
     if (rests && delay >= worthTelling) this.#onRest({ ...rests, until: this.#clock.wallNow() + delay });
   }

@@ -148,15 +148,34 @@ test('without a deadline a rest of hours is waited for when the token server nam
   assert.equal((await answer).body, 'in');
 });
 
-test('a token server that stays down without a word is asked at the pace of one backoff for all', async () => {
-  await using crm = await startCrm({
-    token: () => ({ status: 500, body: '' }),
-    changes: { retry: { baseDelay: 20, maxDelay: 80, attempts: 1 } },
+for (const delays of [
+  { baseDelay: 20, maxDelay: 80 },
+  { baseDelay: 0, maxDelay: 0 },
+])
+  test(`a token server that stays down without a word is asked at the pace of one backoff for all (${delays.baseDelay} ms)`, async () => {
+    await using crm = await startCrm({
+      token: () => ({ status: 500, body: '' }),
+      changes: { retry: { ...delays, attempts: 1 } },
+    });
+    const deadline = performance.now() + 200;
+    await Promise.all(Array.from({ length: 30 }, async (_, n) => rests(crm.api.request({ url: `/${n}`, deadline }))));
+    // 10, 20, 40 and 80 ms apart at the fastest, and no new one begins when the deadline is over.
+    assert.ok(crm.tokens.length <= 5, `${crm.tokens.length} requests for a token`);
   });
-  const deadline = performance.now() + 200;
-  await Promise.all(Array.from({ length: 30 }, async (_, n) => rests(crm.api.request({ url: `/${n}`, deadline }))));
-  // 20, 40 and 80 ms apart, and no new one begins when the deadline is over.
-  assert.ok(crm.tokens.length <= 4, `${crm.tokens.length} requests for a token`);
+
+test('a token server that names a time again and again is not waited for longer than a day', async () => {
+  const clock = new FakeClock();
+  await using crm = await startCrm({
+    clock,
+    token: () => ({ status: 503, headers: { 'retry-after': '40000' }, body: '' }),
+  });
+  const end = rests(crm.api.request({ url: '/a' }));
+  for (const asked of [1, 2]) {
+    await until(() => crm.tokens.length === asked && crm.api.statistics().rests !== undefined);
+    await clock.advance(40_000_000);
+  }
+  assert.equal((await end).retryAt, clock.wallNow() + 40_000_000);
+  assert.equal(crm.tokens.length, 3);
 });
 
 test('an answer that no token server should give is asked for again, and only one that stays is taken for a refusal', async () => {
