@@ -69,6 +69,7 @@ export class Api implements AsyncDisposable {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -264,7 +265,7 @@ export class Api implements AsyncDisposable {
   #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
     if (error instanceof ApiRestsError) return error;
     if (error instanceof TokenRestsError && request.waitForBreaker !== false)
-      return new ApiRestsError({ api: this.name, because: error.message, retryAt: error.retryAt, cause: error });
+      return new ApiRestsError({ api: this.name, because: error.because, retryAt: error.retryAt, cause: error });
     return describeFailure(error, facts);
   }
 
@@ -316,7 +317,7 @@ export class Api implements AsyncDisposable {
     const now = this.#clock.now();
     if (this.#breaker.state !== 'closed') return { until: Math.max(now, this.#breaker.retryAt), because: 'down' };
     const until = this.#limits.restsUntil;
-    return until > now ? { until, because: 'asked' } : undefined;
+    return until > now ? { until, because: 'asked' } : this.#credentials.rests;
   }
 
   /** The same on the wall's clock. */

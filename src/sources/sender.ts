@@ -75,8 +75,9 @@ export class Sender {
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
   async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
-    const { key, deadline = Infinity, failedBefore = false } = call.request;
-    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: patience });
+    const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
+    const ends = waitForBreaker === false ? patience : deadline;
+    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
     const permit = await limits.permit({ key, signal: call.signal, deadline });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
