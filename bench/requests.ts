@@ -98,7 +98,8 @@ async function compare(origin: string, { requests, rounds }: { requests: number;
       }),
   };
   const results = new Map<string, number[]>(Object.keys(contestants).map((name) => [name, []]));
-  for (const ask of Object.values(contestants)) await measure(ask, requests);
+  // Until everything is compiled.
+  for (const ask of [...Object.values(contestants), ...Object.values(contestants)]) await measure(ask, requests);
   for (let round = 0; round < rounds; round += 1)
     for (const [name, ask] of Object.entries(contestants)) results.get(name)!.push(await measure(ask, requests));
   await Promise.all([pool.close(), api.close()]);
