@@ -159,7 +159,7 @@ export class Admission {
         const underWay = ((this.#expected.get(name) ?? 0) / Math.max(1, this.#contracts)) * contracts.pending;
         return {
           requests: Math.ceil((underWay + expected.at(name)) * this.#actualShare(name)),
-          concurrency: figures.get(name)!.concurrency.limit,
+          concurrency: figures.get(name)!.concurrency.settled ?? figures.get(name)!.concurrency.limit,
           latencyMs: latencyMs(name),
           soonestSent: (requests) => api.soonestSent(requests),
         };

@@ -139,15 +139,11 @@ export async function storeAmounts(
   );
 }
 
+type FailedContract = { contract: Pick<PlannedContract, 'key' | 'failedBefore'>; failure: FailureRecord };
+
 export async function storeFailures(
   client: Queryable,
-  {
-    number,
-    failed,
-  }: {
-    number: number;
-    failed: readonly { contract: Pick<PlannedContract, 'key' | 'failedBefore'>; failure: FailureRecord }[];
-  },
+  { number, failed }: { number: number; failed: readonly FailedContract[] },
   { instance, run }: RunContext,
 ): Promise<void> {
   const of = <T>(get: (failure: FailureRecord) => T): T[] => failed.map(({ failure }) => get(failure));
@@ -168,13 +164,16 @@ export async function storeFailures(
       of((failure) => failure.class),
       of(({ httpStatus }) => httpStatus),
       of(({ message }) => message.replaceAll('\0', '\\0').toWellFormed()),
-      // With those of its earlier failure, whose row this one replaces.
-      failed.map(({ contract, failure }) => failure.attempts + (contract.failedBefore?.attempts ?? 0)),
+      failed.map(attemptsInAll),
       of(({ advice }) => advice),
       of(({ adviceAfter }) => adviceAfter),
     ],
   );
 }
+
+/** With those of its earlier failure, whose row this one replaces. A record that is unusable as listed is not asked for. */
+const attemptsInAll = ({ contract, failure }: FailedContract): number =>
+  failure.attempts + (failure.stage === 'list' ? 0 : (contract.failedBefore?.attempts ?? 0));
 
 async function storeStale(client: Queryable, { number, loaded }: ChunkRecord, { instance }: RunContext) {
   const stale = loaded.flatMap(({ contract, stale: lookups }) => lookups.map((one) => ({ key: contract.key, ...one })));

@@ -1,5 +1,4 @@
 import type { Queryable } from '../sinks/postgres.ts';
-import type { ApiStatistics } from '../sources/api.ts';
 
 /** What an API allowed of what the job file says. */
 export interface SettledConcurrency {
@@ -22,10 +21,15 @@ export const settledOf = (
 
 /** Of the job's latest run that has figures. */
 export async function readSettled(database: Queryable, job: string): Promise<SettledConcurrency[]> {
-  const { rows } = await database.query<{ apis: ApiStatistics[] }>(
-    `SELECT figures->'apis' AS apis FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
-     WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC LIMIT 1`,
+  const { rows } = await database.query<SettledConcurrency>(
+    `SELECT entry->>'name' AS api, (entry->'concurrency'->>'settled')::integer AS settled,
+       (entry->'concurrency'->>'limit')::integer AS "limit"
+     FROM (
+       SELECT figures FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
+       WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC LIMIT 1
+     ) AS latest, json_array_elements(figures->'apis') AS entry
+     WHERE entry->'concurrency'->>'settled' IS NOT NULL`,
     [job],
   );
-  return settledOf(rows[0]?.apis ?? []);
+  return rows;
 }

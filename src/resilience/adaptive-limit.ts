@@ -10,8 +10,9 @@ const firstLimit = 10;
 const growth = 4;
 /** The share of the ceiling above which what it settled at is no news. */
 const worthSaying = 0.8;
-/** Milliseconds without a refusal after which one more is tried, then two more, then four. */
-const quiet = 30_000;
+/** Milliseconds without a refusal after which one more is tried, then two more, then four; twice as long each time that fails. */
+const firstQuiet = 2_000;
+const longestQuiet = 60_000;
 
 /**
  * How many may be in flight at once, learnt from what the other side refuses: additive increase, multiplicative decrease
@@ -26,7 +27,9 @@ export class AdaptiveLimit {
   /** What it was before it was last lowered; undefined while it never was. */
   #before: { limit: number; lowered: boolean } | undefined;
   #lowered = false;
+  #quiet = firstQuiet;
   #quietSince = 0;
+  #climbed = false;
   #step = 1;
 
   constructor({ ceiling, clock = systemClock }: { ceiling: number; clock?: Clock }) {
@@ -70,7 +73,7 @@ export class AdaptiveLimit {
   /** It was refused as one too many. True when that is about how many were in flight; then the limit is lower now. */
   refused(level: Level): boolean {
     const kind = this.#evidence.refused(level);
-    this.#quietSince = this.#clock.now();
+    if (kind === 'echo') this.#quietSince = this.#clock.now();
     if (kind === 'beyond') this.#lower(level.at, this.#evidence.good || Math.floor(level.at / 2));
     return kind !== 'within';
   }
@@ -86,15 +89,18 @@ export class AdaptiveLimit {
     this.#lowered = true;
     this.#evidence.lowered(refusedAt, o);
     this.#step = 1;
+    if (this.#climbed) this.#quiet = Math.min(longestQuiet, 2 * this.#quiet);
+    this.#climbed = false;
     this.#quietSince = this.#clock.now();
   }
 
   #climb(): void {
     const now = this.#clock.now();
-    while (this.#limit < this.ceiling && now >= this.#quietSince + quiet) {
+    while (this.#limit < this.ceiling && now >= this.#quietSince + this.#quiet) {
       this.#limit = Math.min(this.ceiling, this.#limit + this.#step);
       this.#step *= 2;
-      this.#quietSince += quiet;
+      this.#quietSince += this.#quiet;
+      this.#climbed = true;
     }
   }
 }

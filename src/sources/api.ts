@@ -31,7 +31,7 @@ export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.t
 export type { ApiStatistics } from './api-statistics.ts';
 
 /** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
-const downForGood = 3_600_000;
+const downForGood = 30 * 60_000;
 
 /** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
 export class Api implements AsyncDisposable {
@@ -176,7 +176,7 @@ export class Api implements AsyncDisposable {
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
       // It spent its time waiting, with everybody or for its turn.
-      if (call && (call.isHeld || this.#rests())) throw this.#restsTooLong(call, error);
+      if (call && (call.isHeld || call.sends === 0 || this.#rests())) throw this.#restsTooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
@@ -235,12 +235,13 @@ export class Api implements AsyncDisposable {
     if (!request.patient) {
       // Those in flight are answered the same when it is an outage, and then the breaker opens.
       const { p95 } = this.#tally.latencyMs();
-      await sleepUntil(this.#clock.now() + Math.max(leastLinger, 2 * p95), { clock: this.#clock, signal });
+      const linger = Math.min(Math.max(leastLinger, 2 * p95), longestLinger);
+      await sleepUntil(this.#clock.now() + linger, { clock: this.#clock, signal });
       if (!this.#rests()) throw failure;
     }
     call.lastFailure = failure;
     if (retryAt > this.#patience(call)) throw this.#restsTooLong(call, failure);
-    if (request.patient) await sleepUntil(retryAt, { clock: this.#clock, signal });
+    await sleepUntil(retryAt, { clock: this.#clock, signal });
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
@@ -279,7 +280,8 @@ export class Api implements AsyncDisposable {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
       // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
-      if (lastFailure && call.sends >= attempts) throw withNote(lastFailure, 'the circuit breaker is open', call.sends);
+      if (lastFailure && call.sends >= attempts)
+        throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
       throw this.#restsTooLong(call, error);
     }
   }
@@ -289,9 +291,9 @@ export class Api implements AsyncDisposable {
     call.hold();
     this.#failingSince ??= this.#clock.now();
     call.lastFailure = failure;
-    if (failure.code !== 'RATE_LIMITED') return;
     const { retry: options } = this.#options;
-    const backoff = backoffDelay({ ...options, retry: call.refusals });
+    const refused = failure.code === 'RATE_LIMITED';
+    const backoff = refused ? backoffDelay({ ...options, retry: call.refusals }) : 0;
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#clock.random() : 1));
     const again = this.#clock.now() + delay;
     if (again > this.#patience(call)) throw this.#restsTooLong(call, failure);
@@ -408,16 +410,13 @@ export class Api implements AsyncDisposable {
   }
 }
 
-/** Milliseconds for which an answer that may be an outage's is waited for company, at least. */
+/** Milliseconds for which an answer that may be an outage's is waited for company. */
 const leastLinger = 50;
+const longestLinger = 1_000;
 
 /** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
 function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
   if (error instanceof RetryAbandonedError) return error.cause as RequestError;
   const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
   return asked && request.patient ? error : undefined;
-}
-
-function withNote(failure: RequestError, note: string, attempts: number): RequestError {
-  return new RequestError({ ...failure, message: `${failure.message} (${note})`, attempts, cause: failure });
 }

@@ -66,9 +66,8 @@ export class Call {
     this.#heldSince ??= this.#clock.now();
   }
 
-  /** It is being written to a socket. */
-  sent(): void {
-    this.sends += 1;
+  /** Nothing of ours holds it up any more: it goes to a socket. */
+  go(): void {
     if (this.#heldSince === undefined) return;
     this.#heldMs += this.#clock.now() - this.#heldSince;
     this.#heldSince = undefined;

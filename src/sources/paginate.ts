@@ -6,7 +6,6 @@ import { formatJsonPath, getPath, type JsonPath } from './json-path.ts';
 import { linkTarget } from './link-header.ts';
 import { mayBePastEnd, PagesSoFar } from './listing-end.ts';
 import { isOwnOrigin, originOf } from './origin.ts';
-import { RequestError } from './request-error.ts';
 import { renderTemplate, type Resolve } from './template.ts';
 
 export interface ListingPage {
@@ -74,7 +73,7 @@ export async function* listPages(
       if (pages === 1 || !mayBePastEnd(error, listing.paginate)) throw error;
       const doubt = soFar.doubtAboutEnd(error.httpStatus) ?? (await doubtAfter(next));
       if (doubt === undefined) return;
-      throw inDoubt(error, doubt);
+      throw error.withNote(`; ${doubt}`);
     }
     const records = recordsOf(api, listing, answer);
     // Addresses may differ for ever; a server that does not go on shows in the records.
@@ -165,12 +164,6 @@ function pageAfter(url: string, paginate: Pagination): string {
   if (paginate.type !== 'page' && paginate.type !== 'offset') return url;
   const number = Number(new URL(url).searchParams.get(paginate.param));
   return withQuery(url, { [paginate.param]: String(number + (paginate.type === 'page' ? 1 : paginate.limit)) });
-}
-
-function inDoubt(refusal: RequestError, doubt: string): RequestError {
-  const { api, attempts, httpStatus, code, class: failureClass } = refusal;
-  const message = `${refusal.message}; ${doubt}`;
-  return new RequestError({ api, attempts, httpStatus, code, class: failureClass, message, cause: refusal });
 }
 
 /** A cursor or link as text; absent, null and "" end the listing. */

@@ -42,4 +42,23 @@ export class RequestError extends NightfillError {
     this.countsAgainstServer = facts.countsAgainstServer ?? false;
     this.credentialsUseless = facts.credentialsUseless ?? false;
   }
+
+  /** The same failure with more to say, and over so many attempts. */
+  withNote(note: string, attempts = this.attempts): RequestError {
+    const { api, code, httpStatus, retryAt, wait, retryable, countsAgainstServer, credentialsUseless } = this;
+    return new RequestError({
+      api,
+      code,
+      class: this.class,
+      message: `${this.message}${note}`,
+      attempts,
+      httpStatus,
+      retryAt,
+      wait,
+      retryable,
+      countsAgainstServer,
+      credentialsUseless,
+      cause: this,
+    });
+  }
 }

@@ -106,6 +106,7 @@ export class Sender {
     const { call, permit, authorization } = sending;
     const { pool, options, tally, limits, pace, clock } = this.#parts;
     let writtenAt = 0;
+    call.go();
     const wire = await exchange(
       pool,
       {
@@ -126,7 +127,7 @@ export class Sender {
         onWritten: () => {
           permit?.sent();
           limits.quota?.spend();
-          call.sent();
+          call.sends += 1;
           sending.mark = pace.sent();
           writtenAt = clock.now();
           tally.written(writtenAt);
@@ -179,7 +180,7 @@ export class Sender {
     if (!(failure instanceof RequestError) || !mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) pace.overloaded(mark);
-    else if (failure.httpStatus !== undefined) pace.answered(mark);
+    else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
     return failure;
   }
 

@@ -66,18 +66,13 @@ test('what an API writes into keys, currencies and messages neither moves the cu
     assert(JSON.stringify(JSON.parse(stdout)).includes(JSON.stringify(first).slice(1, -1)), stdout);
   const reported = await night.report('report.json');
   assert(JSON.stringify(reported).includes(JSON.stringify(first).slice(1, -1)));
-  assert.equal((await seen(0, 'report', 'latest')).stdout, await night.read('report.json'));
-  holdsTheKey(await seen(0, 'report', 'latest'));
-  holdsTheKey(await seen(0, 'show', 'latest', '--json'));
   holdsTheKey(await seen(3, 'run', file, '--again', '--json', ...report));
-  holdsTheKey(await seen(3, 'rerun', 'latest', '--json', ...report));
-  await seen(0, 'plan', file, '--json');
+  holdsTheKey(await seen(0, 'show', 'latest', '--json'));
   assert.equal((await seen(0, 'report', 'latest')).stdout, await night.read('report.json'));
 
   await night.query('UPDATE nightfill.run SET reason = $1', [hostile('forged reason')]);
   const [listed] = JSON.parse((await seen(0, 'runs', '--json')).stdout) as { reason: string }[];
   assert.equal(listed!.reason, hostile('forged reason'));
-  await seen(0, 'runs');
   const shown = await seen(0, 'show', 'latest');
   assert.match(shown.stdout, /^reason {8}A\uFFFD\uFFFDforged reason.*forged reason$/m);
 

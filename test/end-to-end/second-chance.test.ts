@@ -110,6 +110,14 @@ test('of a batch that fails again nobody is told that it was their record, and i
   );
 });
 
+test('a record that is unusable as listed is not asked for, however often the night is run again', async (t) => {
+  const { server, run, start } = await nightWith(t, good);
+  server.answerWith(({ url }) => (url === '/contracts' ? { json: { data: [{ id: 'a' }, {}] } } : good('a')));
+  const attempts = ({ failures }: Report): unknown => failures.map(({ stage, attempts: times }) => [stage, times]);
+  assert.deepEqual(attempts(await start()), [['list', 1]]);
+  assert.deepEqual(attempts(await run('rerun', 'latest')), [['list', 1]]);
+});
+
 test('only what failed in this run for a transient cause and need not wait long has a second chance', async (t) => {
   const { night, start } = await nightWith(t, (id) =>
     id < 'c2' ? error : id === 'c2' ? { status: 404, json: {} } : good(id),
