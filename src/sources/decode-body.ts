@@ -36,10 +36,8 @@ export class BodyError extends Error {
  * Throws `AnswerTooLargeError` or `BodyError`.
  */
 export async function decodeBody({ headers, body }: WireAnswer, maxBytes: number): Promise<Buffer> {
-  const header = headers['content-encoding'];
-  if (header === undefined) return body;
   let plain = body;
-  const encodings = contentEncodings(header);
+  const encodings = contentEncodings(headers['content-encoding']);
   if (encodings.length > mostEncodings)
     throw new BodyError(
       'unknown-encoding',
@@ -54,8 +52,8 @@ export async function decodeBody({ headers, body }: WireAnswer, maxBytes: number
   return plain;
 }
 
-function contentEncodings(header: string | string[]): string[] {
-  return String(header)
+function contentEncodings(header: string | string[] | undefined): string[] {
+  return String(header ?? '')
     .toLowerCase()
     .split(',')
     .map((name) => name.trim())
