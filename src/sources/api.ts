@@ -247,7 +247,7 @@ export class Api implements AsyncDisposable {
     const { key } = call.request;
     for (;;) {
       call.hold();
-      await this.#breakerReady(call, facts);
+      if (this.#breaker.state !== 'closed') await this.#breakerReady(call, facts);
       try {
         return await this.#slots.run(async () => this.#sender.send(call, { facts, patience: this.#patience(call) }), {
           key,
@@ -270,7 +270,6 @@ export class Api implements AsyncDisposable {
   }
 
   async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
-    if (this.#breaker.state === 'closed') return;
     const { waitForBreaker, attempts = this.#options.retry.attempts } = call.request;
     try {
       await this.#breaker.whenReady({ deadline: this.#patience(call), signal: call.signal });

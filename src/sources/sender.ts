@@ -12,12 +12,13 @@ import type { Connections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
+import { exchange, ExchangeError, type WireRequest } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
 import type { Mark, Pace } from './pace.ts';
 import { readAnswer } from './read-answer.ts';
 import type { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
+import type { Meaning } from './responses.ts';
 
 /** Not an attempt: the same request once more, through all the limits. */
 export class RepeatAtOnce extends Error {}
@@ -82,17 +83,7 @@ export class Sender {
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
       return await breaker.execute(
-        async () => {
-          try {
-            const wire = await this.#exchange(sending);
-            const answer = await this.#read(wire, sending);
-            if (sending.mark) pace.answered(sending.mark);
-            this.#parts.tally.goodAnswers += 1;
-            return answer;
-          } catch (error) {
-            throw this.#noteFailure(error, sending);
-          }
-        },
+        async () => this.#ask(sending),
         // An exchange that we broke off says nothing about the server.
         { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.failsAlone(call) },
       );
@@ -104,25 +95,13 @@ export class Sender {
     }
   }
 
-  async #exchange(sending: Sending): Promise<WireAnswer> {
-    const { call, permit, authorization } = sending;
+  async #ask(sending: Sending): Promise<ApiAnswer> {
+    const { call, permit, facts } = sending;
     const { pool, options, tally, limits, pace, clock } = this.#parts;
     let writtenAt = 0;
     call.go();
-    const wire = await exchange(
-      pool,
-      {
-        method: call.method,
-        path: call.url.pathname + call.url.search,
-        headers: {
-          ...this.#headers,
-          ...(call.request.body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(call.request.headers ? lowerCased(call.request.headers) : {}),
-          ...authorization,
-        },
-        body: call.request.body,
-      },
-      {
+    try {
+      const wire = await exchange(pool, this.#wireRequest(sending), {
         signal: call.signal,
         timeLimit: this.#timeLimit,
         maxBytes: options.maxResponseBytes,
@@ -135,38 +114,49 @@ export class Sender {
           tally.written(writtenAt);
         },
         onAnswered: () => permit?.answered(),
-      },
-    );
-    tally.answered(wire.status, clock.now() - writtenAt);
-    limits.heed(wire.headers, { status: wire.status, key: call.request.key });
-    return wire;
+      });
+      tally.answered(wire.status, clock.now() - writtenAt);
+      limits.heed(wire.headers, { status: wire.status, key: call.request.key });
+      const body = await readAnswer(wire, {
+        facts,
+        rules: options.responses,
+        maxBytes: options.maxResponseBytes,
+        anyDepth: call.request.anyDepth ?? false,
+        onMeaning: ({ action }) => this.#heedCredentials(action, sending),
+      });
+      if (sending.mark) pace.answered(sending.mark);
+      tally.goodAnswers += 1;
+      const { status, headers } = wire;
+      return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
+    } catch (error) {
+      throw this.#noteFailure(error, sending);
+    }
   }
 
-  async #read(wire: WireAnswer, { call, facts, authorization }: Sending): Promise<ApiAnswer> {
-    const { options, credentials, refusals } = this.#parts;
-    const body = await readAnswer(wire, {
-      facts,
-      rules: options.responses,
-      maxBytes: options.maxResponseBytes,
-      anyDepth: call.request.anyDepth ?? false,
-      onMeaning: ({ action }) => {
-        if (action === 'ok') {
-          refusals.accepted();
-          credentials.accepted(authorization);
-        }
-        if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
-        call.renewed = true;
-        throw new RepeatAtOnce();
-      },
-    });
+  #wireRequest({ call: { method, url, request }, authorization }: Sending): WireRequest {
     return {
-      url: call.url.href,
-      status: wire.status,
-      headers: wire.headers,
-      body,
-      attempts: facts.attempt,
-      bytes: wire.body.length,
+      method,
+      path: url.pathname + url.search,
+      headers: {
+        ...this.#headers,
+        ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(request.headers ? lowerCased(request.headers) : {}),
+        ...authorization,
+      },
+      body: request.body,
     };
+  }
+
+  /** Asks once more, with a new token, when that is what the answer is about. */
+  #heedCredentials(action: Meaning['action'], { call, authorization }: Sending): void {
+    const { credentials, refusals } = this.#parts;
+    if (action === 'ok') {
+      refusals.accepted();
+      credentials.accepted(authorization);
+    }
+    if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
+    call.renewed = true;
+    throw new RepeatAtOnce();
   }
 
   /** The failure as the breaker, the retry and the caller will see it. */
