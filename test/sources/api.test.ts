@@ -267,7 +267,7 @@ test('dead records at the end of a night are no outage, and are not asked as oft
     breaker: { failureRate: 0.5, minimumCalls: 10, openFor: 60_000 },
   });
   const asks = Array.from({ length: 1_000 }, async (_, n) => crm.api.request({ url: `/${n}` }));
-  const failed = (await Promise.allSettled(asks)).filter(({ status }) => status === 'rejected');
+  const failed = (await Promise.allSettled(asks)).filter((outcome) => outcome.status === 'rejected');
   assert.equal(failed.length, 30);
   for (const { reason } of failed) assert.equal((reason as RequestError).code, 'HTTP_500');
   assert.equal(crm.api.statistics().breaker.opened, 0);
