@@ -25,6 +25,9 @@ export class ApiAddress {
 
   /** The URL of an address, absolute or below `baseUrl`. Throws FOREIGN_ORIGIN. */
   own(text: string): URL {
+    // As `resolve` makes it: what stands before its path is the origin and nothing else.
+    const resolved = text.startsWith(`${this.origin}/`) ? URL.parse(text) : null;
+    if (resolved) return resolved;
     const absolute = /^(?:[a-z][a-z0-9+.-]*:|[/\\]{2})/i.test(text);
     const href = absolute ? text : this.#below(text);
     const url = URL.parse(href);

@@ -71,7 +71,7 @@ export class ApiLimits {
     const { key = '', signal, deadline } = o;
     for (;;) {
       if (this.#restsUntil > deadline) throw this.#restsTooLong();
-      const own = await this.#routes?.permit(key, signal);
+      const own = this.#routes && (await this.#routes.permit(key, signal));
       try {
         if (this.window) return both(own, await this.window.acquire({ key, ...(signal ? { signal } : {}) }));
         if (this.#restsUntil <= this.#clock.now()) return undefined;

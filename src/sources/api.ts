@@ -54,8 +54,6 @@ export class Api implements AsyncDisposable {
   readonly #credentials: Credentials;
   readonly #refusals = new Refusals();
   readonly #tally = new Tally();
-  /** Good answers so far. */
-  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -71,6 +69,7 @@ export class Api implements AsyncDisposable {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -167,7 +166,6 @@ export class Api implements AsyncDisposable {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#withRetries(call);
       this.#failingSince = undefined;
-      this.#answers += 1;
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -204,12 +202,12 @@ export class Api implements AsyncDisposable {
           ...this.#options.retry,
           attempts: Math.max(1, attempts - call.attempts),
           heldUp: () => call.heldMs,
-          retryIf: (error) => error instanceof RequestError && error.retryable,
+          retryIf: (error) =>
+            error instanceof RequestError &&
+            error.retryable &&
+            !(error.countsAgainstServer && this.#sender.failsForGood(call, error.attempts)),
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-          onRetry: (attempt, error, delay) => {
-            call.answersAtFailure ??= this.#answers;
-            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
-          },
+          onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
           deadline,
           clock: this.#clock,
           signal: call.signal,
@@ -217,7 +215,7 @@ export class Api implements AsyncDisposable {
       } catch (error) {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
-        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
+        if (error instanceof RequestError) error.answeredOthers = this.#sender.failsAlone(call);
         const failure = askedToWait(error, call);
         if (!failure) throw error;
         call.attempts = failure.attempts - 1;
@@ -249,7 +247,7 @@ export class Api implements AsyncDisposable {
     const { key } = call.request;
     for (;;) {
       call.hold();
-      await this.#breakerReady(call, facts);
+      if (this.#breaker.state !== 'closed') await this.#breakerReady(call, facts);
       try {
         return await this.#slots.run(async () => this.#sender.send(call, { facts, patience: this.#patience(call) }), {
           key,
@@ -267,12 +265,11 @@ export class Api implements AsyncDisposable {
   #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
     if (error instanceof ApiRestsError) return error;
     if (error instanceof TokenRestsError && request.waitForBreaker !== false)
-      return new ApiRestsError({ api: this.name, because: error.message, retryAt: error.retryAt, cause: error });
+      return new ApiRestsError({ api: this.name, because: error.because, retryAt: error.retryAt, cause: error });
     return describeFailure(error, facts);
   }
 
   async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
-    if (this.#breaker.state === 'closed') return;
     const { waitForBreaker, attempts = this.#options.retry.attempts } = call.request;
     try {
       await this.#breaker.whenReady({ deadline: this.#patience(call), signal: call.signal });
@@ -319,7 +316,7 @@ export class Api implements AsyncDisposable {
     const now = this.#clock.now();
     if (this.#breaker.state !== 'closed') return { until: Math.max(now, this.#breaker.retryAt), because: 'down' };
     const until = this.#limits.restsUntil;
-    return until > now ? { until, because: 'asked' } : undefined;
+    return until > now ? { until, because: 'asked' } : this.#credentials.rests;
   }
 
   /** The same on the wall's clock. */

@@ -5,17 +5,18 @@ import { PieceReader } from './json-pieces.ts';
 /** Characters that are parsed within a few milliseconds: what waits for its turn meanwhile comes hardly late. */
 const stepLength = 64 * 1024;
 
+/** Whether the text is worth more than one step. */
+export const isLong = (text: string): boolean => text.length > stepLength;
+
 /** The same as `parseExactJson`; a long text is parsed in steps, and between two of them other work has its turn. */
 export async function parseInSteps(text: string, options: ParseOptions = {}): Promise<Json> {
   const steps = jsonSteps(text, { ...options, length: stepLength });
-  // To have come by a long text took its time as well.
-  if (text.length > stepLength) await setImmediate();
-  let step = steps.next();
-  while (!step.done) {
+  for (;;) {
+    // Before the first one too, because to come by a long text took its time as well.
     await setImmediate();
-    step = steps.next();
+    const step = steps.next();
+    if (step.done) return step.value;
   }
-  return step.value;
 }
 
 /**

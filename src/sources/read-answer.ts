@@ -3,10 +3,10 @@ import { NightfillError } from '../resilience/failure.ts';
 import type { ResponseRule } from './api-options.ts';
 import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
 import { BodyError, decodeBody } from './decode-body.ts';
-import type { Json } from './exact-json.ts';
+import { type Json, parseExactJson } from './exact-json.ts';
 import type { AnswerHeaders, WireAnswer } from './exchange.ts';
 import { excerpt } from './excerpt.ts';
-import { parseInSteps } from './json-in-steps.ts';
+import { isLong, parseInSteps } from './json-in-steps.ts';
 import { meaningOf, type Meaning } from './responses.ts';
 
 /** The answer's JSON, or the RequestError it means. `onMeaning` is told what it means in either case. */
@@ -26,7 +26,7 @@ export async function readAnswer(
     onMeaning: (meaning: Meaning) => void;
   },
 ): Promise<Json> {
-  const bytes = await bodyOf(wire, maxBytes);
+  const bytes = wire.headers['content-encoding'] === undefined ? wire.body : await bodyOf(wire, maxBytes);
   const text = textOf(bytes);
   const meaning = meaningOf({ status: wire.status, headers: wire.headers, text, rules });
   onMeaning(meaning);
@@ -60,18 +60,19 @@ async function parseAnswer(
     detail: string,
     cause?: unknown,
   ) => faultFailure(facts, { code, detail, cause, httpStatus: status });
-  const type = String(headers['content-type'] ?? '')
-    .split(';', 1)[0]!
-    .trim()
-    .toLowerCase();
+  const type = String(headers['content-type'] ?? '');
   const shown = (): string => `"${excerpt(facts.redact(text))}"`;
   if (text.trim() === '')
     throw fault('RESPONSE_EMPTY', `answered ${status} with an empty body where JSON was expected`);
   if (/^\s*</.test(text))
     throw fault('RESPONSE_NOT_JSON', `answered ${status} with a page of markup, ${shown()}, where JSON was expected`);
   if (!couldBeJson(type))
-    throw fault('RESPONSE_NOT_JSON', `answered ${status} with ${excerpt(type)}, ${shown()}, where JSON was expected`);
+    throw fault(
+      'RESPONSE_NOT_JSON',
+      `answered ${status} with ${excerpt(mediaType(type))}, ${shown()}, where JSON was expected`,
+    );
   try {
+    if (!isLong(text)) return parseExactJson(text, { anyDepth });
     return await parseInSteps(text, { anyDepth });
   } catch (error) {
     if (error instanceof NightfillError) throw fault('RESPONSE_TOO_DEEP', error.message, error);
@@ -80,6 +81,10 @@ async function parseAnswer(
 }
 
 /** Many servers send JSON as plain text, as bytes, or without saying what it is; what it says otherwise is believed. */
-function couldBeJson(type: string): boolean {
+function couldBeJson(contentType: string): boolean {
+  if (contentType === 'application/json') return true;
+  const type = mediaType(contentType);
   return type === '' || type === 'text/plain' || type === 'application/octet-stream' || /[/+]json$/.test(type);
 }
+
+const mediaType = (contentType: string): string => contentType.split(';', 1)[0]!.trim().toLowerCase();

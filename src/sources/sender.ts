@@ -12,12 +12,13 @@ import type { Connections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import { acceptedEncodings } from './decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
-import { exchange, ExchangeError, type WireAnswer } from './exchange.ts';
+import { exchange, ExchangeError, type WireRequest } from './exchange.ts';
 import { isLostConnection } from './fault-code.ts';
 import type { Mark, Pace } from './pace.ts';
 import { readAnswer } from './read-answer.ts';
 import type { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
+import type { Meaning } from './responses.ts';
 
 /** Not an attempt: the same request once more, through all the limits. */
 export class RepeatAtOnce extends Error {}
@@ -75,24 +76,16 @@ export class Sender {
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
   async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
-    const { key, deadline = Infinity, failedBefore = false } = call.request;
-    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: patience });
+    const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
+    const ends = waitForBreaker === false ? patience : deadline;
+    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
     const permit = await limits.permit({ key, signal: call.signal, deadline });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
       return await breaker.execute(
-        async () => {
-          try {
-            const wire = await this.#exchange(sending);
-            const answer = await this.#read(wire, sending);
-            if (sending.mark) pace.answered(sending.mark);
-            return answer;
-          } catch (error) {
-            throw this.#noteFailure(error, sending);
-          }
-        },
+        async () => this.#ask(sending),
         // An exchange that we broke off says nothing about the server.
-        { signal: call.signal, name: call.name, evidence: !failedBefore },
+        { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.failsAlone(call) },
       );
     } catch (error) {
       throw this.#isShared(error, sending) ? new SharedFailure(error) : error;
@@ -102,25 +95,13 @@ export class Sender {
     }
   }
 
-  async #exchange(sending: Sending): Promise<WireAnswer> {
-    const { call, permit, authorization } = sending;
+  async #ask(sending: Sending): Promise<ApiAnswer> {
+    const { call, permit, facts } = sending;
     const { pool, options, tally, limits, pace, clock } = this.#parts;
     let writtenAt = 0;
     call.go();
-    const wire = await exchange(
-      pool,
-      {
-        method: call.method,
-        path: call.url.pathname + call.url.search,
-        headers: {
-          ...this.#headers,
-          ...(call.request.body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(call.request.headers ? lowerCased(call.request.headers) : {}),
-          ...authorization,
-        },
-        body: call.request.body,
-      },
-      {
+    try {
+      const wire = await exchange(pool, this.#wireRequest(sending), {
         signal: call.signal,
         timeLimit: this.#timeLimit,
         maxBytes: options.maxResponseBytes,
@@ -133,38 +114,49 @@ export class Sender {
           tally.written(writtenAt);
         },
         onAnswered: () => permit?.answered(),
-      },
-    );
-    tally.answered(wire.status, clock.now() - writtenAt);
-    limits.heed(wire.headers, { status: wire.status, key: call.request.key });
-    return wire;
+      });
+      tally.answered(wire.status, clock.now() - writtenAt);
+      limits.heed(wire.headers, { status: wire.status, key: call.request.key });
+      const body = await readAnswer(wire, {
+        facts,
+        rules: options.responses,
+        maxBytes: options.maxResponseBytes,
+        anyDepth: call.request.anyDepth ?? false,
+        onMeaning: ({ action }) => this.#heedCredentials(action, sending),
+      });
+      if (sending.mark) pace.answered(sending.mark);
+      tally.goodAnswers += 1;
+      const { status, headers } = wire;
+      return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
+    } catch (error) {
+      throw this.#noteFailure(error, sending);
+    }
   }
 
-  async #read(wire: WireAnswer, { call, facts, authorization }: Sending): Promise<ApiAnswer> {
-    const { options, credentials, refusals } = this.#parts;
-    const body = await readAnswer(wire, {
-      facts,
-      rules: options.responses,
-      maxBytes: options.maxResponseBytes,
-      anyDepth: call.request.anyDepth ?? false,
-      onMeaning: ({ action }) => {
-        if (action === 'ok') {
-          refusals.accepted();
-          credentials.accepted(authorization);
-        }
-        if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
-        call.renewed = true;
-        throw new RepeatAtOnce();
-      },
-    });
+  #wireRequest({ call: { method, url, request }, authorization }: Sending): WireRequest {
     return {
-      url: call.url.href,
-      status: wire.status,
-      headers: wire.headers,
-      body,
-      attempts: facts.attempt,
-      bytes: wire.body.length,
+      method,
+      path: url.pathname + url.search,
+      headers: {
+        ...this.#headers,
+        ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(request.headers ? lowerCased(request.headers) : {}),
+        ...authorization,
+      },
+      body: request.body,
     };
+  }
+
+  /** Asks once more, with a new token, when that is what the answer is about. */
+  #heedCredentials(action: Meaning['action'], { call, authorization }: Sending): void {
+    const { credentials, refusals } = this.#parts;
+    if (action === 'ok') {
+      refusals.accepted();
+      credentials.accepted(authorization);
+    }
+    if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
+    call.renewed = true;
+    throw new RepeatAtOnce();
   }
 
   /** The failure as the breaker, the retry and the caller will see it. */
@@ -177,7 +169,11 @@ export class Sender {
       return new RepeatAtOnce();
     }
     const failure = describeFailure(error, facts);
-    if (!(failure instanceof RequestError) || !mark) return failure;
+    if (!(failure instanceof RequestError)) return failure;
+    if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
+    call.answersAtFailure ??= tally.goodAnswers;
+    call.codes.add(failure.code);
+    if (!mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) pace.overloaded(mark);
     else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
@@ -196,6 +192,22 @@ export class Sender {
     if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
   }
 
+  /** Since it first failed others were answered: then its failures say nothing of the API. */
+  failsAlone({ answersAtFailure = Infinity }: Call): boolean {
+    return this.#parts.tally.goodAnswers > answersAtFailure;
+  }
+
+  /**
+   * That it failed so often is no chance: it failed the same way each time while others were answered, and so few of them
+   * fail that it is its own. What is left of its attempts would take the place of others.
+   */
+  failsForGood(call: Call, attempt: number): boolean {
+    const { requests, retries, failedAtFirst } = this.#parts.tally;
+    const others = requests - retries;
+    if (attempt < surelyTried || others < fewOthers || call.codes.size > 1 || !this.failsAlone(call)) return false;
+    return (failedAtFirst / others) ** attempt < noChance;
+  }
+
   /** What everybody's waiting mends is no attempt of this request's. */
   #isShared(error: unknown, { call, shared }: Sending): error is RequestError {
     return error instanceof RequestError && (shared || this.#isOutage(error, call));
@@ -212,6 +224,10 @@ export class Sender {
 }
 
 const outagesPerAttempt = 2;
+/** Attempts that every request has, and how many others must have been sent before a share of them means anything. */
+const surelyTried = 3;
+const fewOthers = 100;
+const noChance = 1e-4;
 
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {
