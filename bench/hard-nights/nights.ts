@@ -42,7 +42,7 @@ function job(
 
 const records = (count: number): { id: string }[] =>
   Array.from({ length: count }, (_, index) => ({ id: `k${index + 1}` }));
-const seconds = (count: number): Promise<void> =>
+const seconds = async (count: number): Promise<void> =>
   new Promise((resolve) => {
     setTimeout(resolve, 1_000 * count);
   });
@@ -107,7 +107,7 @@ export const hardNights: readonly HardNight[] = [
       let restUntil = 0;
       let tokens = 0;
       const ordinary = mostlyWell(300, () => undefined);
-      return (request, raw) => {
+      return async (request, raw) => {
         if (request.url !== '/token') return ordinary(request, raw);
         if (performance.now() < restUntil) return tooMany(5);
         tokens += 1;
@@ -147,35 +147,40 @@ export const hardNights: readonly HardNight[] = [
     job: (origin) => job(origin),
     seen: (requests) => [refused(requests, 301)],
   },
-  {
-    name: '60 contracts at 10 a second, each 503 once, where a request waits 2 s at most',
+  ...[{ failures: 100 }, undefined].map((breaker): HardNight => ({
+    name: `60 contracts at 10 a second, each 503 twice, where a request waits 2 s at most${breaker ? ', and no breaker opens' : ''}`,
     script() {
-      const asked = new Set<string>();
+      const asked = new Map<string, number>();
       return mostlyWell(60, ({ url }) => {
-        if (asked.has(url)) return undefined;
-        asked.add(url);
+        const before = asked.get(url) ?? 0;
+        asked.set(url, before + 1);
+        if (before >= 2) return undefined;
         return { status: 503, json: {} };
       });
     },
     job: (origin) =>
       job(origin, {
-        api: { limits: { concurrency: 50, rates: [{ requests: 10, per: '1s' }] }, retry: { maxElapsed: '2s' } },
+        api: {
+          limits: { concurrency: 50, rates: [{ requests: 10, per: '1s' }] },
+          retry: { maxElapsed: '2s' },
+          ...(breaker && { breaker }),
+        },
       }),
-  },
+  })),
   {
     name: 'one 401 among 300 contracts',
     script: () => mostlyWell(300, ({ url }) => (url === '/contracts/k150' ? { status: 401, json: {} } : undefined)),
     job: (origin) => job(origin),
   },
   {
-    name: 'the job asks 20 a second, the server allows 10 and answers 429 with `Retry-After: 1`, 100 contracts on 20 pages',
+    name: 'the job asks 20 a second, the server allows 10, refused ones included, with `Retry-After: 1`, 100 contracts on 20 pages',
     script() {
       const all = records(100);
       const arrivals: number[] = [];
       return ({ url, at }) => {
         while (arrivals.length > 0 && at - arrivals[0]! >= 1_000) arrivals.shift();
-        if (arrivals.length >= 10) return tooMany(1);
         arrivals.push(at);
+        if (arrivals.length > 10) return tooMany(1);
         if (isLookup({ url })) return { json: { id: url.slice('/contracts/'.length) } };
         const page = Number(/after=(\d+)/.exec(url)?.[1] ?? 0);
         return { json: { data: all.slice(5 * page, 5 * page + 5), next: page < 19 ? String(page + 1) : null } };
