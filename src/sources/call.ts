@@ -1,4 +1,5 @@
 import type { Clock } from '../resilience/clock.ts';
+import type { Address } from './api-address.ts';
 import type { ApiRequest } from './api-request.ts';
 import type { RequestError } from './request-error.ts';
 
@@ -6,7 +7,7 @@ import type { RequestError } from './request-error.ts';
 export class Call {
   readonly request: ApiRequest;
   readonly method: 'GET' | 'POST';
-  readonly url: URL;
+  readonly url: Address;
   /** Asking twice does no harm. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal | undefined;
@@ -34,7 +35,7 @@ export class Call {
 
   constructor(
     request: ApiRequest,
-    { url, signal, clock }: { url: URL; signal: AbortSignal | undefined; clock: Clock },
+    { url, signal, clock }: { url: Address; signal: AbortSignal | undefined; clock: Clock },
   ) {
     this.request = request;
     this.method = request.method ?? 'GET';
