@@ -361,6 +361,11 @@ export class Api implements AsyncDisposable {
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
+  /** Requests that wait because it rests. */
+  get resting(): number {
+    return this.#rests() ? this.#running : 0;
+  }
+
   /** What has happened so far; a copy. */
   statistics(): ApiStatistics {
     const tally = this.#tally;
