@@ -404,7 +404,7 @@ export class Api implements AsyncDisposable {
     const idle = Promise.withResolvers<void>();
     this.#idle = idle.resolve;
     if (this.#running > 0) await idle.promise;
-    await Promise.all([this.#pool.close(), this.#tokenServer.close()]);
+    await Promise.all([this.#pool.destroy(), this.#tokenServer.close()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

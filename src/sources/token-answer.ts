@@ -44,7 +44,8 @@ export function readToken(
 
 function parsed(text: string): Json | undefined {
   try {
-    return parseExactJson(text);
+    // A byte order mark is not JSON, and some servers send one.
+    return parseExactJson(text.replace(/^\ufeff/, ''));
   } catch {
     return undefined;
   }
