@@ -186,6 +186,15 @@ test('one request that is always refused fails alone, as refused, while the othe
   );
 });
 
+test('a request that is alone, and is always refused, fails after its attempts and does not wait for a better pace', async () => {
+  for (const rates of [[], [{ requests: 50, per: 1000 }]]) {
+    await using crm = await startApi(() => ({ status: 429, body: '' }), { limits: { rates }, retry: { attempts: 4 } });
+    const error = await failure(crm.api.request({ url: '/odd' }));
+    assert.deepEqual([error.code, error.attempts], ['RATE_LIMITED', 4]);
+    assert.equal(crm.server.requests.length, 4);
+  }
+});
+
 test('an open breaker makes requests wait for its trial instead of spending attempts', async () => {
   await using crm = await startApi(() => (crm.server.requests.length <= 2 ? { status: 500, body: '' } : { json: 1 }), {
     retry: { attempts: 2 },
