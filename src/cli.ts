@@ -82,7 +82,8 @@ Exit codes:
   3  partial: some contracts failed, everything else is committed; rerun can mend it
   4  a control failed: data is loaded, and the figures do not tie out
   5  another run of this job holds the lock
-  6  stopped on purpose (deadline or quota); resumable, and the report says when
+  6  stopped on purpose (deadline, quota, or an API that asks to wait longer than the night has, or stays
+     down); resumable, and the report says when
   130, 143  stopped by SIGINT, SIGTERM; resumable
 
 Every option can come from an environment variable: --if-running from NIGHTFILL_IF_RUNNING.`;

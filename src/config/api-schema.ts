@@ -120,7 +120,9 @@ const retry = z
       .describe('Draw each delay from 0 to itself, so that many do not retry together. Default true.'),
     maxElapsed: duration()
       .prefault(defaults.retry.maxElapsed)
-      .describe('No attempt starts later than this after the first. Default 2m.'),
+      .describe(
+        'No attempt starts later than this after the first; waits for our own limits, and with everybody, do not count. Default 2m.',
+      ),
   })
   .refine(({ baseDelay, maxDelay }) => baseDelay <= maxDelay, {
     path: ['baseDelay'],
@@ -139,7 +141,9 @@ const breaker = z
     window: duration().exactOptional().describe('The time over which they are counted. Default 30s.'),
     minimumCalls: wholeNumber(1)
       .exactOptional()
-      .describe('Fewer requests than this within the window say nothing. Default 20.'),
+      .describe(
+        'Fewer requests than this within the window say nothing; as many addresses in a row that fail open it at once. Default 20.',
+      ),
     failures: wholeNumber(1)
       .exactOptional()
       .describe(

@@ -55,9 +55,11 @@ export interface ExecuteOptions extends WaitOptions {
   wait?: boolean;
   /** What the call asks for (a URL): in the failure rate, calls of one name count once per window. */
   name?: string | undefined;
-  /** False for a call whose failure is no news: it has failed before. Its success still counts. Default: true. */
-  evidence?: boolean;
+  /** Asked when the call has failed: false when that is no news, because it fails while others do not. Default: it is. */
+  evidence?: () => boolean;
 }
+
+const always = (): boolean => true;
 
 /** Of failures in a row alone: the share of failed trials that opens it again. */
 const half = 0.5;
@@ -139,7 +141,7 @@ export class CircuitBreaker {
    */
   async execute<T>(
     task: () => Promise<T>,
-    { wait = false, name, evidence = true, ...until }: ExecuteOptions = {},
+    { wait = false, name, evidence = always, ...until }: ExecuteOptions = {},
   ): Promise<T> {
     // Again and again: others may take the trial between the waking and the call.
     while (wait && this.#opensAt() > this.#clock.now()) await this.whenReady(until);
@@ -207,12 +209,15 @@ export class CircuitBreaker {
     return this.#state === 'half-open' ? this.#clock.now() : this.#opensAt();
   }
 
-  #judge(error: unknown, o: { signal: AbortSignal | undefined; name: string | undefined; evidence: boolean }): void {
+  #judge(
+    error: unknown,
+    o: { signal: AbortSignal | undefined; name: string | undefined; evidence: () => boolean },
+  ): void {
     const aborted = o.signal?.aborted || (error instanceof Error && error.name === 'AbortError');
     if (aborted) return;
     if (!this.#countIf(error)) {
       if (this.#answered(error)) this.#good(o.name);
-    } else if (o.evidence) this.#bad(error, o.name);
+    } else if (o.evidence()) this.#bad(error, o.name);
   }
 
   #good(name: string | undefined): void {

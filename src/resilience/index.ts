@@ -1,5 +1,6 @@
 /// <reference types="node" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />
+export { AdaptiveLimit, type Level } from './adaptive-limit.ts';
 export { announcedLimits, type AnnouncedLimits } from './announced-limits.ts';
 export { type Backoff, backoffDelay, type BackoffOptions, backoffs } from './backoff.ts';
 export { BoundedQueue, type BoundedQueueOptions, QueueClosedError } from './bounded-queue.ts';
@@ -22,7 +23,7 @@ export { type FallbackOptions, type LastKnown, type Sourced, withLastKnown } fro
 export { breaking, limiting, type Policy, retrying, stack, type Task, timing } from './policy.ts';
 export { dayIn, Quota, type QuotaFigures, type QuotaOptions, type QuotaPeriod, type QuotaUse } from './quota.ts';
 export { retry, RetryAbandonedError, type RetryOptions } from './retry.ts';
-export { type AnswerHeaders, retryAfter, type RetryAfterOptions } from './retry-after.ts';
+export { type AnswerHeaders, nonsenseRetryAfter, retryAfter, type RetryAfterOptions } from './retry-after.ts';
 export { type Permit, RollingWindow, type RollingWindowOptions } from './rolling-window.ts';
 export { Scope, type ScopeMode, scopeModes, type ScopeOptions, type Spawned } from './scope.ts';
 export { shield } from './shield.ts';

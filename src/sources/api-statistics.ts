@@ -34,6 +34,10 @@ export class Tally {
   retries = 0;
   timeouts = 0;
   rateLimited = 0;
+  /** Requests that failed when they were sent first. */
+  failedAtFirst = 0;
+  /** Answers that carried what was asked for. */
+  goodAnswers = 0;
   /** Something came back, whatever it was. */
   hasAnswered = false;
   readonly statuses: Record<string, number> = {};

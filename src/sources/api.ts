@@ -54,8 +54,6 @@ export class Api implements AsyncDisposable {
   readonly #credentials: Credentials;
   readonly #refusals = new Refusals();
   readonly #tally = new Tally();
-  /** Good answers so far. */
-  #answers = 0;
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -71,6 +69,7 @@ export class Api implements AsyncDisposable {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -167,7 +166,6 @@ export class Api implements AsyncDisposable {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#withRetries(call);
       this.#failingSince = undefined;
-      this.#answers += 1;
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -204,12 +202,12 @@ export class Api implements AsyncDisposable {
           ...this.#options.retry,
           attempts: Math.max(1, attempts - call.attempts),
           heldUp: () => call.heldMs,
-          retryIf: (error) => error instanceof RequestError && error.retryable,
+          retryIf: (error) =>
+            error instanceof RequestError &&
+            error.retryable &&
+            !(error.countsAgainstServer && this.#sender.failsForGood(call, error.attempts)),
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-          onRetry: (attempt, error, delay) => {
-            call.answersAtFailure ??= this.#answers;
-            this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay });
-          },
+          onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
           deadline,
           clock: this.#clock,
           signal: call.signal,
@@ -217,7 +215,7 @@ export class Api implements AsyncDisposable {
       } catch (error) {
         // An abort is the caller's own doing, and no failure of the API's.
         call.request.signal?.throwIfAborted();
-        if (error instanceof RequestError) error.answeredOthers = this.#answers > (call.answersAtFailure ?? Infinity);
+        if (error instanceof RequestError) error.answeredOthers = this.#sender.failsAlone(call);
         const failure = askedToWait(error, call);
         if (!failure) throw error;
         call.attempts = failure.attempts - 1;
@@ -267,7 +265,7 @@ export class Api implements AsyncDisposable {
   #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
     if (error instanceof ApiRestsError) return error;
     if (error instanceof TokenRestsError && request.waitForBreaker !== false)
-      return new ApiRestsError({ api: this.name, because: error.message, retryAt: error.retryAt, cause: error });
+      return new ApiRestsError({ api: this.name, because: error.because, retryAt: error.retryAt, cause: error });
     return describeFailure(error, facts);
   }
 
@@ -318,7 +316,7 @@ export class Api implements AsyncDisposable {
     const now = this.#clock.now();
     if (this.#breaker.state !== 'closed') return { until: Math.max(now, this.#breaker.retryAt), because: 'down' };
     const until = this.#limits.restsUntil;
-    return until > now ? { until, because: 'asked' } : undefined;
+    return until > now ? { until, because: 'asked' } : this.#credentials.rests;
   }
 
   /** The same on the wall's clock. */
@@ -363,6 +361,11 @@ export class Api implements AsyncDisposable {
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
+  /** Requests that wait because it rests. */
+  get resting(): number {
+    return this.#rests() ? this.#running : 0;
+  }
+
   /** What has happened so far; a copy. */
   statistics(): ApiStatistics {
     const tally = this.#tally;
@@ -401,7 +404,7 @@ export class Api implements AsyncDisposable {
     const idle = Promise.withResolvers<void>();
     this.#idle = idle.resolve;
     if (this.#running > 0) await idle.promise;
-    await Promise.all([this.#pool.close(), this.#tokenServer.close()]);
+    await Promise.all([this.#pool.destroy(), this.#tokenServer.close()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

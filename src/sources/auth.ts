@@ -1,13 +1,13 @@
 import type { Clock } from '../resilience/clock.ts';
 import type { ApiOptions, AuthOptions } from './api-options.ts';
 import { type Credentials, sendable } from './credentials.ts';
-import { OAuthToken, type SendForm } from './oauth-token.ts';
+import { OAuthToken, type OnTokenRest, type SendForm } from './oauth-token.ts';
 import { redactorOf } from './redact-echoes.ts';
 
 /** Credentials for one API. `sendForm` is used for OAuth tokens only. Throws CREDENTIALS_UNUSABLE. */
 export function createCredentials(
   auth: AuthOptions,
-  options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; clock: Clock },
+  options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
 ): Credentials {
   switch (auth.type) {
     case 'none':
@@ -35,6 +35,7 @@ export function createCredentials(
 
 function fixed(headers: Record<string, string>, secrets: string[]): Credentials {
   return {
+    rests: undefined,
     headers: async () => Promise.resolve(headers),
     refused: () => false,
     accepted: () => undefined,

@@ -17,6 +17,8 @@ export class Call {
   attempts = 0;
   /** Good answers that the API had given when it failed first. */
   answersAtFailure: number | undefined;
+  /** The codes it has failed with. */
+  readonly codes = new Set<string>();
   /** How often it was written to a socket. */
   sends = 0;
   /** How often it failed while the API seemed to be down. */

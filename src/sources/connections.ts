@@ -12,7 +12,13 @@ export interface ConnectionOptions {
 }
 
 /** The sockets to one origin, straight or through a proxy. */
-export type Connections = Pick<Dispatcher, 'dispatch' | 'close'>;
+export interface Connections extends Pick<Dispatcher, 'dispatch'> {
+  /**
+   * For when nobody waits for an answer any more. Undici's own `close` would wait for connections that requests long given
+   * up had asked for, which where nobody answers takes seconds beyond the deadline.
+   */
+  destroy(): Promise<void>;
+}
 
 /**
  * Opens the sockets to an origin. Through a proxy each of them is a tunnel of its own (CONNECT), or, for http, a socket to
@@ -46,6 +52,6 @@ export function openConnections(
   });
   return {
     dispatch: (options, handler) => agent.dispatch({ ...options, origin }, handler),
-    close: async () => agent.close(),
+    destroy: async () => agent.destroy(),
   };
 }

@@ -1,4 +1,5 @@
 import { NightfillError } from '../resilience/failure.ts';
+import type { Rest } from './api-request.ts';
 
 export interface HeaderOptions {
   signal?: AbortSignal | undefined;
@@ -10,6 +11,8 @@ export interface HeaderOptions {
 
 /** Makes the headers that prove who asks. */
 export interface Credentials {
+  /** Until when there are none to be had (monotonic), and everybody waits; undefined when there are. */
+  readonly rests: { until: number; because: Rest['because'] } | undefined;
   /** Waits while there are none to be had; throws TokenRestsError when that lasts longer than the caller can wait. */
   headers(options?: HeaderOptions): Promise<Record<string, string>>;
   /**

@@ -3,6 +3,7 @@ import type { Clock } from '../resilience/clock.ts';
 import type { NightfillError } from '../resilience/failure.ts';
 import { sleepUntil } from '../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from './api-options.ts';
+import type { Rest } from './api-request.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
 import { readToken } from './token-answer.ts';
@@ -11,6 +12,9 @@ import type { TokenAnswer } from './token-server.ts';
 
 /** POSTs a form to the token's address, once; gives the answer whatever its status, throws when there is none. */
 export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
+
+/** Told of a rest of some seconds; `until` in epoch milliseconds. */
+export type OnTokenRest = (rest: Omit<Rest, 'api'>) => void;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
@@ -29,6 +33,8 @@ interface Token {
 /** Renewals have failed since the last token. */
 interface Outage {
   error: NightfillError;
+  /** Monotonic: when the first of them failed. */
+  since: number;
   /** Monotonic: no renewal begins before. */
   until: number;
   /** The server said until when. */
@@ -54,6 +60,16 @@ const sureFor = 5 * 60_000;
 /** … unless so many requests in a row are refused. */
 const surelyRefused = 5;
 
+/** Milliseconds: whatever an API's own retries are set to, a token server that is down is not asked faster. */
+const leastBaseDelay = 10;
+const leastMaxDelay = 1_000;
+
+/** Milliseconds for which a token server that names a time again and again is waited for, where no deadline says it. */
+const longestOutage = 24 * 3_600_000;
+
+/** Milliseconds. */
+const worthTelling = 5_000;
+
 /**
  * OAuth 2.0 client credentials (RFC 6749, 4.4). One token serves all requests, and one renewal at a time serves
  * everybody who waits. While there is none to be had everybody waits, and the token server is asked once per step of an
@@ -64,6 +80,7 @@ export class OAuthToken implements Credentials {
   readonly #api: string;
   readonly #sendForm: SendForm;
   readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
+  readonly #onRest: OnTokenRest;
   readonly #clock: Clock;
   #token: Token | undefined;
   #renewal: Renewal | undefined;
@@ -79,17 +96,28 @@ export class OAuthToken implements Credentials {
 
   constructor(
     auth: ClientCredentials,
-    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; clock: Clock },
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
   ) {
     this.#auth = auth;
     this.#api = o.api;
     this.#sendForm = o.sendForm;
     this.#retry = o.retry;
+    this.#onRest = o.onRest;
     this.#clock = o.clock;
     this.#redact = redactorOf([auth.clientSecret.reveal()]);
   }
 
-  async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}) {
+  get rests(): Credentials['rests'] {
+    const outage = this.#outage;
+    const now = this.#clock.now();
+    if (!outage || outage.until <= now || outage.hopeless || this.#refusal) return undefined;
+    if (this.#token && now < this.#token.endsAt) return undefined;
+    return { until: outage.until, because: outage.named ? 'asked' : 'down' };
+  }
+
+  async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
+    Record<string, string>
+  > {
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -105,7 +133,7 @@ export class OAuthToken implements Credentials {
       // Renewed early, it still serves for a while.
       if (this.#token && now < this.#token.endsAt) return this.#token.headers;
       if (outage.hopeless) throw outage.error;
-      if (outage.until > (outage.named ? deadline : patience))
+      if (outage.until > (outage.named ? Math.min(deadline, outage.since + longestOutage) : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
@@ -204,16 +232,19 @@ export class OAuthToken implements Credentials {
     const odd = error.kind === 'odd' ? (this.#outage?.odd ?? 0) + 1 : 0;
     const hopeless = odd >= attempts;
     if (error.kind === 'refused' || (hopeless && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
-    const backoff = backoffDelay({ backoff: 'exponential', baseDelay, maxDelay, retry: failures });
-    const delay = Math.max(error.wait ?? 0, backoff * (jitter ? this.#clock.random() : 1));
-    this.#outage = {
-      error,
-      until: this.#clock.now() + delay,
-      named: error.wait !== undefined,
-      hopeless,
-      failures,
-      odd,
-    };
+    const backoff = backoffDelay({
+      backoff: 'exponential',
+      baseDelay: Math.max(leastBaseDelay, baseDelay),
+      maxDelay: Math.max(leastMaxDelay, maxDelay),
+      retry: failures,
+    });
+    // Only one asks, so jitter is for other processes: it may halve a delay, and never leaves none.
+    const delay = Math.max(error.wait ?? 0, backoff * (jitter ? (1 + this.#clock.random()) / 2 : 1));
+    const now = this.#clock.now();
+    const named = (error.wait ?? 0) > 0;
+    this.#outage = { error, since: this.#outage?.since ?? now, until: now + delay, named, hopeless, failures, odd };
+    const { rests } = this;
+    if (rests && delay >= worthTelling) this.#onRest({ ...rests, until: this.#clock.wallNow() + delay });
   }
 }
 

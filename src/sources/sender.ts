@@ -76,15 +76,16 @@ export class Sender {
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
   async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
-    const { key, deadline = Infinity, failedBefore = false } = call.request;
-    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: patience });
+    const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
+    const ends = waitForBreaker === false ? patience : deadline;
+    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
     const permit = await limits.permit({ key, signal: call.signal, deadline });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
       return await breaker.execute(
         async () => this.#ask(sending),
         // An exchange that we broke off says nothing about the server.
-        { signal: call.signal, name: call.name, evidence: !failedBefore },
+        { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.failsAlone(call) },
       );
     } catch (error) {
       throw this.#isShared(error, sending) ? new SharedFailure(error) : error;
@@ -124,6 +125,7 @@ export class Sender {
         onMeaning: ({ action }) => this.#heedCredentials(action, sending),
       });
       if (sending.mark) pace.answered(sending.mark);
+      tally.goodAnswers += 1;
       const { status, headers } = wire;
       return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
     } catch (error) {
@@ -167,7 +169,11 @@ export class Sender {
       return new RepeatAtOnce();
     }
     const failure = describeFailure(error, facts);
-    if (!(failure instanceof RequestError) || !mark) return failure;
+    if (!(failure instanceof RequestError)) return failure;
+    if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
+    call.answersAtFailure ??= tally.goodAnswers;
+    call.codes.add(failure.code);
+    if (!mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) pace.overloaded(mark);
     else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
@@ -186,6 +192,22 @@ export class Sender {
     if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
   }
 
+  /** Since it first failed others were answered: then its failures say nothing of the API. */
+  failsAlone({ answersAtFailure = Infinity }: Call): boolean {
+    return this.#parts.tally.goodAnswers > answersAtFailure;
+  }
+
+  /**
+   * That it failed so often is no chance: it failed the same way each time while others were answered, and so few of them
+   * fail that it is its own. What is left of its attempts would take the place of others.
+   */
+  failsForGood(call: Call, attempt: number): boolean {
+    const { requests, retries, failedAtFirst } = this.#parts.tally;
+    const others = requests - retries;
+    if (attempt < surelyTried || others < fewOthers || call.codes.size > 1 || !this.failsAlone(call)) return false;
+    return (failedAtFirst / others) ** attempt < noChance;
+  }
+
   /** What everybody's waiting mends is no attempt of this request's. */
   #isShared(error: unknown, { call, shared }: Sending): error is RequestError {
     return error instanceof RequestError && (shared || this.#isOutage(error, call));
@@ -202,6 +224,10 @@ export class Sender {
 }
 
 const outagesPerAttempt = 2;
+/** Attempts that every request has, and how many others must have been sent before a share of them means anything. */
+const surelyTried = 3;
+const fewOthers = 100;
+const noChance = 1e-4;
 
 /** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
 function diedIdle(error: unknown): boolean {

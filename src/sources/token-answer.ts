@@ -4,9 +4,6 @@ import { getPath } from './json-path.ts';
 import { TokenFailure } from './token-failure.ts';
 import type { TokenAnswer } from './token-server.ts';
 
-/** A server that asks to wait longer is not believed. */
-const longestWait = 24 * 3_600_000;
-
 /** What a header can carry. */
 const sendable = /^[\x21-\x7e]+$/;
 
@@ -33,7 +30,7 @@ export function readToken(
       code: 'TOKEN_UNAVAILABLE',
       class: 'transient',
       message: `${said} instead of giving a token`,
-      wait: wait !== undefined && wait <= longestWait ? wait : undefined,
+      wait,
     });
   }
   throw new TokenFailure({
@@ -47,7 +44,8 @@ export function readToken(
 
 function parsed(text: string): Json | undefined {
   try {
-    return parseExactJson(text);
+    // A byte order mark is not JSON, and some servers send one.
+    return parseExactJson(text.replace(/^\ufeff/, ''));
   } catch {
     return undefined;
   }

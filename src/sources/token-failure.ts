@@ -20,6 +20,8 @@ export class TokenFailure extends NightfillError {
 
 /** No token can be had before `retryAt`, which is later than whoever asks can wait. `cause` says why. */
 export class TokenRestsError extends NightfillError {
+  /** Why, as a part of a sentence. */
+  readonly because: string;
   /** Epoch milliseconds: the earliest time another try makes sense. */
   readonly retryAt: number;
 
@@ -30,6 +32,7 @@ export class TokenRestsError extends NightfillError {
       message: `${cause.message}; it is asked again at ${new Date(retryAt).toISOString()}, which is later than this request may wait`,
       cause,
     });
+    this.because = cause.message;
     this.retryAt = retryAt;
   }
 }

@@ -89,7 +89,7 @@ export class TokenServer {
   }
 
   async close(): Promise<void> {
-    await this.#connections?.close();
+    await this.#connections?.destroy();
   }
 
   #unavailable(error: unknown, origin: string): unknown {
@@ -109,7 +109,8 @@ export class TokenServer {
     return new TokenFailure({
       kind: failureClass === 'transient' || failureClass === 'system' ? 'busy' : 'odd',
       code: 'TOKEN_UNAVAILABLE',
-      class: failureClass,
+      // No contract's record is at fault.
+      class: failureClass === 'data' ? 'config' : failureClass,
       message: `the token server ${origin} of API "${this.#options.api}" gave no answer (${code}): ${faultTable[code].reason}`,
       cause: error,
     });

@@ -272,13 +272,13 @@ test('an address that failed and then succeeded counts as good', async () => {
 
 test('a failure that is no news is no evidence, and its success is', async () => {
   const { breaker, clock } = breakerWith();
-  for (let count = 0; count < 5; count += 1) await assert.rejects(breaker.execute(bad, { evidence: false }));
+  for (let count = 0; count < 5; count += 1) await assert.rejects(breaker.execute(bad, { evidence: () => false }));
   assert.equal(breaker.state, 'closed');
   await fail(breaker, 3);
   await clock.advance(1000);
-  await assert.rejects(breaker.execute(bad, { evidence: false }));
+  await assert.rejects(breaker.execute(bad, { evidence: () => false }));
   assert.equal(breaker.state, 'half-open', 'it made place for another trial');
-  await breaker.execute(good, { evidence: false });
+  await breaker.execute(good, { evidence: () => false });
   await breaker.execute(good);
   assert.equal(breaker.state, 'closed');
 });

@@ -186,6 +186,15 @@ test('one request that is always refused fails alone, as refused, while the othe
   );
 });
 
+test('a request that is alone, and is always refused, fails after its attempts and does not wait for a better pace', async () => {
+  for (const rates of [[], [{ requests: 50, per: 1000 }]]) {
+    await using crm = await startApi(() => ({ status: 429, body: '' }), { limits: { rates }, retry: { attempts: 4 } });
+    const error = await failure(crm.api.request({ url: '/odd' }));
+    assert.deepEqual([error.code, error.attempts], ['RATE_LIMITED', 4]);
+    assert.equal(crm.server.requests.length, 4);
+  }
+});
+
 test('an open breaker makes requests wait for its trial instead of spending attempts', async () => {
   await using crm = await startApi(() => (crm.server.requests.length <= 2 ? { status: 500, body: '' } : { json: 1 }), {
     retry: { attempts: 2 },
@@ -256,6 +265,37 @@ test('a 503 that asks one request for more than maxElapsed fails that one, with 
   assert.deepEqual([error.code, error.attempts], ['HTTP_503', 1]);
   assert.ok(error.retryAt !== undefined);
   assert.equal(crm.server.requests.length, 41);
+});
+
+test('dead records at the end of a night are no outage, and are not asked as often as if chance could mend them', async () => {
+  // Every 33rd.
+  const isDead = (url: string): boolean => Number(url.slice(1)) % 33 === 32;
+  await using crm = await startApi(({ url }) => (isDead(url) ? { status: 500, body: '' } : { json: 1 }), {
+    retry: { attempts: 8, baseDelay: 20 },
+    limits: { concurrency: 50 },
+    breaker: { failureRate: 0.5, minimumCalls: 10, openFor: 60_000 },
+  });
+  const asks = Array.from({ length: 1_000 }, async (_, n) => crm.api.request({ url: `/${n}` }));
+  const failed = (await Promise.allSettled(asks)).filter((outcome) => outcome.status === 'rejected');
+  assert.equal(failed.length, 30);
+  for (const { reason } of failed) assert.equal((reason as RequestError).code, 'HTTP_500');
+  assert.equal(crm.api.statistics().breaker.opened, 0);
+  const asked = crm.server.requests.filter(({ url }) => isDead(url)).length;
+  assert.ok(asked < 30 * 8, `${asked} requests for dead records`);
+});
+
+test('where many requests fail by chance, each is asked as often as the job file says', async () => {
+  const asked = new Map<string, number>();
+  await using crm = await startApi(
+    ({ url }) => {
+      const times = (asked.get(url) ?? 0) + 1;
+      asked.set(url, times);
+      return Number(url.slice(1)) % 2 === 0 && times < 5 ? { status: 500, body: '' } : { json: 1 };
+    },
+    { retry: { attempts: 5 }, limits: { concurrency: 20 }, breaker: { failureRate: 1 } },
+  );
+  await Promise.all(Array.from({ length: 400 }, async (_, n) => crm.api.request({ url: `/${n}` })));
+  assert.equal(asked.get('/0'), 5);
 });
 
 test('requests that have failed before are no evidence of an outage, and fail as they are answered', async () => {

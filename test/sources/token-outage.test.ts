@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Api, RequestError } from '../../src/sources/api.ts';
+import type { Rest } from '../../src/sources/api-request.ts';
 import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import { Secret } from '../../src/sources/secret.ts';
 import { apiOptions } from '../support/api-fixture.ts';
@@ -19,6 +20,7 @@ async function startCrm(
     changes?: Changes;
     /** Another server gives the tokens. */
     elsewhere?: boolean;
+    onRest?: (rest: Rest) => void;
   } = {},
 ) {
   const tokens: RecordedRequest[] = [];
@@ -41,7 +43,7 @@ async function startCrm(
       },
       ...o.changes,
     }),
-    o.clock ? { clock: o.clock } : {},
+    { ...(o.clock && { clock: o.clock }), onRest: o.onRest },
   );
   return {
     api,
@@ -104,16 +106,20 @@ test('a token server that asks for a minute gets one request a minute, and every
 
 test('a rest beyond the deadline fails at once, with the time to come back, and asks no more', async () => {
   const clock = new FakeClock();
+  const told: Rest[] = [];
   await using crm = await startCrm({
     clock,
+    onRest: (rest) => told.push(rest),
     token: () => ({ status: 503, headers: { 'retry-after': '3600' }, body: '' }),
   });
   for (const url of ['/a', '/b']) {
     const error = await rests(crm.api.request({ url, deadline: 600_000 }));
     assert.equal(error.retryAt, clock.wallNow() + 3_600_000);
-    assert.match(error.message, /answered 503.*2026-01-01T01:00:00/);
+    assert.match(error.message, /rests until 2026-01-01T01:00:00.*answered 503/);
     assert.doesNotMatch(error.message, /geheim/);
   }
+  assert.equal(crm.api.statistics().rests?.until, clock.wallNow() + 3_600_000);
+  assert.deepEqual(told, [{ api: 'crm', until: clock.wallNow() + 3_600_000, because: 'asked' }]);
   assert.equal(crm.tokens.length, 1);
 });
 
@@ -130,15 +136,46 @@ test('who has something else to go by does not wait for a token server that rest
   assert.equal((await patient).body, 'in');
 });
 
-test('a token server that stays down without a word is asked at the pace of one backoff for all', async () => {
+test('without a deadline a rest of hours is waited for when the token server named its end', async () => {
+  const clock = new FakeClock();
   await using crm = await startCrm({
-    token: () => ({ status: 500, body: '' }),
-    changes: { retry: { baseDelay: 20, maxDelay: 80, attempts: 1 } },
+    clock,
+    token: (n) => (n === 1 ? { status: 503, headers: { 'retry-after': '10800' }, body: '' } : issued(n)),
   });
-  const deadline = performance.now() + 200;
-  await Promise.all(Array.from({ length: 30 }, async (_, n) => rests(crm.api.request({ url: `/${n}`, deadline }))));
-  // 20, 40 and 80 ms apart, and no new one begins when the deadline is over.
-  assert.ok(crm.tokens.length <= 4, `${crm.tokens.length} requests for a token`);
+  const answer = crm.api.request({ url: '/a' });
+  await until(() => crm.api.statistics().rests !== undefined);
+  await clock.advance(10_800_000);
+  assert.equal((await answer).body, 'in');
+});
+
+for (const delays of [
+  { baseDelay: 20, maxDelay: 80 },
+  { baseDelay: 0, maxDelay: 0 },
+])
+  test(`a token server that stays down without a word is asked at the pace of one backoff for all (${delays.baseDelay} ms)`, async () => {
+    await using crm = await startCrm({
+      token: () => ({ status: 500, body: '' }),
+      changes: { retry: { ...delays, attempts: 1 } },
+    });
+    const deadline = performance.now() + 200;
+    await Promise.all(Array.from({ length: 30 }, async (_, n) => rests(crm.api.request({ url: `/${n}`, deadline }))));
+    // 10, 20, 40 and 80 ms apart at the fastest, and no new one begins when the deadline is over.
+    assert.ok(crm.tokens.length <= 5, `${crm.tokens.length} requests for a token`);
+  });
+
+test('a token server that names a time again and again is not waited for longer than a day', async () => {
+  const clock = new FakeClock();
+  await using crm = await startCrm({
+    clock,
+    token: () => ({ status: 503, headers: { 'retry-after': '40000' }, body: '' }),
+  });
+  const end = rests(crm.api.request({ url: '/a' }));
+  for (const asked of [1, 2]) {
+    await until(() => crm.tokens.length === asked && crm.api.statistics().rests !== undefined);
+    await clock.advance(40_000_000);
+  }
+  assert.equal((await end).retryAt, clock.wallNow() + 40_000_000);
+  assert.equal(crm.tokens.length, 3);
 });
 
 test('an answer that no token server should give is asked for again, and only one that stays is taken for a refusal', async () => {
