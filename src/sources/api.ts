@@ -44,6 +44,7 @@ export class Api implements AsyncDisposable {
   readonly #slots: Slots;
   readonly #limits: ApiLimits;
   readonly #breaker: CircuitBreaker;
+  readonly #pace: Pace;
   readonly #sender: Sender;
   readonly #deadlines: SharedDeadlines;
   /** The breaker's trials after an outage failed, and it has not closed since. */
@@ -94,12 +95,13 @@ export class Api implements AsyncDisposable {
       answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
       retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
     });
+    this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     this.#sender = new Sender({
       options,
       clock,
       pool: this.#pool,
       limits: this.#limits,
-      pace: new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window }),
+      pace: this.#pace,
       breaker: this.#breaker,
       credentials: this.#credentials,
       refusals: this.#refusals,
@@ -369,8 +371,7 @@ export class Api implements AsyncDisposable {
   /** What has happened so far; a copy. */
   statistics(): ApiStatistics {
     const tally = this.#tally;
-    const { adaptive } = this.#slots;
-    const { settled } = adaptive;
+    const { settled } = this.#pace;
     return {
       name: this.name,
       requests: tally.requests,

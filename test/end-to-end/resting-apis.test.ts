@@ -291,7 +291,9 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
       });
       const { exitCode, stdout, stderr } = await run();
       assert.equal(exitCode, 0, stdout + stderr);
-      assert.equal((await report()).counts.enriched, 80);
+      const { counts, apis } = await report();
+      assert.equal(counts.enriched, 80);
+      assert.equal(apis[0]!.concurrency.settled, undefined, 'it is the rate that it refused');
     });
   }
 
