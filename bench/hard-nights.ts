@@ -89,7 +89,9 @@ async function measure(night: HardNight, program: string): Promise<string> {
 /** `290 of 300, 10 failed (HTTP_500)`, from the report on standard output. */
 function outcomeOf(stdout: string): string {
   try {
-    const { counts, failures } = JSON.parse(stdout) as { counts: Counts; failures: { code: string }[] };
+    const report = JSON.parse(stdout) as { counts: Counts; failures: { code: string }[] } | { nothingToDo: string };
+    if ('nothingToDo' in report) return 'nothing to do';
+    const { counts, failures } = report;
     const codes = new Map<string, number>();
     for (const { code } of failures) codes.set(code, (codes.get(code) ?? 0) + 1);
     const causes = Array.from(codes, ([code, times]) => (codes.size > 1 ? `${times} ${code}` : code)).join(', ');
