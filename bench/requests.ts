@@ -111,12 +111,13 @@ async function compare(origin: string, { requests, rounds }: { requests: number;
   }
   await Promise.all([pool.close(), api.close()]);
 
-  const base = median(results.get('undici request')!);
+  const base = results.get('undici request')!;
   console.log(`${requests} requests a round over ${connections} sockets, median of ${rounds}`);
   for (const [name, figures] of results) {
+    const ratio = median(figures.map((figure, round) => figure / base[round]!));
     const all = figures.map((figure) => figure.toFixed(1)).join(' ');
     console.log(
-      `${name.padEnd(16)} ${median(figures).toFixed(1).padStart(6)} µs of CPU a request, ratio ${(median(figures) / base).toFixed(2)}   (${all})`,
+      `${name.padEnd(16)} ${median(figures).toFixed(1).padStart(6)} µs of CPU a request, ratio ${ratio.toFixed(2)}   (${all})`,
     );
   }
 }

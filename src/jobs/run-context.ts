@@ -34,8 +34,9 @@ export interface RunContext {
   transform: RowTransform | undefined;
   /** Which chunks can still end before the deadline. */
   admission: Admission;
-  /** How many contracts are worked on at once, across chunks, the earliest first. */
+  /** How many contracts are worked on at once, across chunks, the earliest first; more while APIs rest. */
   contracts: PQueue;
+  workers: number;
   /** How many chunks load at once. */
   loads: PQueue;
   log: Log;

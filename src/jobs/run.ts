@@ -34,6 +34,7 @@ import { SharedLookups } from './shared-lookups.ts';
 import { countHeldBack, readSwitchPace } from './switch-forecast.ts';
 import { switchOver } from './switch-over.ts';
 import { work } from './work.ts';
+import { workWhileResting } from './work-while-resting.ts';
 
 export interface RunOptions {
   database: Database;
@@ -216,7 +217,8 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   );
   const quotas = stack.use(await keepQuotas({ apis: apis.values(), database, clock, log }));
   const shared = new SharedLookups();
-  const contracts = new PQueue({ concurrency: contractsAtOnce(job) });
+  const workers = contractsAtOnce(job);
+  const contracts = new PQueue({ concurrency: workers });
   const loads = new PQueue({ concurrency: 2 });
   const tally = newTally();
   const { businessDate } = instance;
@@ -264,8 +266,10 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     batched: batchedLookups(job, { apis, shared }),
     transform: run.transform,
     contracts,
+    workers,
     loads,
   };
+  stack.use(workWhileResting(context));
   const resting = stack.use(restWhileAway(context, lease));
   o.onStart?.(context);
   const started = clock.now();

@@ -75,9 +75,9 @@ export async function workChunks(
 }
 
 /** Whether memory holds another chunk, judged by the bytes of the rows seen so far; the workers' own needs come first. */
-function hasRoom({ job, tally, contracts }: RunContext, openChunks: number): boolean {
+function hasRoom({ job, tally, workers }: RunContext, openChunks: number): boolean {
   const open = openChunks * job.chunk.size;
-  if (open < 2 * contracts.concurrency) return true;
+  if (open < 2 * workers) return true;
   const done = tally.enriched + tally.degraded + tally.failed;
   if (done === 0 || open >= mostOpenContracts) return false;
   const bytesPerContract = Math.max(tally.bufferedBytes / open, tally.fetchedBytes / done);

@@ -73,7 +73,7 @@ export class AdaptiveLimit {
   /** It was refused as one too many. True when that is about how many were in flight; then the limit is lower now. */
   refused(level: Level): boolean {
     const kind = this.#evidence.refused(level);
-    if (kind === 'echo') this.#quietSince = this.#clock.now();
+    if (kind === 'echo' || level.at === 1) this.#quietSince = this.#clock.now();
     if (kind === 'beyond') this.#lower(level.at, this.#evidence.good || Math.floor(level.at / 2));
     return kind !== 'within';
   }

@@ -39,10 +39,13 @@ export class LevelEvidence {
     return 'below';
   }
 
-  /** Takes a refusal. `echo`: of the excess that the limit was lowered for; `within`: as much was answered well. */
+  /**
+   * Takes a refusal. `echo`: of the excess that the limit was lowered for; `within`: as much was answered well, or it was
+   * alone, and less there cannot be.
+   */
   refused({ at, era }: Level): 'echo' | 'within' | 'beyond' {
     if (era !== this.#era) return 'echo';
-    return at <= this.#good ? 'within' : 'beyond';
+    return at <= Math.max(1, this.#good) ? 'within' : 'beyond';
   }
 
   /** The limit was lowered because of a refusal at this level; `forget` what was answered well, when that says nothing now. */

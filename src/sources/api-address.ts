@@ -2,6 +2,12 @@ import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { ApiOptions } from './api-options.ts';
 import { assertPlainPath, isOwnOrigin } from './origin.ts';
 
+/** What a request needs of a `URL`. */
+export type Address = Readonly<Pick<URL, 'href' | 'pathname' | 'search'>>;
+
+/** Path and query that stay as they are in a `URL`, dots and percent signs in a path aside, because some lead elsewhere. */
+const plain = /^\/[\w\-~!$&()*+,;=:@/]*(?:\?[\w\-.~!$&()*+,;=:@/?%]+)?$/;
+
 /** Where an API is, and the addresses below it. Nothing outside its origin is asked. */
 export class ApiAddress {
   readonly #name: string;
@@ -23,11 +29,10 @@ export class ApiAddress {
     return `${this.#below(plain)}${asked === '' ? '' : `?${asked}`}`;
   }
 
-  /** The URL of an address, absolute or below `baseUrl`. Throws FOREIGN_ORIGIN. */
-  own(text: string): URL {
-    // As `resolve` makes it: what stands before its path is the origin and nothing else.
-    const resolved = text.startsWith(`${this.origin}/`) ? URL.parse(text) : null;
-    if (resolved) return resolved;
+  /** The parts of an address, absolute or below `baseUrl`. Throws FOREIGN_ORIGIN. */
+  own(text: string): Address {
+    const { origin } = this;
+    if (text.startsWith(origin) && plain.test(text.slice(origin.length))) return plainAddress(text, origin);
     const absolute = /^(?:[a-z][a-z0-9+.-]*:|[/\\]{2})/i.test(text);
     const href = absolute ? text : this.#below(text);
     const url = URL.parse(href);
@@ -42,6 +47,13 @@ export class ApiAddress {
   #below(path: string): string {
     return `${this.#baseUrl}${path.startsWith('/') ? '' : '/'}${path}`;
   }
+}
+
+/** To make a `URL` of each address, and so of each request, takes a tenth of what we spend on one. */
+function plainAddress(href: string, origin: string): Address {
+  const query = href.indexOf('?');
+  const end = query === -1 ? href.length : query;
+  return { href, pathname: href.slice(origin.length, end), search: href.slice(end) };
 }
 
 function encodedQuery(query: Record<string, string>): string[] {

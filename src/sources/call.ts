@@ -1,4 +1,5 @@
 import type { Clock } from '../resilience/clock.ts';
+import type { Address } from './api-address.ts';
 import type { ApiRequest } from './api-request.ts';
 import type { RequestError } from './request-error.ts';
 
@@ -6,7 +7,7 @@ import type { RequestError } from './request-error.ts';
 export class Call {
   readonly request: ApiRequest;
   readonly method: 'GET' | 'POST';
-  readonly url: URL;
+  readonly url: Address;
   /** Asking twice does no harm. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal | undefined;
@@ -22,6 +23,7 @@ export class Call {
   sends = 0;
   /** How often it failed while the API seemed to be down. */
   outages = 0;
+  answersAtRefusal: number | undefined;
   /** How often it was refused as one too many. */
   refusals = 0;
   /** What it was answered last, while that does not count as an attempt. */
@@ -36,7 +38,7 @@ export class Call {
 
   constructor(
     request: ApiRequest,
-    { url, signal, clock }: { url: URL; signal: AbortSignal | undefined; clock: Clock },
+    { url, signal, clock }: { url: Address; signal: AbortSignal | undefined; clock: Clock },
   ) {
     this.request = request;
     this.method = request.method ?? 'GET';

@@ -1,3 +1,4 @@
+import type { Address } from './api-address.ts';
 import { AssertionError } from 'node:assert';
 import { BreakerOpenError } from '../resilience/circuit-breaker.ts';
 import type { Clock } from '../resilience/clock.ts';
@@ -18,7 +19,7 @@ import { TokenRestsError } from './token-failure.ts';
 export interface RequestFacts {
   api: string;
   method: string;
-  url: URL;
+  url: Address;
   attempt: number;
   /** Asking twice does no harm. */
   repeatable: boolean;

@@ -5,7 +5,7 @@ import { PieceReader } from './json-pieces.ts';
 /** Characters that are parsed within a few milliseconds: what waits for its turn meanwhile comes hardly late. */
 const stepLength = 64 * 1024;
 
-/** Whether the text is worth more than one step. */
+/** Whether the text takes more than a step. */
 export const isLong = (text: string): boolean => text.length > stepLength;
 
 /** The same as `parseExactJson`; a long text is parsed in steps, and between two of them other work has its turn. */

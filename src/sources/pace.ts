@@ -9,6 +9,14 @@ export interface Mark {
   sent: Level | undefined;
 }
 
+/** A request, as far as its refusals go. */
+export interface Refusable {
+  /** What tells it from others. */
+  readonly name: string;
+  /** How many answers there had been when it was refused last. */
+  answersAtRefusal: number | undefined;
+}
+
 /** Answers whose share of refusals is looked at: the last one to two times as many. */
 const generation = 50;
 /** Above this share refusals are about the pace, whatever was answered well before. */
@@ -24,6 +32,11 @@ export class Pace {
   readonly #concurrency: AdaptiveLimit;
   readonly #window: RollingWindow | undefined;
   readonly #rate = new LevelEvidence();
+  /** In all. */
+  #answers = 0;
+  /** Refusals that were about one of the two alone. */
+  #byConcurrency = 0;
+  #byRate = 0;
   #current = { answers: 0, refused: new Set<string>() };
   #previous = { answers: 0, refused: new Set<string>() };
 
@@ -51,12 +64,21 @@ export class Pace {
     if (sent && this.#rate.answered(sent) === 'above') this.#window?.takeBackSlowDown();
   }
 
+  /** The requests in flight that it settled at, well below the ceiling; undefined when refusals were not about that. */
+  get settled(): number | undefined {
+    return this.#byRate > this.#byConcurrency ? undefined : this.#concurrency.settled;
+  }
+
   /**
-   * It was refused as one too many; `name` tells which request it was. True when that is about our pace, which is slower
+   * It was refused as one too many. True when that is about our pace, which is slower
    * now; false when others are served at this pace, so that it is about this request alone.
    */
-  refused(mark: Mark, name: string): boolean {
-    this.#count(name);
+  refused(mark: Mark, request: Refusable): boolean {
+    this.#count(request.name);
+    const isAlone = request.answersAtRefusal === this.#answers - 1;
+    request.answersAtRefusal = this.#answers;
+    // With nobody else about it has nothing to wait for.
+    if (isAlone) return false;
     const explained = this.#lower(mark);
     if (explained) return true;
     if (!this.#manyAreRefused()) return false;
@@ -80,6 +102,8 @@ export class Pace {
       this.#rate.lowered(sent.at);
       this.#window?.slowDown();
     }
+    if (byConcurrency && byRate === 'within') this.#byConcurrency += 1;
+    if (!byConcurrency && byRate === 'beyond') this.#byRate += 1;
     return byConcurrency || byRate !== 'within';
   }
 
@@ -90,6 +114,7 @@ export class Pace {
   }
 
   #count(refused?: string): void {
+    this.#answers += 1;
     if (this.#current.answers === generation) {
       this.#previous = this.#current;
       this.#current = { answers: 0, refused: new Set() };

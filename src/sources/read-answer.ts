@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { StringDecoder } from 'node:string_decoder';
+import { setImmediate } from 'node:timers/promises';
 import { NightfillError } from '../resilience/failure.ts';
 import type { ResponseRule } from './api-options.ts';
 import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
@@ -26,8 +28,8 @@ export async function readAnswer(
     onMeaning: (meaning: Meaning) => void;
   },
 ): Promise<Json> {
-  const bytes = wire.headers['content-encoding'] === undefined ? wire.body : await bodyOf(wire, maxBytes);
-  const text = textOf(bytes);
+  const bytes = withoutMark(wire.headers['content-encoding'] === undefined ? wire.body : await bodyOf(wire, maxBytes));
+  const text = bytes.length <= step ? bytes.toString() : await longText(bytes);
   const meaning = meaningOf({ status: wire.status, headers: wire.headers, text, rules });
   onMeaning(meaning);
   if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
@@ -45,10 +47,25 @@ async function bodyOf(wire: WireAnswer, maxBytes: number): Promise<Buffer> {
   }
 }
 
+/** Bytes that are read as text within a few milliseconds. */
+const step = 1024 * 1024;
+
+/** Read as text in steps, between which other work has its turn. */
+async function longText(bytes: Buffer): Promise<string> {
+  // A character may lie across the end of a step.
+  const decoder = new StringDecoder('utf8');
+  let text = '';
+  for (let index = 0; index < bytes.length; index += step) {
+    text += decoder.write(bytes.subarray(index, index + step));
+    await setImmediate();
+  }
+  return text + decoder.end();
+}
+
 /** A byte order mark is not JSON, and some servers send one. */
-function textOf(bytes: Buffer): string {
+function withoutMark(bytes: Buffer): Buffer {
   const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  return bytes.toString('utf8', marked ? 3 : 0);
+  return marked ? bytes.subarray(3) : bytes;
 }
 
 async function parseAnswer(

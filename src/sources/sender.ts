@@ -185,7 +185,7 @@ export class Sender {
     const { call, mark } = sending;
     const { tally, pace, limits } = this.#parts;
     tally.rateLimited += 1;
-    const ofPace = pace.refused(mark!, call.name);
+    const ofPace = pace.refused(mark!, call);
     const isFirst = call.refusals === 0 && !call.request.failedBefore;
     call.refusals += 1;
     sending.shared = ofPace || call.request.patient === true || (isFirst && wait !== undefined);

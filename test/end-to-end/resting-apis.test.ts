@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Script, ScriptedAnswer, ScriptedServer } from '../support/scripted-server.ts';
-import { scriptedNight } from '../support/scripted-job.ts';
+import { type Script, type ScriptedAnswer, ScriptedServer } from '../support/scripted-server.ts';
+import { scriptedJob, scriptedNight } from '../support/scripted-job.ts';
 
 const ids = (count: number): { id: string }[] =>
   Array.from({ length: count }, (_, index) => ({ id: `C-${index + 1}` }));
@@ -129,6 +129,34 @@ describe('an API that asks for rest', { concurrency: 2 }, () => {
     const later = await run();
     assert.equal(later.exitCode, 0, later.stdout + later.stderr);
   });
+});
+
+test("while one API rests the others' work goes on, and not only for as many contracts as are worked on at once", async (t) => {
+  let usageAsked = 0;
+  let restedUntil = 0;
+  let crmMeanwhile = 0;
+  await using usage = await ScriptedServer.start(() => {
+    usageAsked += 1;
+    if (usageAsked > 1) return { json: { units: 1 } };
+    restedUntil = performance.now() + 2_000;
+    return { status: 429, headers: { 'retry-after': '2' }, body: '' };
+  });
+  const script = serving(200, (key) => {
+    if (performance.now() < restedUntil) crmMeanwhile += 1;
+    return found(key);
+  });
+  const { night, server, run, report } = await startNightOf(t, script);
+  const limits = { concurrency: 2 };
+  const job = scriptedJob(server.origin, { api: { limits }, chunk: { size: 20 } }) as { apis: object; lookups: object };
+  await night.write('job.yaml', {
+    ...job,
+    apis: { ...job.apis, usage: { type: 'rest', baseUrl: usage.origin, limits } },
+    lookups: { ...job.lookups, usage: { api: 'usage', path: '/usage/{key}' } },
+  });
+  const { exitCode, stderr } = await run();
+  assert.equal(exitCode, 0, stderr);
+  assert.equal((await report()).counts.enriched, 200);
+  assert.ok(crmMeanwhile > 60, `${crmMeanwhile} requests to the other API`);
 });
 
 describe('an API that is down', { concurrency: 2 }, () => {
@@ -263,7 +291,9 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
       });
       const { exitCode, stdout, stderr } = await run();
       assert.equal(exitCode, 0, stdout + stderr);
-      assert.equal((await report()).counts.enriched, 80);
+      const { counts, apis } = await report();
+      assert.equal(counts.enriched, 80);
+      assert.equal(apis[0]!.concurrency.settled, undefined, 'it is the rate that it refused');
     });
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { Api, RequestError } from '../../src/sources/api.ts';
 import { apiOptions, startApi } from '../support/api-fixture.ts';
@@ -219,6 +220,16 @@ test('a byte order mark and a missing or plain content type do not matter', asyn
   }));
   assert.deepEqual((await crm.api.request({ url: '/plain' })).body, [1]);
   assert.deepEqual((await crm.api.request({ url: '/none' })).body, [1]);
+});
+
+test('a long answer is read whole, with its byte order mark and whichever character lies across its steps', async () => {
+  const text = (before: number): string => `${'a'.repeat(before)}${'😀'.repeat(300_000)}`;
+  await using crm = await startApi(
+    ({ url }) => ({ body: `\u{feff}${JSON.stringify([text(Number(url.slice(1)))])}`, headers: json }),
+    { maxResponseBytes: 2e6 },
+  );
+  for (const before of [0, 1, 2, 3])
+    assert.ok(isDeepStrictEqual((await crm.api.request({ url: `/${before}` })).body, [text(before)]));
 });
 
 test('an error page keeps its status whatever its bytes are', async () => {

@@ -38,7 +38,7 @@ function assertSame(text: string, length: number): void {
 const length = fc.integer({ min: 1, max: 12 });
 
 test('JSON is read in steps of any length as it is read at once', () => {
-  fc.assert(fc.property(anyJson, length, assertSame), { numRuns: 1_500 });
+  fc.assert(fc.property(anyJson, length, assertSame), { numRuns: 700 });
 });
 
 test('what is no JSON is refused in steps as it is refused at once', () => {
@@ -55,7 +55,7 @@ test('what is no JSON is refused in steps as it is refused at once', () => {
       );
     }),
     // Always the same texts, because V8 mistakes some odd names for one another (test/support/any-json.ts).
-    { numRuns: 4_000, seed: 8 },
+    { numRuns: 2_000, seed: 8 },
   );
   const arrays = [
     '[[1,2,3,4]',
