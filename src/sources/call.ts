@@ -24,6 +24,7 @@ export class Call {
   /** How often it failed while the API seemed to be down. */
   outages = 0;
   answersAtRefusal: number | undefined;
+  goodAtFirstRefusal: number | undefined;
   /** How often it was refused as one too many. */
   refusals = 0;
   /** What it was answered last, while that does not count as an attempt. */

@@ -15,6 +15,8 @@ export interface Refusable {
   readonly name: string;
   /** How many answers there had been when it was refused last. */
   answersAtRefusal: number | undefined;
+  /** How many good answers there had been when it was refused first. */
+  goodAtFirstRefusal: number | undefined;
 }
 
 /** Answers whose share of refusals is looked at: the last one to two times as many. */
@@ -23,6 +25,8 @@ const generation = 50;
 const manyRefused = 0.1;
 /** Fewer answers say nothing about a share. */
 const leastAnswers = 20;
+/** Good answers to others after which a request that is refused again and again is so for its own sake. */
+const servedWell = 20;
 
 /**
  * Meets a server that says "too many": lowers what the refusal is about, how many requests are in flight or how many are
@@ -34,6 +38,7 @@ export class Pace {
   readonly #rate = new LevelEvidence();
   /** In all. */
   #answers = 0;
+  #goods = 0;
   /** Refusals that were about one of the two alone. */
   #byConcurrency = 0;
   #byRate = 0;
@@ -60,6 +65,7 @@ export class Pace {
   /** It was answered, and not as one too many. */
   answered({ inFlight, sent }: Mark): void {
     this.#count();
+    this.#goods += 1;
     this.#concurrency.answered(inFlight);
     if (sent && this.#rate.answered(sent) === 'above') this.#window?.takeBackSlowDown();
   }
@@ -80,8 +86,10 @@ export class Pace {
     // With nobody else about it has nothing to wait for.
     if (isAlone) return false;
     const explained = this.#lower(mark);
+    request.goodAtFirstRefusal ??= this.#goods;
     if (explained) return true;
-    if (!this.#manyAreRefused()) return false;
+    // Enough others were served while it was not.
+    if (!this.#manyAreRefused() || this.#goods - request.goodAtFirstRefusal >= servedWell) return false;
     this.#concurrency.halve();
     if (mark.sent) this.#rate.lowered(mark.sent.at, { forget: true });
     this.#window?.slowDown();

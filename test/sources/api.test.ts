@@ -186,6 +186,20 @@ test('one request that is always refused fails alone, as refused, while the othe
   );
 });
 
+test('a few requests that are always refused fail as that, also when only they are left', async () => {
+  const isOdd = (url: string): boolean => Number(url.slice(1)) % 37 === 36;
+  await using crm = await startApi(({ url }) => (isOdd(url) ? { status: 429, body: '' } : { json: 1 }), {
+    limits: { concurrency: 20 },
+    retry: { attempts: 4, backoff: 'exponential', baseDelay: 5, maxDelay: 30_000 },
+  });
+  const asks = Array.from({ length: 300 }, async (_, n) => crm.api.request({ url: `/${n}` }));
+  const failed = (await Promise.allSettled(asks)).filter((outcome) => outcome.status === 'rejected');
+  assert.equal(failed.length, 8);
+  for (const { reason } of failed) assert.equal((reason as RequestError).code, 'RATE_LIMITED');
+  const asked = crm.server.requests.filter(({ url }) => isOdd(url)).length;
+  assert.ok(asked <= 8 * 4 * 3, `${asked} requests`);
+});
+
 test('a request that is alone, and is always refused, fails after its attempts and does not wait for a better pace', async () => {
   for (const rates of [[], [{ requests: 50, per: 1000 }]]) {
     await using crm = await startApi(() => ({ status: 429, body: '' }), { limits: { rates }, retry: { attempts: 4 } });
