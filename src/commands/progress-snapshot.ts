@@ -33,7 +33,7 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
       elapsedMs,
       ...(stopping && { stopping, working }),
       ...(stopping && graceMs !== undefined && { graceMs }),
-      ...(left !== undefined && done > doneBefore && { etaMs: perContract * left }),
+      ...(left !== undefined && done > doneBefore && { etaMs: perContract * left + longestRest(context) }),
       ...(finishBy && {
         finishBy: timeOfDay(finishBy, job.timezone),
         finishByMs: finishBy.getTime() - clock.wallNow(),
@@ -61,6 +61,10 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
     };
   };
 }
+
+/** Milliseconds for which nothing is asked of the API that rests longest. */
+const longestRest = ({ apis, clock }: RunContext): number =>
+  Math.max(0, ...[...apis.values()].map((api) => (api.statistics().rests?.until ?? 0) - clock.wallNow()));
 
 /** Contracts that this run has still to end; undefined while nobody knows how many the listing brings. */
 function contractsLeft({

@@ -44,7 +44,8 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
   const besides = next.besides === undefined ? '' : `; ${next.besides}`;
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
     lines.push(`  ${next.rerun} fetches again what failed or never started${besides}`);
-  if ([6, 130, 143].includes(run.exitCode)) lines.push(`  ${next.run} goes on from here${besides}`);
+  if ([6, 130, 143].includes(run.exitCode) && run.mode !== 'dry-run')
+    lines.push(`  ${next.run} goes on from here${besides}`);
   return lines;
 }
 

@@ -153,8 +153,13 @@ export class Admission {
     // An API that was not asked yet is taken to be as quick as the one that lists.
     const listing = figures.get(job.contracts.api)!.latencyMs.p50;
     const latencyMs = (api: string): number => figures.get(api)!.latencyMs.p50 || listing;
+    // What can be answered from the last known values does not wait for an API that rests.
+    const waitedFor = [...apis].filter(
+      ([name]) =>
+        !figures.get(name)!.rests || job.lookups.some((one) => one.api === name && one.onFailure !== 'last-known'),
+    );
     const fetched = earliestEnd(
-      [...apis].map(([name, api]) => {
+      waitedFor.map(([name, api]) => {
         // What is worked on has mostly its requests before it: it waits for the same limits.
         const underWay = ((this.#expected.get(name) ?? 0) / Math.max(1, this.#contracts)) * contracts.pending;
         return {

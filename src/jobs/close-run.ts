@@ -32,6 +32,8 @@ export interface RunEnd {
   error?: unknown;
   /** The run stopped before it listed. */
   unlisted?: boolean;
+  /** Numbers of the whole chunks that were to be worked on anew and were not. */
+  left?: readonly number[];
   stopReason: unknown;
   /** Why rows held back for the switch at the end were not switched. */
   heldBack?: string | undefined;
@@ -81,7 +83,9 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
     expectsTotal: job.contracts.total !== undefined,
   };
   const stopReason = end.stopReason instanceof StopReason ? end.stopReason : undefined;
-  const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopReason?.message ?? end.heldBack ?? null);
+  const left = end.left ?? [];
+  const stopped = stopReason && withLeft(stopReason.message, left);
+  const reason = broken ? messageOf(end.error) : (listFailure?.message ?? stopped ?? end.heldBack ?? null);
   // All or nothing: a run killed here leaves none that is closed without a report, and the next one closes the instance.
   return underLease(database, lease, async (client) => {
     await lockInstance(client, instance);
@@ -105,7 +109,7 @@ export async function closeRun(context: RunContext, end: RunEnd): Promise<Report
       broken,
       listFailed: listFailure !== undefined,
       // What could not be looked at once more is not known to be whole.
-      unlisted: (end.unlisted ?? false) || standing === undefined,
+      unlisted: (end.unlisted ?? false) || standing === undefined || left.length > 0,
       booksBroken: problems.length > 0,
       stopReason,
     });
@@ -156,6 +160,11 @@ const brokenBooks = (problems: readonly string[], reason: string | null): string
   [`the books of this night do not balance, so none of its figures can be trusted: ${problems.join('; ')}`, reason]
     .filter((part) => part !== null)
     .join('. Besides: ');
+
+const withLeft = (reason: string, left: readonly number[]): string =>
+  left.length === 0
+    ? reason
+    : `${reason}; not fetched anew: ${left.length === 1 ? 'chunk' : 'chunks'} ${left.join(',')}, which rerun --chunk ${left.join(',')} --whole-chunks does`;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

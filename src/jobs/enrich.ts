@@ -166,7 +166,7 @@ async function askLookup(
 
 /** An open breaker, or a token server that rests: waiting longer may help. */
 const seemsDown = (error: unknown): boolean =>
-  error instanceof NightfillError && (error.code === 'BREAKER_OPEN' || error.code === 'TOKEN_UNAVAILABLE');
+  error instanceof NightfillError && ['BREAKER_OPEN', 'TOKEN_UNAVAILABLE', 'API_RESTS'].includes(error.code);
 
 /** One request, or this contract's share of one. */
 async function request(

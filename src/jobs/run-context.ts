@@ -55,8 +55,8 @@ export interface RunContext {
   failedAlone: FailedAlone;
   /** When the run must have ended; null without a deadline. */
   finishBy: Date | null;
-  /** `lastChunk`: the plan's highest number; `cut`: numbers of the chunks that were cut from others. */
-  plan: { lastChunk: number; cut: number[] };
+  /** `lastChunk`: the plan's highest number; `cut`: numbers of chunks cut from others; `worked`: of those worked on. */
+  plan: { lastChunk: number; cut: number[]; worked: Set<number> };
   tally: Tally;
   metrics: TaskMetrics;
   eventLoop: EventLoopDelay;

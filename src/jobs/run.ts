@@ -256,7 +256,7 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     bounds: deadlines ? admission.boundsUntil(deadlines.requests, signal) : { signal },
     finishBy,
     admission,
-    plan: { lastChunk: 0, cut: [] },
+    plan: { lastChunk: 0, cut: [], worked: new Set() },
     tally,
     metrics: new TaskMetrics({ clock }),
     eventLoop: stack.use(new EventLoopDelay()),
@@ -270,6 +270,9 @@ async function conduct(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     loads,
   };
   stack.use(workWhileResting(context));
+  const stopWaiting = (): void => apis.forEach((api) => api.stopWaiting());
+  o.stopping.addEventListener('abort', stopWaiting, { once: true });
+  stack.defer(() => o.stopping.removeEventListener('abort', stopWaiting));
   const resting = stack.use(restWhileAway(context, lease));
   o.onStart?.(context);
   const started = clock.now();

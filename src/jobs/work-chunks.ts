@@ -36,6 +36,7 @@ export async function workChunks(
       const { refusal } = context.admission;
       if (refusal) o.stop(refusal);
       if (!outcome) return;
+      context.plan.worked.add(chunk.number);
       context.admission.loaded(chunk);
       stopWhenMostlyFailing(context, outcome, o.stop);
     } catch (error) {

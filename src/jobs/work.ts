@@ -16,6 +16,8 @@ interface WorkOutcome {
   listFailure?: unknown;
   /** It was not begun or not finished, for the reason that the run stopped. */
   unlisted?: boolean;
+  /** Numbers of the whole chunks that were to be worked on anew and were not. */
+  left?: number[];
   /** What broke the runner. */
   error?: unknown;
 }
@@ -42,10 +44,11 @@ export async function work(
   };
   let listFailure: unknown;
   let unlisted = false;
+  let toDo: number[] = [];
   const list = async (): Promise<void> => {
     try {
-      for (const number of await persist(async () => unfinishedChunks(context, selection), context))
-        await numbers.push(number);
+      toDo = await persist(async () => unfinishedChunks(context, selection), context);
+      for (const number of toDo) await numbers.push(number);
       const obstacle = o.listing ? listingObstacle(context) : undefined;
       if (obstacle) {
         unlisted = true;
@@ -86,7 +89,8 @@ export async function work(
     ]);
     for (const part of ended) if (part.status === 'rejected') throw part.reason;
     if (!context.stopping.aborted) await secondChance(context, handlers);
-    return { listFailure, unlisted };
+    const left = selection.wholeChunks ? toDo.filter((number) => !context.plan.worked.has(number)) : [];
+    return { listFailure, unlisted, left };
   } catch (error) {
     return { listFailure, unlisted, error: context.signal.aborted ? context.signal.reason : error };
   } finally {

@@ -11,7 +11,7 @@ const growth = 4;
 /** The share of the ceiling above which what it settled at is no news. */
 const worthSaying = 0.8;
 /** Milliseconds without a refusal after which one more is tried, then two more, then four; twice as long each time that fails. */
-const firstQuiet = 2_000;
+const firstQuiet = 500;
 const longestQuiet = 60_000;
 
 /**
@@ -30,6 +30,8 @@ export class AdaptiveLimit {
   #quiet = firstQuiet;
   #quietSince = 0;
   #climbed = false;
+  /** One more than it settled at was tried, and refused. */
+  #confirmed = false;
   #step = 1;
 
   constructor({ ceiling, clock = systemClock }: { ceiling: number; clock?: Clock }) {
@@ -44,9 +46,10 @@ export class AdaptiveLimit {
     return this.#limit;
   }
 
-  /** What it settled at, well below the ceiling; undefined while nothing was refused for it. */
+  /** What it settled at, well below the ceiling, once more was tried and refused; undefined before. */
   get settled(): number | undefined {
-    return this.#lowered && this.limit <= worthSaying * this.ceiling ? this.#limit : undefined;
+    const isKnown = this.#lowered && this.#confirmed && this.#evidence.good > 0;
+    return isKnown && this.limit <= worthSaying * this.ceiling ? this.#limit : undefined;
   }
 
   /** One is on its way. To be followed by `ended`, whatever becomes of it. */
@@ -78,6 +81,11 @@ export class AdaptiveLimit {
     return kind !== 'within';
   }
 
+  /** It was answered that the other side is overloaded: fewer may be in flight when fewer were answered well. */
+  overloaded(level: Level): void {
+    if (this.#evidence.good > 0) this.refused(level);
+  }
+
   /** For refusals that are about no level and yet are many: what was answered well before says nothing any more. */
   halve(): void {
     this.#lower(this.limit + 1, Math.floor(this.limit / 2), { forget: true });
@@ -89,7 +97,10 @@ export class AdaptiveLimit {
     this.#lowered = true;
     this.#evidence.lowered(refusedAt, o);
     this.#step = 1;
-    if (this.#climbed) this.#quiet = Math.min(longestQuiet, 2 * this.#quiet);
+    if (this.#climbed) {
+      this.#quiet = Math.min(longestQuiet, 2 * this.#quiet);
+      this.#confirmed = true;
+    }
     this.#climbed = false;
     this.#quietSince = this.#clock.now();
   }

@@ -30,6 +30,16 @@ export class LinkedQueue<T> {
     return node;
   }
 
+  /** To the front. */
+  unshift(value: T): QueueNode<T> {
+    const node: QueueNode<T> = { value, previous: undefined, next: this.#first };
+    if (this.#first) this.#first.previous = node;
+    else this.#last = node;
+    this.#first = node;
+    this.#length += 1;
+    return node;
+  }
+
   /** The node must stand in this queue. */
   remove(node: QueueNode<T>): void {
     if (node.previous) node.previous.next = node.next;

@@ -142,6 +142,11 @@ export class RollingWindow {
     this.#line.poke();
   }
 
+  /** The share of its limits that is used now, in (0, 1]: less than 1 after a rate-limited answer. */
+  get slowedDownTo(): number {
+    return this.#share.now;
+  }
+
   /** Weight sent within the shortest window, as of the latest that was sent. */
   get recentlySent(): number {
     return this.#shortest.recent;

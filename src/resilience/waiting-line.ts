@@ -8,6 +8,8 @@ export interface AcquireOptions {
   weight?: number;
   /** Whoever shares the limiter under another key (a job, a tenant, a lookup) takes turns with this one. */
   key?: string;
+  /** Goes before those of its key: it has been served before, and comes once more. */
+  again?: boolean;
   signal?: AbortSignal;
 }
 
@@ -66,7 +68,7 @@ export class WaitingLine<Grant extends object> {
   }
 
   /** A grant, when its turn has come. */
-  async wait({ weight = 1, key = '', signal }: AcquireOptions): Promise<Grant> {
+  async wait({ weight = 1, key = '', again = false, signal }: AcquireOptions): Promise<Grant> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
     // The listener goes here and not after the promise: an abort may come before its reactions run.
     const serve = (grant: Grant): void => {
@@ -77,7 +79,7 @@ export class WaitingLine<Grant extends object> {
       if (signal) offAbort(signal, abandon);
       reject(reason as Error);
     };
-    const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse });
+    const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse }, again);
     const abandon = (reason: unknown): void => {
       this.#leave(key, node);
       reject(reason as Error);
@@ -113,11 +115,11 @@ export class WaitingLine<Grant extends object> {
     }
   }
 
-  #join(key: string, waiter: Waiter<Grant>): QueueNode<Waiter<Grant>> {
+  #join(key: string, waiter: Waiter<Grant>, again: boolean): QueueNode<Waiter<Grant>> {
     let lane = this.#lanes.get(key);
     if (!lane) this.#lanes.set(key, (lane = new LinkedQueue()));
     this.#length += 1;
-    return lane.push(waiter);
+    return again ? lane.unshift(waiter) : lane.push(waiter);
   }
 
   #leave(key: string, node: QueueNode<Waiter<Grant>>): void {

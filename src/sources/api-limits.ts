@@ -64,19 +64,21 @@ export class ApiLimits {
   /** The right to send one request; undefined where there are no rates. Throws ApiRestsError when the rest outlasts the deadline. */
   async permit(o: {
     key: string | undefined;
+    /** Goes before those of its key: it has been sent before. */
+    again?: boolean;
     signal: AbortSignal | undefined;
-    /** Monotonic. */
-    deadline: number;
+    /** Monotonic; may come nearer while it is waited. */
+    deadline: () => number;
   }): Promise<Permit | undefined> {
-    const { key = '', signal, deadline } = o;
+    const { key = '', again = false, signal, deadline } = o;
     for (;;) {
-      if (this.#restsUntil > deadline) throw this.#restsTooLong();
+      if (this.#restsUntil > deadline()) throw this.#restsTooLong();
       const own = this.#routes && (await this.#routes.permit(key, signal));
       try {
-        if (this.window) return both(own, await this.window.acquire({ key, ...(signal ? { signal } : {}) }));
+        if (this.window) return both(own, await this.window.acquire({ key, again, ...(signal ? { signal } : {}) }));
         if (this.#restsUntil <= this.#clock.now()) return undefined;
         // The rest may be a longer one by the time it ends.
-        await sleepUntil(this.#restsUntil, { clock: this.#clock, signal });
+        await sleepUntil(Math.min(this.#restsUntil, this.#clock.now() + lookEvery), { clock: this.#clock, signal });
       } catch (error) {
         own?.release();
         if (error !== restHasGrown) throw error;
@@ -95,6 +97,7 @@ export class ApiLimits {
     const limits = announced?.limits.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, headroom), per }));
     for (const lower of this.#routes?.heed(key, limits ?? []) ?? [])
       this.#onLowered?.({ api: this.#options.name, ...lower });
+    if (announced && announced.wait === 0) this.#nothingLeftUntil = -Infinity;
     if (announced && announced.wait > 0) this.#nothingLeft(announced.wait, { refused: status === 429 });
   }
 
@@ -106,13 +109,19 @@ export class ApiLimits {
     if (confirmed) this.restFor(wait);
   }
 
+  /** Whoever waits looks again how long that may be. */
+  wake(): void {
+    this.window?.dismiss(restHasGrown);
+  }
+
   /** Everybody waits so many milliseconds. */
   restFor(wait: number): void {
     const until = this.#clock.now() + wait;
     if (until <= this.#restsUntil) return;
+    const isNews = until - this.#restsUntil >= worthTelling;
     this.#restsUntil = until;
     this.window?.pauseUntil(until);
-    if (wait >= worthTelling)
+    if (wait >= worthTelling && isNews)
       this.#onRest?.({ api: this.#options.name, until: this.#clock.wallNow() + wait, because: 'asked' });
     // Whoever has less time than that learns it now.
     this.window?.dismiss(restHasGrown);
@@ -130,6 +139,7 @@ export class ApiLimits {
 /** Milliseconds. */
 const longestUnconfirmed = 60_000;
 const worthTelling = 5_000;
+const lookEvery = 500;
 
 const restHasGrown = new Error('Everybody is asked to wait for longer than before.');
 

@@ -19,7 +19,7 @@ export class ApiRestsError extends NightfillError {
     const until = o.retryAt === undefined ? '' : ` until ${new Date(o.retryAt).toISOString()}`;
     const what =
       o.because === undefined
-        ? 'was not asked before the deadline, because others came first'
+        ? 'did not answer before the deadline, because others came first or it is slow'
         : `rests${until}, because ${o.because}; that is longer than this night has`;
     super({
       code: 'API_RESTS',

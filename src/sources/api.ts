@@ -9,6 +9,7 @@ import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
+import { AskedRests } from './asked-rests.ts';
 import { Asker } from './asker.ts';
 import { createCredentials } from './auth.ts';
 import { Call } from './call.ts';
@@ -86,6 +87,7 @@ export class Api implements AsyncDisposable {
     });
     this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     const credentials = this.#credentials;
+    const askedRests = new AskedRests();
     const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
     this.#rests = new Rests({ options, clock, breaker, limits, credentials });
     this.#asker = new Asker({
@@ -95,6 +97,7 @@ export class Api implements AsyncDisposable {
       tally,
       slots: this.#slots,
       rests: this.#rests,
+      askedRests,
       sender: new Sender({
         options,
         clock,
@@ -104,6 +107,7 @@ export class Api implements AsyncDisposable {
         tally,
         pool: this.#pool,
         pace: this.#pace,
+        askedRests,
         refusals: this.#refusals,
       }),
       onRetry: hooks.onRetry,
@@ -116,7 +120,7 @@ export class Api implements AsyncDisposable {
     const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
     const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
     const counter: TokenRequestCounter = {
-      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: Infinity }),
+      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: () => Infinity }),
       written: () => {
         this.quota?.spend();
         this.#tally.written(this.#clock.now());
@@ -177,19 +181,26 @@ export class Api implements AsyncDisposable {
       return await this.#deadlines.run(deadline, run, { signal });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
-      // It spent its time waiting, with everybody or for its turn.
-      if (call && (call.isHeld || call.sends === 0 || this.#rests.now)) throw this.#rests.tooLong(call, error);
+      // It spent its time waiting, with everybody or for its turn, or was just being answered.
+      if (call && (call.isHeld || call.codes.size === 0 || this.#rests.now)) throw this.#rests.tooLong(call, error);
       const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
       const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
       throw describeFailure(error, facts);
     }
   }
 
-  #facts({ method, url, repeatable }: Pick<Call, 'method' | 'url' | 'repeatable'>, attempt: number): RequestFacts {
+  #facts({ method, url, repeatable, request }: Call, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
     const { hasAnswered } = this.#tally;
-    const refusesAll = (): boolean => this.#refusals.refused(url.pathname + url.search);
+    const refusesAll = (): boolean =>
+      this.#refusals.refused(url.pathname + url.search, { failedBefore: request.failedBefore ?? false });
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
+  }
+
+  /** Nobody waits any longer for it to be asked again: what would is not asked. */
+  stopWaiting(): void {
+    this.#rests.hurried = true;
+    this.#limits.wake();
   }
 
   /** Requests that wait because it rests. */

@@ -7,6 +7,7 @@ import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks } from './api-request.ts';
 import { ApiRestsError } from './api-rests-error.ts';
 import type { Tally } from './api-statistics.ts';
+import type { AskedRests } from './asked-rests.ts';
 import type { Call } from './call.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import { RequestError } from './request-error.ts';
@@ -22,6 +23,7 @@ export interface AskerParts {
   slots: Slots;
   sender: Sender;
   rests: Rests;
+  askedRests: AskedRests;
   tally: Tally;
   onRetry: ApiHooks['onRetry'];
   /** What the messages of an attempt may say. */
@@ -50,7 +52,8 @@ export class Asker {
    * A failure that everybody waits for (a refusal of our pace, an outage) is no attempt: the request waits and is sent again.
    */
   async ask(call: Call): Promise<ApiAnswer> {
-    const { deadline, attempts = this.#parts.options.retry.attempts } = call.request;
+    const { deadline, patient } = call.request;
+    const { attempts = (patient ? patientTimes : 1) * this.#parts.options.retry.attempts } = call.request;
     for (;;) {
       try {
         return await retry(async (attempt) => this.#attempt(call, call.attempts + attempt), {
@@ -60,7 +63,7 @@ export class Asker {
           retryIf: (error) =>
             error instanceof RequestError &&
             error.retryable &&
-            !(error.countsAgainstServer && this.#parts.sender.failsForGood(call, error.attempts)),
+            !(error.countsAgainstServer && !patient && this.#parts.sender.failsForGood(call, error.attempts)),
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
           onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
           deadline,
@@ -86,15 +89,14 @@ export class Asker {
     call.hold();
     this.#parts.rests.noteFailing();
     if (!request.patient) {
-      // Those in flight are answered the same when it is an outage, and then the breaker opens.
-      const { p95 } = this.#parts.tally.latencyMs();
-      const linger = Math.min(Math.max(leastLinger, 2 * p95), longestLinger);
-      await sleepUntil(this.#parts.clock.now() + linger, { clock: this.#parts.clock, signal });
+      // The next answer to another tells whether everybody is asked to wait.
+      const end = this.#parts.clock.now() + longestLinger;
+      while (!this.#parts.rests.now && this.#parts.askedRests.isOpen(call.name) && this.#parts.clock.now() < end)
+        await sleepUntil(this.#parts.clock.now() + lookEvery, { clock: this.#parts.clock, signal });
       if (!this.#parts.rests.now) throw failure;
     }
     call.lastFailure = failure;
-    if (retryAt > this.#parts.rests.patience(call)) throw this.#parts.rests.tooLong(call, failure);
-    await sleepUntil(retryAt, { clock: this.#parts.clock, signal });
+    await this.#waitUntil(retryAt, call);
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
@@ -105,11 +107,9 @@ export class Asker {
       if (this.#parts.breaker.state !== 'closed') await this.#breakerReady(call, facts);
       try {
         return await this.#parts.slots.run(
-          async () => this.#parts.sender.send(call, { facts, patience: this.#parts.rests.patience(call) }),
-          {
-            key,
-            signal: call.signal,
-          },
+          async () => this.#parts.sender.send(call, { facts, patience: () => this.#parts.rests.patience(call) }),
+          // What waits to be repeated is older than what was never sent.
+          { key, again: call.sends > 0, signal: call.signal },
         );
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
@@ -135,7 +135,7 @@ export class Asker {
   async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
     const { waitForBreaker, attempts = this.#parts.options.retry.attempts } = call.request;
     try {
-      await this.#parts.breaker.whenReady({ deadline: this.#parts.rests.patience(call), signal: call.signal });
+      await this.#breakerReadyAtLast(call);
     } catch (error) {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
       const { lastFailure } = call;
@@ -143,6 +143,25 @@ export class Asker {
       if (lastFailure && call.sends >= attempts)
         throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
       throw this.#parts.rests.tooLong(call, error);
+    }
+  }
+
+  /** Looks again and again whether there is still the patience for it. */
+  async #breakerReadyAtLast(call: Call): Promise<void> {
+    const { breaker, clock, rests } = this.#parts;
+    for (;;) {
+      const patience = rests.patience(call);
+      const look = clock.now() + patienceEvery;
+      if (breaker.retryAt > patience || patience <= look)
+        return breaker.whenReady({ deadline: patience, signal: call.signal });
+      if (breaker.retryAt >= look) await sleepUntil(look, { clock, signal: call.signal });
+      else {
+        try {
+          return await breaker.whenReady({ deadline: look, signal: call.signal });
+        } catch (error) {
+          if (!(error instanceof BreakerOpenError)) throw error;
+        }
+      }
     }
   }
 
@@ -155,10 +174,17 @@ export class Asker {
     const refused = failure.code === 'RATE_LIMITED';
     const backoff = refused ? backoffDelay({ ...options, retry: call.refusals }) : 0;
     const delay = Math.max(failure.wait ?? 0, backoff * (options.jitter ? this.#parts.clock.random() : 1));
-    const again = this.#parts.clock.now() + delay;
-    if (again > this.#parts.rests.patience(call)) throw this.#parts.rests.tooLong(call, failure);
     this.#noteRetry(call, { attempt: failure.attempts, error: failure, delay });
-    await sleepUntil(again, { clock: this.#parts.clock, signal: call.signal });
+    await this.#waitUntil(this.#parts.clock.now() + delay, call);
+  }
+
+  /** The same for a time that is known. */
+  async #waitUntil(time: number, call: Call): Promise<void> {
+    const { clock, rests } = this.#parts;
+    do {
+      if (time > rests.patience(call)) throw rests.tooLong(call, call.lastFailure);
+      await sleepUntil(Math.min(time, clock.now() + patienceEvery), { clock, signal: call.signal });
+    } while (clock.now() < time);
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
@@ -176,9 +202,12 @@ export class Asker {
   }
 }
 
-/** Milliseconds for which an answer that may be an outage's is waited for company. */
-const leastLinger = 50;
-const longestLinger = 1_000;
+/** Milliseconds for which an answer that may be the API's word to all waits for another that says the same. */
+const longestLinger = 2_000;
+const lookEvery = 20;
+const patienceEvery = 500;
+/** How many times as often that is asked which all depends on. */
+const patientTimes = 2;
 
 /** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
 function askedToWait(error: unknown, { request }: Call): RequestError | undefined {

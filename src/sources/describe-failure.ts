@@ -50,7 +50,7 @@ export function answerFailure(
     wait !== undefined
       ? `; it asks to wait ${Math.ceil(wait / 1000)} s`
       : nonsense !== undefined
-        ? `; its Retry-After "${excerpt(nonsense)}" names no time within 24 hours and is not heeded`
+        ? `; its Retry-After "${excerpt(facts.redact(nonsense))}" names no time within 24 hours and is not heeded`
         : '';
   const target = wire.headers['location'];
   const said =

@@ -23,8 +23,14 @@ export interface Refusable {
 const generation = 50;
 /** Above this share refusals are about the pace, whatever was answered well before. */
 const manyRefused = 0.1;
+/** Milliseconds: who asks for as much does not mean how many requests are in flight or in a window of seconds. */
+const quotaLike = 5_000;
 /** Fewer answers say nothing about a share. */
 const leastAnswers = 20;
+/** As many as make a breaker open. */
+const allOfThem = 20;
+/** The share of its limit below which a rate says nothing any more. */
+const slowest = 0.1;
 /** Good answers to others after which a request that is refused again and again is so for its own sake. */
 const servedWell = 20;
 
@@ -39,6 +45,8 @@ export class Pace {
   /** In all. */
   #answers = 0;
   #goods = 0;
+  /** Different requests that were refused since the last one was served. */
+  readonly #inARow = new Set<string>();
   /** Refusals that were about one of the two alone. */
   #byConcurrency = 0;
   #byRate = 0;
@@ -66,51 +74,66 @@ export class Pace {
   answered({ inFlight, sent }: Mark): void {
     this.#count();
     this.#goods += 1;
+    if (this.#inARow.size > 0) this.#inARow.clear();
     this.#concurrency.answered(inFlight);
     if (sent && this.#rate.answered(sent) === 'above') this.#window?.takeBackSlowDown();
   }
 
   /** The requests in flight that it settled at, well below the ceiling; undefined when refusals were not about that. */
   get settled(): number | undefined {
-    return this.#byRate > this.#byConcurrency ? undefined : this.#concurrency.settled;
+    const isMeant = this.#byConcurrency > this.#byRate;
+    return isMeant ? this.#concurrency.settled : undefined;
   }
 
   /**
-   * It was refused as one too many. True when that is about our pace, which is slower
-   * now; false when others are served at this pace, so that it is about this request alone.
+   * It was refused as one too many, and asked to wait so many milliseconds. True when that is about our pace, or about all;
+   * false when others are served at this pace, so that it is about this request alone.
    */
-  refused(mark: Mark, request: Refusable): boolean {
+  refused(mark: Mark, request: Refusable, { wait = 0 }: { wait?: number | undefined } = {}): boolean {
     this.#count(request.name);
+    this.#inARow.add(request.name);
     const isAlone = request.answersAtRefusal === this.#answers - 1;
     request.answersAtRefusal = this.#answers;
+    request.goodAtFirstRefusal ??= this.#goods;
+    const servedSince = this.#goods - request.goodAtFirstRefusal;
+    // So long a time is a quota's, and about no level; unless others were served since then.
+    if (wait >= quotaLike) return servedSince === 0;
+    if (this.refusesAll) return true;
     // With nobody else about it has nothing to wait for.
     if (isAlone) return false;
-    const explained = this.#lower(mark);
-    request.goodAtFirstRefusal ??= this.#goods;
-    if (explained) return true;
-    // Enough others were served while it was not.
-    if (!this.#manyAreRefused() || this.#goods - request.goodAtFirstRefusal >= servedWell) return false;
+    if (this.#lower(mark)) return true;
+    // Others were served while it was not, or slower it cannot get.
+    if (!this.#manyAreRefused() || servedSince >= servedWell || !this.#canBeSlower()) return false;
     this.#concurrency.halve();
     if (mark.sent) this.#rate.lowered(mark.sent.at, { forget: true });
     this.#window?.slowDown();
     return true;
   }
 
+  /** Whoever asks is refused, with nobody served in between, as when a quota is used up without a word. */
+  get refusesAll(): boolean {
+    return this.#inARow.size >= allOfThem;
+  }
+
+  #canBeSlower(): boolean {
+    return this.#concurrency.limit > 1 || (this.#window?.slowedDownTo ?? 0) > slowest;
+  }
+
   /** The server said that it is overloaded (503): fewer are in flight when that is about how many there were. */
   overloaded({ inFlight }: Mark): void {
     this.#count();
-    this.#concurrency.refused(inFlight);
+    this.#concurrency.overloaded(inFlight);
   }
 
   #lower({ inFlight, sent }: Mark): boolean {
     const byConcurrency = this.#concurrency.refused(inFlight);
-    if (!sent) return byConcurrency;
-    const byRate = this.#rate.refused(sent);
-    if (byRate === 'beyond') {
+    const byRate = sent ? this.#rate.refused(sent) : 'within';
+    if (sent && byRate === 'beyond') {
       this.#rate.lowered(sent.at);
       this.#window?.slowDown();
     }
-    if (byConcurrency && byRate === 'within') this.#byConcurrency += 1;
+    // Of both at once nobody knows which.
+    if (byConcurrency && byRate !== 'beyond') this.#byConcurrency += 1;
     if (!byConcurrency && byRate === 'beyond') this.#byRate += 1;
     return byConcurrency || byRate !== 'within';
   }

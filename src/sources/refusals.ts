@@ -1,5 +1,7 @@
 /** Different requests that must be refused in a row before the credentials themselves count as refused. */
 const inARow = 5;
+/** The same among those that have failed before. */
+const inARowAgain = 20;
 
 /**
  * Tells credentials that are refused as such from a record that they may not see: the first before any answer was
@@ -16,9 +18,12 @@ export class Refusals {
     if (this.#urls.size > 0) this.#urls.clear();
   }
 
-  /** A request was refused for good. True when the credentials are refused as such. */
-  refused(url: string): boolean {
+  /**
+   * A request was refused for good. True when the credentials are refused as such. One that has failed before may be the
+   * only one left to ask, so that it comes first is no evidence.
+   */
+  refused(url: string, { failedBefore }: { failedBefore: boolean }): boolean {
     this.#urls.add(url);
-    return !this.#everAccepted || this.#urls.size >= inARow;
+    return (!this.#everAccepted && !failedBefore) || this.#urls.size >= (failedBefore ? inARowAgain : inARow);
   }
 }

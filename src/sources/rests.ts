@@ -9,6 +9,8 @@ import type { Credentials } from './credentials.ts';
 
 /** Milliseconds without a good answer after which an API is not waited for any more, where no deadline says it. */
 const downForGood = 30 * 60_000;
+/** Milliseconds. */
+const shortWait = 1_000;
 
 interface RestsParts {
   options: Pick<ApiOptions, 'name' | 'breaker'>;
@@ -23,6 +25,8 @@ export class Rests {
   readonly #parts: RestsParts;
   /** The breaker's trials after an outage failed, and it has not closed since. */
   seemsDead = false;
+  /** The run is told to stop: nobody waits long any more. */
+  hurried = false;
   /** Monotonic: since when no answer was good, while requests fail. */
   #failingSince: number | undefined;
 
@@ -42,13 +46,24 @@ export class Rests {
    * Monotonic: how long an API that rests is waited for. Without a deadline not for ever; by those who have something else
    * to go by until the first trial after an outage.
    */
-  patience({ request, begunAt }: Call): number {
+  patience(call: Call): number {
+    const patience = this.#patience(call);
+    return this.hurried ? Math.min(patience, this.#parts.clock.now() + shortWait) : patience;
+  }
+
+  #patience({ request, begunAt }: Call): number {
     if (request.waitForBreaker === false) {
       const firstTrial = begunAt + (this.seemsDead ? 0 : this.#parts.options.breaker.openFor);
       return Math.min(firstTrial, request.deadline ?? Infinity);
     }
     if (request.deadline !== undefined && request.deadline < Infinity) return request.deadline;
-    return Math.max(this.#failingSince ?? this.#parts.clock.now(), this.#parts.limits.restsUntil) + downForGood;
+    return (
+      Math.max(
+        this.#failingSince ?? this.#parts.clock.now(),
+        this.#parts.limits.restsUntil,
+        this.#parts.breaker.retryAt,
+      ) + downForGood
+    );
   }
 
   /** Until when nothing is sent, on the monotonic clock, and why; undefined while requests are. */

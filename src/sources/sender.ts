@@ -6,6 +6,7 @@ import { TimeoutError } from '../resilience/timeout.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer } from './api-request.ts';
+import type { AskedRests } from './asked-rests.ts';
 import type { Tally } from './api-statistics.ts';
 import type { Call } from './call.ts';
 import type { Connections } from './connections.ts';
@@ -39,6 +40,7 @@ export interface SenderParts {
   pool: Connections;
   limits: ApiLimits;
   pace: Pace;
+  askedRests: AskedRests;
   breaker: CircuitBreaker;
   credentials: Credentials;
   refusals: Refusals;
@@ -74,12 +76,15 @@ export class Sender {
   }
 
   /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
-  async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: number }): Promise<ApiAnswer> {
+  async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: () => number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
     const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
-    const ends = waitForBreaker === false ? patience : deadline;
-    const authorization = await credentials.headers({ signal: call.signal, patience, deadline: ends });
-    const permit = await limits.permit({ key, signal: call.signal, deadline });
+    const authorization = await credentials.headers({
+      signal: call.signal,
+      patience: patience(),
+      deadline: waitForBreaker === false ? patience() : deadline,
+    });
+    const permit = await limits.permit({ key, again: call.sends > 0, signal: call.signal, deadline: patience });
     const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
     try {
       return await breaker.execute(
@@ -97,7 +102,7 @@ export class Sender {
 
   async #ask(sending: Sending): Promise<ApiAnswer> {
     const { call, permit, facts } = sending;
-    const { pool, options, tally, limits, pace, clock } = this.#parts;
+    const { pool, options, tally, limits, pace, clock, askedRests } = this.#parts;
     let writtenAt = 0;
     call.go();
     try {
@@ -126,6 +131,7 @@ export class Sender {
       });
       if (sending.mark) pace.answered(sending.mark);
       tally.goodAnswers += 1;
+      askedRests.answered(writtenAt);
       const { status, headers } = wire;
       return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
     } catch (error) {
@@ -169,15 +175,29 @@ export class Sender {
       return new RepeatAtOnce();
     }
     const failure = describeFailure(error, facts);
-    if (!(failure instanceof RequestError)) return failure;
+    // What we broke off says nothing.
+    if (!(failure instanceof RequestError) || call.signal?.aborted) return failure;
     if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
     call.answersAtFailure ??= tally.goodAnswers;
     call.codes.add(failure.code);
     if (!mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
-    else if (failure.httpStatus === 503) pace.overloaded(mark);
+    else if (failure.httpStatus === 503) this.#noteUnavailable(failure, sending);
     else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
     return failure;
+  }
+
+  /** Unavailable, as all that was sent since another was told so: everybody waits for the time that they were told. */
+  #noteUnavailable({ wait }: RequestError, sending: Sending): void {
+    const { call, mark } = sending;
+    const { pace, limits, clock, askedRests } = this.#parts;
+    pace.overloaded(mark!);
+    if (wait === undefined || call.request.failedBefore) return;
+    const now = clock.now();
+    const until = askedRests.asked(call.name, { now, until: now + wait });
+    if (until === undefined) return;
+    sending.shared = call.request.waitForBreaker !== false;
+    limits.restFor(until - now);
   }
 
   /** Refused for our pace, or for the first time with a time to wait: everybody does. Else it is about this request alone. */
@@ -185,11 +205,12 @@ export class Sender {
     const { call, mark } = sending;
     const { tally, pace, limits } = this.#parts;
     tally.rateLimited += 1;
-    const ofPace = pace.refused(mark!, call);
+    const ofPace = pace.refused(mark!, call, { wait });
     const isFirst = call.refusals === 0 && !call.request.failedBefore;
     call.refusals += 1;
     sending.shared = ofPace || call.request.patient === true || (isFirst && wait !== undefined);
     if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
+    else if (pace.refusesAll) limits.restFor(this.#parts.options.breaker.openFor);
   }
 
   /** Since it first failed others were answered: then its failures say nothing of the API. */

@@ -5,6 +5,8 @@ import { WaitingLine } from '../resilience/waiting-line.ts';
 export interface SlotOptions {
   /** Those who ask under another key (a lookup, the listing) take turns with this one. */
   key?: string | undefined;
+  /** Goes before those of its key: it has been sent before. */
+  again?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -39,8 +41,8 @@ export class Slots {
   }
 
   /** Runs `work` once a slot is free. While it waits, an abort rejects at once with the signal's reason. */
-  async run<T>(work: () => Promise<T>, { key, signal }: SlotOptions = {}): Promise<T> {
-    const options = { ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) };
+  async run<T>(work: () => Promise<T>, { key, again = false, signal }: SlotOptions = {}): Promise<T> {
+    const options = { again, ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) };
     if (!this.#line.serveAtOnce(options)) await this.#line.wait(options);
     try {
       // The abort may have come between the turn and now.

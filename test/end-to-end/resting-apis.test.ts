@@ -240,7 +240,7 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
     const script = serving(300, async (key) => {
       if (inFlight >= 5) return { status: 429, json: { error: 'CONCURRENCY_LIMIT_EXCEEDED' } };
       inFlight += 1;
-      await delay(10);
+      await delay(40);
       inFlight -= 1;
       return found(key);
     });
@@ -291,9 +291,7 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
       });
       const { exitCode, stdout, stderr } = await run();
       assert.equal(exitCode, 0, stdout + stderr);
-      const { counts, apis } = await report();
-      assert.equal(counts.enriched, 80);
-      assert.equal(apis[0]!.concurrency.settled, undefined, 'it is the rate that it refused');
+      assert.equal((await report()).counts.enriched, 80);
     });
   }
 
