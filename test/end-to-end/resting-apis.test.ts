@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Script, type ScriptedAnswer, ScriptedServer } from '../support/scripted-server.ts';
+import { until } from '../support/night.ts';
 import { scriptedJob, scriptedNight } from '../support/scripted-job.ts';
 
 const ids = (count: number): { id: string }[] =>
@@ -311,5 +312,105 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
     const { exitCode, stderr } = await run();
     assert.equal(exitCode, 0, stderr);
     assert.equal((await report()).counts.enriched, 40);
+  });
+});
+
+describe('what a rest must not hide', { concurrency: 2 }, () => {
+  test('whole chunks that were to be fetched anew and were not are no success, and are named', async (t) => {
+    let resting = false;
+    const script = serving(60, (key) =>
+      resting ? { status: 429, headers: { 'retry-after': '3600' }, body: '' } : found(key),
+    );
+    const { run, command, report, night } = await startNightOf(t, script, { chunk: { size: 20 } });
+    const first = await run();
+    assert.equal(first.exitCode, 0, first.stderr);
+    resting = true;
+    const again = await command(
+      ...(['rerun', 'latest', '--chunk', '1,2,3', '--whole-chunks'] as const),
+      ...['--report', `${night.folder}/report.json`, ...within(30_000)],
+    );
+    assert.equal(again.exitCode, 6, again.stdout + again.stderr);
+    const { run: ended, counts } = await report();
+    assert.equal(ended.status, 'stopped');
+    assert.match(ended.reason!, /not fetched anew: chunks 1,2,3, which rerun --chunk 1,2,3 --whole-chunks does/);
+    assert.equal(counts.enriched, 60, 'what was loaded before stands');
+  });
+
+  test('few addresses that a 503 asks to wait for longer than maxElapsed wait, and nobody fails', async (t) => {
+    let downUntil = 0;
+    const script = serving(12, (key) => {
+      downUntil ||= performance.now() + 900;
+      const left = downUntil - performance.now();
+      return left > 0 ? { status: 503, headers: { 'retry-after': String(left / 1_000) }, body: '' } : found(key);
+    });
+    const { run, report } = await startNightOf(t, script, {
+      api: { limits: { concurrency: 3 }, retry: { attempts: 2, maxElapsed: '100ms' }, breaker: {} },
+    });
+    const { exitCode, stdout } = await run();
+    assert.equal(exitCode, 0, stdout);
+    assert.equal((await report()).counts.enriched, 12);
+  });
+
+  test('a night that is told to stop while an API rests does not wait for it, and loads what came', async (t) => {
+    let lookups = 0;
+    const script = serving(60, (key) => {
+      lookups += 1;
+      return lookups <= 30 ? found(key) : { status: 429, headers: { 'retry-after': '3600' }, body: '' };
+    });
+    const { night, report, server } = await startNightOf(t, script, { api: { limits: { concurrency: 4 } } });
+    const running = night.start('run', 'job.yaml', '--date', '2026-03-01', '--report', 'report.json', '--grace', '60s');
+    await until(() => running.output().stderr.includes('rests until'), running.ended);
+    const told = performance.now();
+    running.process.kill('SIGTERM');
+    const { exitCode, stderr } = await running.ended;
+    assert.equal(exitCode, 143, stderr);
+    assert.ok(performance.now() - told < 30_000, 'not for as long as its grace');
+    const { counts } = await report();
+    assert.deepEqual([counts.enriched, counts.failed, counts.notStarted], [30, 0, 30]);
+    assert.ok(server.requests.length < 40);
+  });
+
+  test('last known values stand in for an API that rests for long, as for one that is down', async (t) => {
+    let resting = false;
+    const script = serving(30, (key) =>
+      resting ? { status: 429, headers: { 'retry-after': '3600' }, body: '' } : found(key),
+    );
+    const { run, report, file, night } = await startNightOf(t, script, {
+      lookups: { contract: { api: 'crm', path: '/contracts/{key}', onFailure: 'last-known', maxAge: '48h' } },
+    });
+    assert.equal((await run()).exitCode, 0);
+    resting = true;
+    const next = await night.nightfillHere(
+      'run',
+      file,
+      '--date',
+      '2026-03-02',
+      '--report',
+      `${night.folder}/report.json`,
+    );
+    assert.equal(next.exitCode, 0, next.stdout + next.stderr);
+    assert.deepEqual((await report()).counts.degraded, 30);
+  });
+
+  test('a record whose 401 is the only one left to ask fails again, and is not taken for refused credentials', async (t) => {
+    const script = serving(20, (key) => (key === 'C-7' ? { status: 401, json: {} } : found(key)));
+    const { run, command, report, night } = await startNightOf(t, script);
+    assert.equal((await run()).exitCode, 3);
+    for (const _ of [1, 2]) {
+      const again = await command('rerun', 'latest', '--report', `${night.folder}/report.json`);
+      assert.equal(again.exitCode, 3, again.stderr);
+    }
+    assert.deepEqual(
+      (await report()).failures.map(({ key, code }) => [key, code]),
+      [['C-7', 'CREDENTIALS_REJECTED']],
+    );
+  });
+
+  test('a rerun of records that are always refused ends by itself', async (t) => {
+    const odd = new Set(['C-3', 'C-9', 'C-14']);
+    const script = serving(40, (key) => (odd.has(key) ? { status: 429, body: '' } : found(key)));
+    const { run, command } = await startNightOf(t, script, { api: { retry: { attempts: 3, baseDelay: '5ms' } } });
+    assert.equal((await run()).exitCode, 3);
+    assert.equal((await command('rerun', 'latest')).exitCode, 3);
   });
 });
