@@ -20,5 +20,9 @@ export class StopReason extends NightfillError {
 }
 
 /** An API rests for longer than the night has: what is left is for another run. */
-export const apiRests = ({ message, retryAt }: ApiRestsError): StopReason =>
-  new StopReason('API_RESTS', message, retryAt === undefined ? {} : { after: new Date(retryAt) });
+export const apiRests = ({ message, retryAt, outOfTime }: ApiRestsError): StopReason =>
+  new StopReason(
+    outOfTime ? 'DEADLINE' : 'API_RESTS',
+    message,
+    retryAt === undefined ? {} : { after: new Date(retryAt) },
+  );

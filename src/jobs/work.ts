@@ -63,12 +63,13 @@ export async function work(
       if (error instanceof StopReason) unlisted = true;
       if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
         throw error;
-      if (error instanceof ApiRestsError) {
-        unlisted = true;
-        handlers.stop(apiRests(error));
-      } else if (error.code === 'DEADLINE_PASSED' && context.finishBy) {
+      const outOfTime = error instanceof ApiRestsError ? error.outOfTime : error.code === 'DEADLINE_PASSED';
+      if (outOfTime && context.finishBy) {
         unlisted = true;
         handlers.stop(listingTooSlow(context, context.finishBy));
+      } else if (error instanceof ApiRestsError) {
+        unlisted = true;
+        handlers.stop(apiRests(error));
       } else if (!unlisted) listFailure = error;
     } finally {
       context.tally.phase = 'enriching';

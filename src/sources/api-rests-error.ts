@@ -9,6 +9,8 @@ export class ApiRestsError extends NightfillError {
   readonly api: string;
   /** Epoch milliseconds: asking again before then is pointless. */
   readonly retryAt: number | undefined;
+  /** It does not rest: the deadline came first. */
+  readonly outOfTime: boolean;
 
   constructor(o: {
     api: string;
@@ -29,6 +31,7 @@ export class ApiRestsError extends NightfillError {
     });
     this.api = o.api;
     this.retryAt = o.retryAt;
+    this.outOfTime = o.because === undefined;
   }
 }
 

@@ -192,7 +192,7 @@ export class Sender {
     const { call, mark } = sending;
     const { pace, limits, clock, askedRests } = this.#parts;
     pace.overloaded(mark!);
-    if (wait === undefined || call.request.failedBefore) return;
+    if (!wait || call.request.failedBefore) return;
     const now = clock.now();
     const until = askedRests.asked(call.name, { now, until: now + wait });
     if (until === undefined) return;
