@@ -192,11 +192,12 @@ export class Sender {
     const { call, mark } = sending;
     const { pace, limits, clock, askedRests } = this.#parts;
     pace.overloaded(mark!);
-    if (!wait || call.request.failedBefore) return;
+    if (!wait || call.request.failedBefore || this.failsAlone(call)) return;
     const now = clock.now();
     const until = askedRests.asked(call.name, { now, until: now + wait });
     if (until === undefined) return;
-    sending.shared = call.request.waitForBreaker !== false;
+    call.outages += 1;
+    sending.shared = call.request.waitForBreaker !== false && this.#mayWaitAgain(call, call.outages);
     limits.restFor(until - now);
   }
 
@@ -208,7 +209,8 @@ export class Sender {
     const ofPace = pace.refused(mark!, call, { wait });
     const isFirst = call.refusals === 0 && !call.request.failedBefore;
     call.refusals += 1;
-    sending.shared = ofPace || call.request.patient === true || (isFirst && wait !== undefined);
+    const isForAll = ofPace || (isFirst && wait !== undefined);
+    sending.shared = (isForAll && this.#mayWaitAgain(call, call.refusals)) || call.request.patient === true;
     if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
     else if (pace.refusesAll) limits.restFor(this.#parts.options.breaker.openFor);
   }
@@ -234,17 +236,22 @@ export class Sender {
     return error instanceof RequestError && (shared || this.#isOutage(error, call));
   }
 
-  /** Whatever is sent fails now. A request that is dead itself must not be tried for ever, so there is an end to it. */
+  /** Whatever is sent fails now. */
   #isOutage({ countsAgainstServer, retryable }: RequestError, call: Call): boolean {
-    const { failedBefore, waitForBreaker, patient } = call.request;
+    const { failedBefore, waitForBreaker } = call.request;
     if (!countsAgainstServer || !retryable || failedBefore || waitForBreaker === false) return false;
     if (this.#parts.breaker.state === 'closed') return false;
     call.outages += 1;
-    return patient === true || call.outages <= outagesPerAttempt * this.#parts.options.retry.attempts;
+    return this.#mayWaitAgain(call, call.outages);
+  }
+
+  /** There is an end to waiting with all: what fails or is refused ever again does so for its own sake. */
+  #mayWaitAgain({ request }: Call, times: number): boolean {
+    return request.patient === true || times <= waitsPerAttempt * this.#parts.options.retry.attempts;
   }
 }
 
-const outagesPerAttempt = 2;
+const waitsPerAttempt = 2;
 /** Attempts that every request has, and how many others must have been sent before a share of them means anything. */
 const surelyTried = 3;
 const fewOthers = 100;

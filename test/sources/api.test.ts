@@ -186,6 +186,17 @@ test('one request that is always refused fails alone, as refused, while the othe
   );
 });
 
+test('requests that are asked to wait ever again end by themselves, also when there are no others', async () => {
+  for (const status of [429, 503]) {
+    await using crm = await startApi(() => ({ status, headers: { 'retry-after': '0.01' }, body: '' }), {
+      retry: { attempts: 3 },
+    });
+    const asks = Array.from({ length: 3 }, async (_, n) => failure(crm.api.request({ url: `/${n}` })));
+    for (const { httpStatus } of await Promise.all(asks)) assert.equal(httpStatus, status);
+    assert.ok(crm.server.requests.length <= 3 * 3 * 3, `${crm.server.requests.length} requests`);
+  }
+});
+
 test('a few requests that are always refused fail as that, also when only they are left', async () => {
   const isOdd = (url: string): boolean => Number(url.slice(1)) % 37 === 36;
   await using crm = await startApi(({ url }) => (isOdd(url) ? { status: 429, body: '' } : { json: 1 }), {
