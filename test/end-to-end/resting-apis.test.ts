@@ -325,10 +325,8 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     const first = await run();
     assert.equal(first.exitCode, 0, first.stderr);
     resting = true;
-    const again = await command(
-      ...(['rerun', 'latest', '--chunk', '1,2,3', '--whole-chunks'] as const),
-      ...['--report', `${night.folder}/report.json`, ...within(30_000)],
-    );
+    const options = ['--chunk', '1,2,3', '--whole-chunks', '--report', `${night.folder}/report.json`];
+    const again = await command('rerun', 'latest', ...options, ...within(30_000));
     assert.equal(again.exitCode, 6, again.stdout + again.stderr);
     const { run: ended, counts } = await report();
     assert.equal(ended.status, 'stopped');
