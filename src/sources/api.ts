@@ -15,7 +15,7 @@ import { createCredentials } from './auth.ts';
 import { Call } from './call.ts';
 import { type Connections, openConnections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
-import { describeFailure, type RequestFacts } from './describe-failure.ts';
+import type { RequestFacts } from './describe-failure.ts';
 import { Pace } from './pace.ts';
 import { Refusals } from './refusals.ts';
 import { RequestError } from './request-error.ts';
@@ -182,10 +182,8 @@ export class Api implements AsyncDisposable {
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
       // It spent its time waiting, with everybody or for its turn, or was just being answered.
-      if (call && (call.isHeld || call.codes.size === 0 || this.#rests.now)) throw this.#rests.tooLong(call, error);
-      const attempts = error.cause instanceof RequestError ? error.cause.attempts : 0;
-      const facts = this.#facts(call ?? new Call(request, { url, signal, clock }), attempts);
-      throw describeFailure(error, facts);
+      if (!call || call.isHeld || !call.latest || this.#rests.now) throw this.#rests.tooLong(call, error);
+      throw call.latest.withNote(' (the deadline came before it was asked again)');
     }
   }
 

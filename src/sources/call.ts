@@ -27,6 +27,8 @@ export class Call {
   goodAtFirstRefusal: number | undefined;
   /** How often it was refused as one too many. */
   refusals = 0;
+  /** What it failed with last. */
+  latest: RequestError | undefined;
   /** What it was answered last, while that does not count as an attempt. */
   lastFailure: RequestError | undefined;
   /** The token was renewed after a 401; a second one is final. */

@@ -82,7 +82,8 @@ export class Rests {
   }
 
   /** What whoever waited, or would have to, for longer than it can is told. */
-  tooLong({ lastFailure }: Call, cause: unknown): ApiRestsError {
+  tooLong(call: Pick<Call, 'lastFailure'> | undefined, cause: unknown): ApiRestsError {
+    const lastFailure = call?.lastFailure;
     const now = this.#parts.clock.now();
     const rests = this.now;
     const asked = lastFailure?.wait === undefined ? -Infinity : now + lastFailure.wait;

@@ -131,7 +131,7 @@ describe('where no request can be sent', { concurrency: 6 }, () => {
         apis: { ...apis, usage: { type: 'rest', baseUrl: origin, ...tlsOf(origin, endpoint), ...patient } },
         lookups: { ...lookups, usage: { api: 'usage', path: '/usage/{key}' } },
       });
-      const { exitCode, report, stderr } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_500)]);
+      const { exitCode, report, stderr } = await run(night, lasting ? [] : ['--finish-by', inFrom(4_000)]);
       assert(report, stderr);
       const { counts, failures } = report;
       assert.equal(counts.listed, contracts);
@@ -150,7 +150,7 @@ describe('where no request can be sent', { concurrency: 6 }, () => {
       const night = await startNight(t, { environment: { CRM_TOKEN: scriptedToken } });
       const auth = { type: 'oauth2', tokenUrl: `${origin}/token`, clientId: 'c', clientSecret: { env: 'CRM_TOKEN' } };
       await night.write('job.yaml', scriptedJob(crm.origin, { api: { ...patient, auth, ...tlsOf(origin, endpoint) } }));
-      const { exitCode, stderr, stdout } = await run(night, lasting ? [] : ['--finish-by', inFrom(1_000)]);
+      const { exitCode, stderr, stdout } = await run(night, lasting ? [] : ['--finish-by', inFrom(3_000)]);
       assert((lasting ? [2] : lasting === undefined ? [2, 6] : [6]).includes(exitCode!), `exit ${exitCode}`);
       // An authority of one's own is trusted at the API's origin alone.
       if (exitCode === 2) assert.match(stdout + stderr, new RegExp(['TLS_UNTRUSTED', code].flat().join('|')));
