@@ -114,7 +114,11 @@ export class Asker {
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
         if (error instanceof SharedFailure) await this.#waitWithAll(call, error.failure);
-        else throw this.#lastWord(error, call, facts);
+        else {
+          const last = this.#lastWord(error, call, facts);
+          if (last instanceof RequestError && !call.signal?.aborted) call.latest = last;
+          throw last;
+        }
       }
     }
   }

@@ -27,7 +27,7 @@ export class Call {
   goodAtFirstRefusal: number | undefined;
   /** How often it was refused as one too many. */
   refusals = 0;
-  /** What it failed with last. */
+  /** What it failed with last for its own sake. */
   latest: RequestError | undefined;
   /** What it was answered last, while that does not count as an attempt. */
   lastFailure: RequestError | undefined;

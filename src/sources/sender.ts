@@ -180,7 +180,6 @@ export class Sender {
     if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
     call.answersAtFailure ??= tally.goodAnswers;
     call.codes.add(failure.code);
-    call.latest = failure;
     if (!mark) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) this.#noteUnavailable(failure, sending);
