@@ -50,9 +50,8 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
   await checkApis(job, { target, database: opened?.database, say, problems, log });
 
-  const settled = opened ? await readSettled(opened.database, job.name).catch(() => []) : [];
-  for (const one of settled)
-    if ((job.apis[one.api]?.limits.concurrency ?? 0) > one.settled) say(`note  ${settledLine(one)} (by the last run)`);
+  const settled = opened ? await readSettled(opened.database, job).catch(() => []) : [];
+  for (const one of settled) say(`note  ${settledLine(one)} (by the last run)`);
   for (const problem of problems) say(`WRONG ${problem}`);
   return problems.length === 0 ? 0 : 2;
 }

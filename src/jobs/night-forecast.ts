@@ -118,7 +118,7 @@ export async function forecastNight(
     apis: forecasts,
     shortestMs,
     switchOver,
-    settled: (ledger?.settled ?? []).filter(({ api, settled }) => (job.apis[api]?.limits.concurrency ?? 0) > settled),
+    settled: ledger?.settled ?? [],
     finishBy: finishBy?.toISOString() ?? null,
     availableMs,
     fits: left === null ? null : shortestMs + kept <= left,

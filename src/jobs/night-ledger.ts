@@ -49,7 +49,7 @@ export async function readNightLedger(
     instance: await readNight(database, { job, businessDate }),
     switchPace: job.commit === 'run' ? await readSwitchPace(database, job.name) : undefined,
     latencyMs: await readLatencies(database, job.name),
-    settled: await readSettled(database, job.name),
+    settled: await readSettled(database, job),
     lastRun: await readLastRun(database, job.name),
     quotaUse: await readQuotaUse(database),
   };

@@ -33,8 +33,6 @@ export class FailedAlone {
 /** The way to the API or its limits are at fault, whichever record was asked for. */
 const neverTheRecord = new Set([
   'RATE_LIMITED',
-  'BREAKER_OPEN',
-  'DEADLINE_PASSED',
   'CONNECTION_REFUSED',
   'CONNECTION_FAILED',
   'CONNECT_TIMEOUT',

@@ -1,4 +1,5 @@
 import type { Queryable } from '../sinks/postgres.ts';
+import type { Job } from './job.ts';
 
 /** What an API allowed of what the job file says. */
 export interface SettledConcurrency {
@@ -19,8 +20,11 @@ export const settledOf = (
     settled === undefined ? [] : [{ api, settled, limit }],
   );
 
-/** Of the job's latest run that has figures. */
-export async function readSettled(database: Queryable, job: string): Promise<SettledConcurrency[]> {
+/** Of the job's latest run that has figures; those APIs of which its file still allows more. */
+export async function readSettled(
+  database: Queryable,
+  { name, apis }: Pick<Job, 'name' | 'apis'>,
+): Promise<SettledConcurrency[]> {
   const { rows } = await database.query<SettledConcurrency>(
     `SELECT entry->>'name' AS api, (entry->'concurrency'->>'settled')::integer AS settled,
        (entry->'concurrency'->>'limit')::integer AS "limit"
@@ -29,7 +33,7 @@ export async function readSettled(database: Queryable, job: string): Promise<Set
        WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC LIMIT 1
      ) AS latest, json_array_elements(figures->'apis') AS entry
      WHERE entry->'concurrency'->>'settled' IS NOT NULL`,
-    [job],
+    [name],
   );
-  return rows;
+  return rows.filter(({ api, settled }) => (apis[api]?.limits.concurrency ?? 0) > settled);
 }

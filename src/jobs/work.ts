@@ -60,17 +60,11 @@ export async function work(
           onChunk: async (number) => numbers.push(number),
         });
     } catch (error) {
-      if (error instanceof StopReason) unlisted = true;
+      unlisted = error instanceof StopReason || error instanceof ApiRestsError;
       if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
         throw error;
-      const outOfTime = error instanceof ApiRestsError ? error.outOfTime : error.code === 'DEADLINE_PASSED';
-      if (outOfTime && context.finishBy) {
-        unlisted = true;
-        handlers.stop(listingTooSlow(context, context.finishBy));
-      } else if (error instanceof ApiRestsError) {
-        unlisted = true;
-        handlers.stop(apiRests(error));
-      } else if (!unlisted) listFailure = error;
+      if (error instanceof ApiRestsError) handlers.stop(listingCutOff(error, context));
+      else if (!unlisted) listFailure = error;
     } finally {
       context.tally.phase = 'enriching';
       numbers.close();
@@ -99,11 +93,14 @@ export async function work(
   }
 }
 
-const listingTooSlow = ({ tally, job }: RunContext, finishBy: Date): StopReason =>
-  new StopReason(
+/** Why the listing was left: its API rests for longer than the night has, or the deadline came first. */
+function listingCutOff(error: ApiRestsError, { tally, job, finishBy }: RunContext): StopReason {
+  if (!error.outOfTime || !finishBy) return apiRests(error);
+  return new StopReason(
     'DEADLINE',
     `${deadlineText(finishBy, job)} came before the listing had ended, after ${tally.pages} pages with ${tally.listed} new contracts; the next run goes on with it`,
   );
+}
 
 /** Contracts that an earlier run planned and this one works on, for the progress display. */
 async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {

@@ -6,7 +6,7 @@ import { sleepUntil } from '../resilience/sleep-until.ts';
 import { AnnouncedRoutes } from './announced-routes.ts';
 import type { ApiHooks } from './api-request.ts';
 import type { ApiOptions } from './api-options.ts';
-import { ApiRestsError } from './api-rests-error.ts';
+import { ApiRestsError, worthTelling } from './api-rests-error.ts';
 import type { AnswerHeaders } from './exchange.ts';
 import { leaveHeadroom } from './headroom.ts';
 import { quotaLeft } from './quota-header.ts';
@@ -138,7 +138,6 @@ export class ApiLimits {
 
 /** Milliseconds. */
 const longestUnconfirmed = 60_000;
-const worthTelling = 5_000;
 const lookEvery = 500;
 
 const restHasGrown = new Error('Everybody is asked to wait for longer than before.');

@@ -14,7 +14,8 @@ export class ApiRestsError extends NightfillError {
 
   constructor(o: {
     api: string;
-    /** Why; undefined: others came first. */ because?: string;
+    /** Undefined: the deadline came first. */
+    because?: string;
     retryAt?: number | undefined;
     cause?: unknown;
   }) {
@@ -34,6 +35,9 @@ export class ApiRestsError extends NightfillError {
     this.outOfTime = o.because === undefined;
   }
 }
+
+/** Milliseconds: a rest that people should hear of. */
+export const worthTelling = 5_000;
 
 /** One line for people. */
 export const restLine = ({ api, until, because }: Rest): string =>

@@ -89,7 +89,14 @@ export class Api implements AsyncDisposable {
     const credentials = this.#credentials;
     const askedRests = new AskedRests();
     const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
-    this.#rests = new Rests({ options, clock, breaker, limits, credentials });
+    this.#rests = new Rests({
+      options,
+      clock,
+      breaker,
+      limits,
+      credentials,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+    });
     this.#asker = new Asker({
       options,
       clock,

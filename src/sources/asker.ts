@@ -96,6 +96,7 @@ export class Asker {
       if (!this.#parts.rests.now) throw failure;
     }
     call.lastFailure = failure;
+    if (request.patient) this.#parts.rests.notePatient(retryAt);
     await this.#waitUntil(retryAt, call);
   }
 

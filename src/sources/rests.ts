@@ -3,7 +3,7 @@ import type { Clock } from '../resilience/clock.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { Rest } from './api-request.ts';
-import { ApiRestsError } from './api-rests-error.ts';
+import { ApiRestsError, worthTelling } from './api-rests-error.ts';
 import type { Call } from './call.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -18,6 +18,7 @@ interface RestsParts {
   breaker: CircuitBreaker;
   limits: ApiLimits;
   credentials: Credentials;
+  onRest: (rest: Omit<Rest, 'api'>) => void;
 }
 
 /** Whether an API rests, because it asked for that or seems to be down, until when, and how long that is waited for. */
@@ -29,6 +30,8 @@ export class Rests {
   hurried = false;
   /** Monotonic: since when no answer was good, while requests fail. */
   #failingSince: number | undefined;
+  /** Monotonic: until when the one request that all depends on was asked to wait. */
+  #patientUntil = -Infinity;
 
   constructor(parts: RestsParts) {
     this.#parts = parts;
@@ -40,6 +43,12 @@ export class Rests {
 
   noteFailing(): void {
     this.#failingSince ??= this.#parts.clock.now();
+  }
+
+  /** The one request that all depends on waits, and others need not. */
+  notePatient(until: number): void {
+    this.#patientUntil = until;
+    if (until - this.#parts.clock.now() >= worthTelling && this.onWall) this.#parts.onRest(this.onWall);
   }
 
   /**
@@ -75,9 +84,10 @@ export class Rests {
     return until > now ? { until, because: 'asked' } : this.#parts.credentials.rests;
   }
 
-  /** The same on the wall's clock. */
+  /** For people, on the wall's clock: also while only the listing waits. */
   get onWall(): Omit<Rest, 'api'> | undefined {
-    const rests = this.now;
+    const isPatient = this.#patientUntil > this.#parts.clock.now();
+    const rests = this.now ?? (isPatient ? { until: this.#patientUntil, because: 'asked' as const } : undefined);
     return rests && { ...rests, until: this.#parts.clock.wallNow() + rests.until - this.#parts.clock.now() };
   }
 

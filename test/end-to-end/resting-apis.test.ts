@@ -358,11 +358,9 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     const { night, report, server } = await startNightOf(t, script, { api: { limits: { concurrency: 4 } } });
     const running = night.start('run', 'job.yaml', '--date', '2026-03-01', '--report', 'report.json', '--grace', '60s');
     await until(() => running.output().stderr.includes('rests until'), running.ended);
-    const told = performance.now();
     running.process.kill('SIGTERM');
     const { exitCode, stderr } = await running.ended;
     assert.equal(exitCode, 143, stderr);
-    assert.ok(performance.now() - told < 30_000, 'not for as long as its grace');
     const { counts } = await report();
     assert.deepEqual([counts.enriched, counts.failed, counts.notStarted], [30, 0, 30]);
     assert.ok(server.requests.length < 40);

@@ -4,19 +4,9 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
-import { Api, RequestError } from '../../src/sources/api.ts';
-import { apiOptions, startApi } from '../support/api-fixture.ts';
+import { Api } from '../../src/sources/api.ts';
+import { apiOptions, failure, startApi } from '../support/api-fixture.ts';
 import type { Script } from '../support/scripted-server.ts';
-
-async function failure(request: Promise<unknown>): Promise<RequestError> {
-  try {
-    await request;
-  } catch (error) {
-    assert.ok(error instanceof RequestError, String(error));
-    return error;
-  }
-  throw new Error('the request was expected to fail');
-}
 
 const json = { 'content-type': 'application/json' };
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Api, RequestError } from '../../src/sources/api.ts';
+import { Api } from '../../src/sources/api.ts';
 import { Secret } from '../../src/sources/secret.ts';
-import { apiOptions } from '../support/api-fixture.ts';
+import { apiOptions, failure } from '../support/api-fixture.ts';
 import { pem } from '../support/certificates.ts';
 import { ForwardProxy } from '../support/forward-proxy.ts';
 import { ScriptedServer, type Script } from '../support/scripted-server.ts';
@@ -37,15 +37,6 @@ async function startBehindProxy(
       await proxy[Symbol.asyncDispose]();
     },
   };
-}
-
-async function failure(request: Promise<unknown>): Promise<RequestError> {
-  const error: unknown = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof RequestError, String(error));
-  return error;
 }
 
 test('https goes through a tunnel, in which the API proves itself by its own certificate', async () => {

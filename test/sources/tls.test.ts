@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Api, RequestError } from '../../src/sources/api.ts';
+import { Api } from '../../src/sources/api.ts';
 import { faultCode } from '../../src/sources/fault-code.ts';
 import { Secret } from '../../src/sources/secret.ts';
-import { apiOptions } from '../support/api-fixture.ts';
+import { apiOptions, failure } from '../support/api-fixture.ts';
 import { pem } from '../support/certificates.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 
 const ca = pem('authority');
 const client = { ca, cert: pem('client'), key: new Secret(pem('client', 'key')) };
-
-async function failure(request: Promise<unknown>): Promise<RequestError> {
-  const error: unknown = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof RequestError, String(error));
-  return error;
-}
 
 test('a server of an authority of our own is trusted by that API, and by no other', async () => {
   await using server = await ScriptedServer.start(() => ({ json: 'in' }), { tls: { certificate: 'server' } });

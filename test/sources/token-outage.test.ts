@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Api, RequestError } from '../../src/sources/api.ts';
+import { Api } from '../../src/sources/api.ts';
 import type { Rest } from '../../src/sources/api-request.ts';
-import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import { Secret } from '../../src/sources/secret.ts';
-import { apiOptions } from '../support/api-fixture.ts';
+import { apiOptions, failure, rests } from '../support/api-fixture.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ScriptedServer, type RecordedRequest, type ScriptedAnswer } from '../support/scripted-server.ts';
 
@@ -58,24 +57,6 @@ async function startCrm(
 }
 
 const issued = (n: number): ScriptedAnswer => ({ json: { access_token: `token-${n}`, expires_in: 3600 } });
-
-async function rests(request: Promise<unknown>): Promise<ApiRestsError> {
-  const error: unknown = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof ApiRestsError, String(error));
-  return error;
-}
-
-async function failure(request: Promise<unknown>): Promise<RequestError> {
-  const error: unknown = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof RequestError, String(error));
-  return error;
-}
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await delay(1);

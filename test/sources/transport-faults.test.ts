@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
 import { test, type TestContext } from 'node:test';
-import { Api, RequestError } from '../../src/sources/api.ts';
+import { Api } from '../../src/sources/api.ts';
 import { exchange, openPool } from '../../src/sources/exchange.ts';
-import { apiOptions, startApi } from '../support/api-fixture.ts';
+import { apiOptions, failure, startApi } from '../support/api-fixture.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
-
-async function failure(request: Promise<unknown>): Promise<RequestError> {
-  const error: unknown = await request.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof RequestError, String(error));
-  return error;
-}
 
 for (const [name, head, code] of [
   ['a status of 000', 'HTTP/1.1 000 Nothing\r\ncontent-length: 2', 'CONNECTION_FAILED'],

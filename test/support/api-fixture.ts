@@ -1,4 +1,6 @@
-import { Api } from '../../src/sources/api.ts';
+import assert from 'node:assert/strict';
+import { Api, RequestError } from '../../src/sources/api.ts';
+import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import type { ApiOptions } from '../../src/sources/api-options.ts';
 import { ScriptedServer, type Script } from './scripted-server.ts';
 
@@ -51,3 +53,23 @@ export async function startApi(script: Script, changes: Changes = {}) {
     },
   };
 }
+
+/** What the request fails with for its own sake. */
+export async function failure(request: Promise<unknown>): Promise<RequestError> {
+  const error = await reasonOf(request);
+  assert.ok(error instanceof RequestError, String(error));
+  return error;
+}
+
+/** What a request is told that was not asked, because its API rests or the deadline came first. */
+export async function rests(request: Promise<unknown>): Promise<ApiRestsError> {
+  const error = await reasonOf(request);
+  assert.ok(error instanceof ApiRestsError, String(error));
+  return error;
+}
+
+const reasonOf = async (request: Promise<unknown>): Promise<unknown> =>
+  request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
