@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RequestError } from '../../src/sources/api.ts';
+import type { RequestError } from '../../src/sources/api.ts';
 import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
 import { failure, rests, startApi } from '../support/api-fixture.ts';
 
