@@ -40,6 +40,16 @@ test('a narrow terminal keeps the rates, a breaker that is not closed, and loses
   ]);
 });
 
+test('an API that rests says until when and for how long yet, also where the terminal is narrow, and then its breaker again', () => {
+  const [crm, usage] = snapshotOf().apis;
+  const shown = (changes: object, width: number): string =>
+    rendered({ apis: [{ ...crm!, ...changes }, usage!] }, width).join('\n');
+  for (const width of [110, 60])
+    assert.match(shown({ restsUntil: '02:15', restsMs: 754_000 }, width), /crm .*rests until 02:15, 12:34 more/);
+  assert.doesNotMatch(shown({ restsUntil: '02:15', restsMs: 0, breaker: 'half-open' }, 110), /rests/);
+  assert.match(shown({ restsUntil: '02:15', restsMs: 0, breaker: 'half-open' }, 110), /breaker half-open/);
+});
+
 test('while the listing goes on its numbers are open-ended and there is no ETA', () => {
   const { etaMs: _etaMs, ...listing } = snapshotOf({
     phase: 'listing',
