@@ -8,11 +8,11 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { copyUpsert } from '../src/sinks/copy-upsert.ts';
-import type { Row } from '../src/sinks/copy-upsert.ts';
-import { Database } from '../src/sinks/postgres.ts';
-import { prepareTarget } from '../src/sinks/target-table.ts';
-import type { TargetTable } from '../src/sinks/target-table.ts';
+import { copyUpsert } from '../src/sinks/target/copy-upsert.ts';
+import type { Row } from '../src/sinks/target/copy-upsert.ts';
+import { Database } from '../src/sinks/postgres/postgres.ts';
+import { prepareTarget } from '../src/sinks/target/target-table.ts';
+import type { TargetTable } from '../src/sinks/target/target-table.ts';
 import { startCluster } from '../test/support/cluster.ts';
 
 const total = Number(process.argv[2] ?? 100_000);

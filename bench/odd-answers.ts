@@ -11,8 +11,8 @@ import { startCluster } from '../test/support/cluster.ts';
 import { allOddAnswers } from '../test/support/odd-answers/all.ts';
 import { OddNights } from '../test/support/odd-answers/odd-night.ts';
 import { cutPage, oddAnswersPart } from '../test/support/odd-answers/page.ts';
-import { Database } from '../src/sinks/postgres.ts';
-import { migrate } from '../src/sinks/migrations.ts';
+import { Database } from '../src/sinks/postgres/postgres.ts';
+import { migrate } from '../src/ledger/migrations.ts';
 
 const file = fileURLToPath(new URL('../docs/reference/responses.md', import.meta.url));
 const atOnce = 3;

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Dispatcher, Pool } from 'undici';
-import { Api } from '../src/sources/api.ts';
+import { Api } from '../src/sources/api/api.ts';
 import { apiOptions } from '../test/support/api-fixture.ts';
 
 const connections = 50;

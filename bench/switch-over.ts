@@ -6,14 +6,14 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { Job } from '../src/jobs/job.ts';
-import { newTally, type RunContext } from '../src/jobs/run-context.ts';
-import { switchOver } from '../src/jobs/switch-over.ts';
+import { newTally, type RunContext } from '../src/jobs/run/run-context.ts';
+import { switchOver } from '../src/jobs/load/switch-over.ts';
 import { createLog } from '../src/observe/log.ts';
 import { systemClock } from '../src/resilience/clock.ts';
 import { TaskMetrics } from '../src/resilience/task-metrics.ts';
-import { migrate } from '../src/sinks/migrations.ts';
-import { Database } from '../src/sinks/postgres.ts';
-import { prepareTarget } from '../src/sinks/target-table.ts';
+import { migrate } from '../src/ledger/migrations.ts';
+import { Database } from '../src/sinks/postgres/postgres.ts';
+import { prepareTarget } from '../src/sinks/target/target-table.ts';
 import { startCluster } from '../test/support/cluster.ts';
 import { seedNights } from '../test/support/seeded-ledger.ts';
 

@@ -25,7 +25,7 @@ import {
 } from './cli-values.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { parseFaults } from './simulator/faults.ts';
-import { holdsPassword } from './sinks/database-url.ts';
+import { holdsPassword } from './sinks/postgres/database-url.ts';
 import { version } from './version.ts';
 
 /**

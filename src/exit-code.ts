@@ -1,5 +1,5 @@
-import { JobRunningError } from './jobs/lease.ts';
-import { StopReason } from './jobs/stop-reason.ts';
+import { JobRunningError } from './ledger/lease.ts';
+import { StopReason } from './jobs/run/stop-reason.ts';
 import { harmlessLines } from './observe/terminal-text.ts';
 import { NightfillError, UsageError } from './resilience/failure.ts';
 import { writeLines, type Terminal } from './commands/terminal.ts';

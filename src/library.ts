@@ -2,15 +2,15 @@
 import { businessDateIn } from './jobs/business-date.ts';
 import type { Job } from './jobs/job.ts';
 import { findRun } from './jobs/ledger.ts';
-import { sessionName, thisProcess } from './jobs/process-identity.ts';
-import * as jobs from './jobs/run.ts';
-import { StopReason } from './jobs/stop-reason.ts';
+import { sessionName, thisProcess } from './ledger/process-identity.ts';
+import * as jobs from './jobs/run/run.ts';
+import { StopReason } from './jobs/run/stop-reason.ts';
 import { createLog } from './observe/log.ts';
 import { systemClock } from './resilience/clock.ts';
 import { UsageError } from './resilience/failure.ts';
-import { resolveConnection } from './sinks/connection.ts';
-import { migrate } from './sinks/migrations.ts';
-import { Database } from './sinks/postgres.ts';
+import { resolveConnection } from './sinks/postgres/connection.ts';
+import { migrate } from './ledger/migrations.ts';
+import { Database } from './sinks/postgres/postgres.ts';
 import { version } from './version.ts';
 
 /** Everything but the database has a default. Durations in milliseconds. */

@@ -10,10 +10,11 @@ const mayImport: Record<string, readonly string[]> = {
   sinks: ['resilience'],
   observe: ['resilience'],
   simulator: ['resilience'],
-  report: ['resilience', 'sinks', 'observe'],
-  jobs: ['resilience', 'sources', 'sinks', 'observe', 'report'],
+  ledger: ['resilience', 'sources', 'sinks'],
+  report: ['resilience', 'sinks', 'observe', 'ledger'],
+  jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
   config: ['resilience', 'sources', 'jobs', 'report', 'observe'],
-  commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'report', 'jobs', 'config'],
+  commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'ledger', 'report', 'jobs', 'config'],
 };
 
 const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');

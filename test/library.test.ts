@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { loadJob, openDatabase, rerunJob, runJob, type Job, type Report } from '../src/index.ts';
-import type { RunResult } from '../src/jobs/run.ts';
+import type { RunResult } from '../src/jobs/run/run.ts';
 import { createDatabase, rowsOf } from './support/database.ts';
 import { listAndLookUp, scriptedJob } from './support/scripted-job.ts';
 import { ScriptedServer, type Script } from './support/scripted-server.ts';

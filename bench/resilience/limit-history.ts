@@ -1,7 +1,7 @@
 import Bottleneck from 'bottleneck';
 import PQueue from 'p-queue';
 import { asCompleted, RollingWindow } from '../../src/resilience/index.ts';
-import { exchange, openPool } from '../../src/sources/exchange.ts';
+import { exchange, openPool } from '../../src/sources/http/exchange.ts';
 import { startStrictServer, type StrictServerOptions } from '../../test/support/strict-server.ts';
 import type { Contestant, Row } from './row.ts';
 

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
 import type { Job } from '../jobs/job.ts';
 import { findRun, readInstance } from '../jobs/ledger.ts';
-import { rerunJob, runJob } from '../jobs/run.ts';
+import { rerunJob, runJob } from '../jobs/run/run.ts';
 import { simulatedCredentials, type SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulatorThread } from '../simulator/worker.ts';
 import { commandLog } from './command-log.ts';

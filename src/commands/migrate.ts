@@ -1,5 +1,5 @@
 import { renameJob } from '../jobs/rename-job.ts';
-import { migrate } from '../sinks/migrations.ts';
+import { migrate } from '../ledger/migrations.ts';
 import { commandLog } from './command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import { openDatabase, type DatabaseSelection } from './open-database.ts';

@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
-import { sessionName, thisProcess } from '../jobs/process-identity.ts';
+import { sessionName, thisProcess } from '../ledger/process-identity.ts';
 import type { Trigger } from '../jobs/ledger.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
-import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/connection.ts';
-import { openEmbedded } from '../sinks/embedded.ts';
-import { migrate, pendingMigrations } from '../sinks/migrations.ts';
-import { Database } from '../sinks/postgres.ts';
-import { waitForDatabase } from '../sinks/wait-for-database.ts';
+import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/postgres/connection.ts';
+import { openEmbedded } from '../sinks/embedded/embedded.ts';
+import { migrate, pendingMigrations } from '../ledger/migrations.ts';
+import { Database } from '../sinks/postgres/postgres.ts';
+import { waitForDatabase } from '../sinks/postgres/wait-for-database.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface DatabaseSelection {

@@ -1,12 +1,12 @@
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
-import { forecastNight, type NightForecast, type QuotaForecast } from '../jobs/night-forecast.ts';
-import { readNightLedger, type NightLedger } from '../jobs/night-ledger.ts';
+import { forecastNight, type NightForecast, type QuotaForecast } from '../jobs/forecast/night-forecast.ts';
+import { readNightLedger, type NightLedger } from '../jobs/forecast/night-ledger.ts';
 import { settledLine } from '../jobs/settled-concurrency.ts';
 import { systemClock } from '../resilience/clock.ts';
-import type { ApiHooks } from '../sources/api.ts';
-import { restLine } from '../sources/api-rests-error.ts';
+import type { ApiHooks } from '../sources/api/api.ts';
+import { restLine } from '../sources/api/api-rests-error.ts';
 import { commandLog } from './command-log.ts';
 import { readIfThere } from './open-database.ts';
 import { finishByOf } from './run.ts';

@@ -1,5 +1,5 @@
-import { timeOfDay } from '../jobs/admission.ts';
-import type { RunContext } from '../jobs/run-context.ts';
+import { timeOfDay } from '../jobs/admission/admission.ts';
+import type { RunContext } from '../jobs/run/run-context.ts';
 import type { ProgressSnapshot } from '../observe/progress.ts';
 import type { StopSignals } from './stop-signals.ts';
 

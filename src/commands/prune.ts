@@ -1,6 +1,6 @@
-import { hiddenInstances, hideInstance, sweep } from '../jobs/forget.ts';
+import { hiddenInstances, hideInstance, sweep } from '../ledger/forget.ts';
 import { progressMode } from '../observe/progress.ts';
-import type { Database, Queryable } from '../sinks/postgres.ts';
+import type { Database, Queryable } from '../sinks/postgres/postgres.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { writeLines, type Terminal } from './terminal.ts';

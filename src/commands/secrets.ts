@@ -1,6 +1,6 @@
 import type { Job } from '../jobs/job.ts';
-import type { ProxyOptions } from '../sources/api-options.ts';
-import { Secret } from '../sources/secret.ts';
+import type { ProxyOptions } from '../sources/api/api-options.ts';
+import { Secret } from '../sources/auth/secret.ts';
 
 /** The secret values of a job, for the filter that keeps them out of the logs. */
 export function secretsOf(job: Job): string[] {

@@ -12,7 +12,7 @@ import {
 } from '../jobs/night-details.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { commandLog } from './command-log.ts';
 import type { HistoryOptions } from './history.ts';
 import { openHistory } from './open-database.ts';

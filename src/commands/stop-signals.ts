@@ -1,4 +1,4 @@
-import { StopReason } from '../jobs/stop-reason.ts';
+import { StopReason } from '../jobs/run/stop-reason.ts';
 
 export interface StopSignals extends Disposable {
   /** The first signal: admit nothing more, finish what is in flight. */

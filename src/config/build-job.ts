@@ -1,14 +1,14 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup, PinnedDatabase } from '../jobs/job.ts';
-import type { ApiOptions, AuthOptions, QuotaLimit, TlsOptions } from '../sources/api-options.ts';
-import { leaveHeadroom } from '../sources/headroom.ts';
-import { Secret } from '../sources/secret.ts';
-import { templatePaths } from '../sources/template.ts';
-import { defaults } from './defaults.ts';
-import type { JobFile } from './job-schema.ts';
+import type { ApiOptions, AuthOptions, QuotaLimit, TlsOptions } from '../sources/api/api-options.ts';
+import { leaveHeadroom } from '../sources/api/headroom.ts';
+import { Secret } from '../sources/auth/secret.ts';
+import { templatePaths } from '../sources/json/template.ts';
+import { defaults } from './schema/defaults.ts';
+import type { JobFile } from './schema/job-schema.ts';
 import type { ApiProxies } from './proxies.ts';
 import { inDependencyOrder, lookupNeeds } from './lookup-order.ts';
-import { parsePercentage } from './quantity.ts';
+import { parsePercentage } from './schema/quantity.ts';
 
 type ApiFile = JobFile['apis'][string];
 type Quota = NonNullable<ApiFile['limits']['quota']>;

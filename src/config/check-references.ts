@@ -1,11 +1,11 @@
 import { markColumn } from '../jobs/job.ts';
-import type { JobFileSource } from './job-file-source.ts';
-import type { Path } from './path.ts';
-import { parseJsonPath, type JsonPath } from '../sources/json-path.ts';
-import { literalBraces, parseTemplate, templatePaths } from '../sources/template.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import type { Path } from './yaml/path.ts';
+import { parseJsonPath, type JsonPath } from '../sources/json/json-path.ts';
+import { literalBraces, parseTemplate, templatePaths } from '../sources/json/template.ts';
 import { findCycles, lookupNeeds } from './lookup-order.ts';
-import type { Outline } from './outline.ts';
-import { isExactNumericType, isPostgresType } from './postgres-type.ts';
+import type { Outline } from './yaml/outline.ts';
+import { isExactNumericType, isPostgresType } from './schema/postgres-type.ts';
 import { didYouMean } from './suggest.ts';
 
 const dates = ['businessDate', 'businessMonth'];

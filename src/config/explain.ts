@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { JobFileSource } from './job-file-source.ts';
-import { valueAt, type Path } from './path.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import { valueAt, type Path } from './yaml/path.ts';
 import { didYouMean } from './suggest.ts';
 
 const kinds: Record<string, string> = {

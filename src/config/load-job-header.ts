@@ -2,11 +2,11 @@ import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import type { PinnedDatabase } from '../jobs/job.ts';
 import { expectation, explain } from './explain.ts';
-import { JobFileError } from './job-file-error.ts';
-import { JobFileSource } from './job-file-source.ts';
-import { jobFileSchema } from './job-schema.ts';
-import { outline } from './outline.ts';
-import { readJobFile } from './read-job-file.ts';
+import { JobFileError } from './yaml/job-file-error.ts';
+import { JobFileSource } from './yaml/job-file-source.ts';
+import { jobFileSchema } from './schema/job-schema.ts';
+import { outline } from './yaml/outline.ts';
+import { readJobFile } from './yaml/read-job-file.ts';
 import { resolveDatabase } from './resolve-secrets.ts';
 
 const headerSchema = z.object({ name: jobFileSchema.shape.name, database: jobFileSchema.shape.database });

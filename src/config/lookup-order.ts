@@ -1,4 +1,4 @@
-import type { JsonPath } from '../sources/json-path.ts';
+import type { JsonPath } from '../sources/json/json-path.ts';
 
 /** For each lookup the names of the others whose answers it uses, from the paths in its templates. */
 export function lookupNeeds(paths: ReadonlyMap<string, readonly JsonPath[]>): Map<string, string[]> {

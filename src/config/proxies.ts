@@ -1,9 +1,9 @@
-import type { ProxyOptions } from '../sources/api-options.ts';
-import { Secret } from '../sources/secret.ts';
-import type { JobFileSource } from './job-file-source.ts';
-import type { Outline } from './outline.ts';
-import type { Path } from './path.ts';
-import { isLoopback } from './url.ts';
+import type { ProxyOptions } from '../sources/api/api-options.ts';
+import { Secret } from '../sources/auth/secret.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import type { Outline } from './yaml/outline.ts';
+import type { Path } from './yaml/path.ts';
+import { isLoopback } from './schema/url.ts';
 
 /** The ways out of one API. */
 export interface ApiProxies {

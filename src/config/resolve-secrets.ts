@@ -1,11 +1,11 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { PinnedDatabase } from '../jobs/job.ts';
-import { Secret } from '../sources/secret.ts';
-import type { JobFileSource } from './job-file-source.ts';
-import type { Path } from './path.ts';
-import type { Outline } from './outline.ts';
-import type { SecretReference } from './values.ts';
+import { Secret } from '../sources/auth/secret.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import type { Path } from './yaml/path.ts';
+import type { Outline } from './yaml/outline.ts';
+import type { SecretReference } from './schema/values.ts';
 
 /** The parts of `auth` that hold a secret. */
 const secretParts = ['token', 'value', 'password', 'clientSecret'];

@@ -1,11 +1,11 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { TlsOptions } from '../sources/api-options.ts';
-import { Secret } from '../sources/secret.ts';
-import type { JobFileSource } from './job-file-source.ts';
-import type { Outline } from './outline.ts';
-import type { Path } from './path.ts';
+import type { TlsOptions } from '../sources/api/api-options.ts';
+import { Secret } from '../sources/auth/secret.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import type { Outline } from './yaml/outline.ts';
+import type { Path } from './yaml/path.ts';
 import { isReference, readSecretText, type SecretPlaces } from './resolve-secrets.ts';
 
 /** Reads what every API's `tls` refers to, by API; reports what cannot be had or does not fit. */

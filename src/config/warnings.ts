@@ -1,11 +1,11 @@
-import { parseJsonPath } from '../sources/json-path.ts';
-import { parseTemplate } from '../sources/template.ts';
+import { parseJsonPath } from '../sources/json/json-path.ts';
+import { parseTemplate } from '../sources/json/template.ts';
 import { templateNames, templatesOf } from './check-references.ts';
-import type { Problem } from './job-file-error.ts';
-import type { JobFileSource } from './job-file-source.ts';
-import type { Outline } from './outline.ts';
-import { defaults } from './defaults.ts';
-import { isLoopback } from './url.ts';
+import type { Problem } from './yaml/job-file-error.ts';
+import type { JobFileSource } from './yaml/job-file-source.ts';
+import type { Outline } from './yaml/outline.ts';
+import { defaults } from './schema/defaults.ts';
+import { isLoopback } from './schema/url.ts';
 
 /** What is allowed and probably not meant, in a file without problems. */
 export function warnings(outline: Outline, source: JobFileSource): Problem[] {

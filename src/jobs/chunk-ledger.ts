@@ -1,15 +1,15 @@
-import type { LoadResult, Row } from '../sinks/copy-upsert.ts';
-import type { Queryable } from '../sinks/postgres.ts';
-import type { Json } from '../sources/exact-json.ts';
+import type { LoadResult, Row } from '../sinks/target/copy-upsert.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
+import type { Json } from '../sources/json/exact-json.ts';
 import { readableAmount } from '../report/amounts.ts';
-import { sumDefinitions, type KnownAmount } from './amounts.ts';
-import type { FailureRecord } from './failure-record.ts';
-import { storeLastKnown } from './last-known.ts';
-import { LeaseLostError } from './lease.ts';
-import { rememberRows } from './loaded-row.ts';
-import { storeStaged } from './staging.ts';
-import type { PlannedContract } from './plan.ts';
-import type { RunContext } from './run-context.ts';
+import { sumDefinitions, type KnownAmount } from './load/amounts.ts';
+import type { FailureRecord } from './load/failure-record.ts';
+import { storeLastKnown } from '../ledger/last-known.ts';
+import { LeaseLostError } from '../ledger/lease.ts';
+import { rememberRows } from '../ledger/loaded-row.ts';
+import { storeStaged } from './load/staging.ts';
+import type { PlannedContract } from './plan/list-contracts.ts';
+import type { RunContext } from './run/run-context.ts';
 
 /** What one attempt at a chunk brought, as the ledger keeps it. */
 export interface ChunkRecord {

@@ -1,8 +1,8 @@
 import { rfc3339, workOfRun } from '../report/figures.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Purpose } from './ledger.ts';
-import { isCertainlyDead, thisProcess, type ProcessIdentity } from './process-identity.ts';
-import { idRange } from './run-id.ts';
+import { isCertainlyDead, thisProcess, type ProcessIdentity } from '../ledger/process-identity.ts';
+import { idRange } from '../ledger/run-id.ts';
 
 /** A run, or a start that was refused, as the history lists it. Times are RFC 3339. */
 export interface HistoryEntry {

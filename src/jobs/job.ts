@@ -1,12 +1,12 @@
-import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api-options.ts';
-import type { Json } from '../sources/exact-json.ts';
+import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/api/api-options.ts';
+import type { Json } from '../sources/json/exact-json.ts';
 import type { ControlDefinition } from '../report/figures.ts';
-import type { JsonPath } from '../sources/json-path.ts';
-import type { PinnedDatabase } from '../sinks/connection.ts';
+import type { JsonPath } from '../sources/json/json-path.ts';
+import type { PinnedDatabase } from '../sinks/postgres/connection.ts';
 
 export type { Judged, Tolerance } from '../report/figures.ts';
-export type { PinnedDatabase } from '../sinks/connection.ts';
-export { markColumn } from '../sinks/target-table.ts';
+export type { PinnedDatabase } from '../sinks/postgres/connection.ts';
+export { markColumn } from '../sinks/target/target-table.ts';
 
 /*
  * Glossary

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { v7 as uuid } from 'uuid';
 import { UsageError } from '../resilience/failure.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Job } from './job.ts';
-import { idRange } from './run-id.ts';
+import { idRange } from '../ledger/run-id.ts';
 
 export type Purpose = 'night' | 'sample' | 'dry-run';
 export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';

@@ -1,6 +1,6 @@
 import { rfc3339 } from '../report/figures.ts';
 import type { ControlResult } from '../report/schema.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 
 /** A chunk as `show` lists it. */
 export interface ChunkLine extends Record<string, unknown> {

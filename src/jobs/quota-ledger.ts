@@ -1,8 +1,8 @@
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../resilience/clock.ts';
 import type { Quota } from '../resilience/quota.ts';
-import type { Queryable } from '../sinks/postgres.ts';
-import type { Api } from '../sources/api.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
+import type { Api } from '../sources/api/api.ts';
 
 /** For as long a process that is killed may have sent requests that nobody else learns of. */
 const sharedEveryMs = 2_000;

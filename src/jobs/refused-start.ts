@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { v7 as uuid } from 'uuid';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Trigger } from './ledger.ts';
 
 /** A start that came to nothing: it was refused before there was an instance to be a run of. */

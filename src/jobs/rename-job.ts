@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { UsageError } from '../resilience/failure.ts';
-import type { Database, Queryable } from '../sinks/postgres.ts';
+import type { Database, Queryable } from '../sinks/postgres/postgres.ts';
 import type { Job } from './job.ts';
 
 /** Another job's nights, in the table into which a job without nights of its own is about to load. */

@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Job } from './job.ts';
 
 /** What an API allowed of what the job file says. */

@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { askedFor, isExact, toleranceText, type Definition, type Evidence } from './evidence.ts';
 import type { Judged, RunFigures } from './figures.ts';
 import type { ControlResult } from './schema.ts';

@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { SumDefinition } from './figures.ts';
 import type { CurrencyAmount, Report } from './schema.ts';
 

@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readAmounts, type BookedAmount } from './amounts.ts';
 import { previousNight } from './previous.ts';
 import type { SumDefinition } from './figures.ts';

@@ -1,6 +1,6 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readStale } from './amounts.ts';
 import { readBooks } from './books.ts';
 import { evaluateControls } from './controls.ts';

@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { evaluateAmounts } from './amount-controls.ts';
 import type { Books } from './books.ts';
 import { allowed, askedFor, percent, toleranceText, type Definition, type Evidence } from './evidence.ts';

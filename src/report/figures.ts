@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { ApiFigures, CurrencyAmount, Report } from './schema.ts';
 
 /** What only the process of a run knew, stored with the run so that a report is made from the database alone. */

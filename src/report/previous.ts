@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readChanges } from './amounts.ts';
 import type { SumDefinition } from './figures.ts';
 import type { Report } from './schema.ts';

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import canonicalize from 'canonicalize';
 import { harmlessJson } from '../observe/terminal-text.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
-import type { Queryable } from '../sinks/postgres.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { reportSchema, type Report, type ReportBody } from './schema.ts';
 
 /** Seals a report with its digest and that of the job's report before it, and stores it. Throws when it breaks its own schema. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { progressSnapshot } from '../../src/commands/progress-snapshot.ts';
-import { newTally, type RunContext, type Tally } from '../../src/jobs/run-context.ts';
+import { newTally, type RunContext, type Tally } from '../../src/jobs/run/run-context.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 /** A run that has taken ten seconds, and what its progress says. */

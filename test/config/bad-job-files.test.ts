@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { refusal, smallJob } from './job-file.ts';
+import { refusal, smallJob } from '../support/job-file.ts';
 
 interface BadFile {
   /** Text of the small job that is replaced; at the end of the file when absent. */

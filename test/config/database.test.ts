@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadJobHeader } from '../../src/config/load-job-header.ts';
 import { loadJob } from '../../src/config/load-job.ts';
-import { inFolder, load, refusal, smallJob } from './job-file.ts';
+import { inFolder, load, refusal, smallJob } from '../support/job-file.ts';
 
 const pinned = (database: string) => `database: ${database}\n${smallJob}`;
 const url = 'postgres://etl:hush-4711@warehouse/night';

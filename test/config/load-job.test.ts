@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { loadJob } from '../../src/config/load-job.ts';
-import { environment, load, refusal, smallJob } from './job-file.ts';
+import { environment, load, refusal, smallJob } from '../support/job-file.ts';
 
 const strict = { severity: 'fail', tolerance: { absolute: '0', share: 0 } };
 

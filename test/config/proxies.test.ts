@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { secretsOf } from '../../src/commands/secrets.ts';
-import { load, refusal, smallJob } from './job-file.ts';
+import { load, refusal, smallJob } from '../support/job-file.ts';
 
 const oauth = smallJob.replace(
   'type: rest',

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { JobFileError } from '../../src/config/job-file-error.ts';
+import { JobFileError } from '../../src/config/yaml/job-file-error.ts';
 import { loadJob } from '../../src/config/load-job.ts';
-import type { AuthOptions } from '../../src/sources/api-options.ts';
-import { environment, inFolder, load, refusal, smallJob } from './job-file.ts';
+import type { AuthOptions } from '../../src/sources/api/api-options.ts';
+import { environment, inFolder, load, refusal, smallJob } from '../support/job-file.ts';
 
 const withAuth = (auth: string) => smallJob.replace('type: rest', `type: rest\n    auth: ${auth}`);
 const hush = 'hush-4711';

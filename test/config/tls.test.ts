@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { secretsOf } from '../../src/commands/secrets.ts';
-import { JobFileError } from '../../src/config/job-file-error.ts';
+import { JobFileError } from '../../src/config/yaml/job-file-error.ts';
 import { loadJob } from '../../src/config/load-job.ts';
 import { pem } from '../support/certificates.ts';
-import { inFolder, refusal, smallJob } from './job-file.ts';
+import { inFolder, refusal, smallJob } from '../support/job-file.ts';
 
 const withTls = (tls: string) => smallJob.replace('type: rest', `type: rest\n    tls: ${tls}`);
 

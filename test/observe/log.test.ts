@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createLog, type Log } from '../../src/observe/log.ts';
 import { NightfillError, UsageError } from '../../src/resilience/failure.ts';
-import { Secret } from '../../src/sources/secret.ts';
+import { Secret } from '../../src/sources/auth/secret.ts';
 
 type Line = Record<string, unknown>;
 

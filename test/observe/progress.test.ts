@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { createLog } from '../../src/observe/log.ts';
 import { progressMode, startProgress, type Progress, type ProgressSnapshot } from '../../src/observe/progress.ts';
-import { snapshotOf } from './snapshot.ts';
+import { snapshotOf } from '../support/snapshot.ts';
 
 test('progress is drawn on a terminal only, and not where CI or a dumb one asks for lines', () => {
   assert.equal(progressMode({ isTTY: true }, {}), 'display');

@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { renderProgress, type ProgressSnapshot } from '../../src/observe/render-progress.ts';
 import { textWidth } from '../../src/observe/terminal-text.ts';
-import { snapshotOf } from './snapshot.ts';
+import { snapshotOf } from '../support/snapshot.ts';
 
 function rendered(changes: Partial<ProgressSnapshot>, width = 80): string[] {
   return renderProgress(snapshotOf(changes), { width, colour: false });

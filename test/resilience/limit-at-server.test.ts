@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { asCompleted, RollingWindow } from '../../src/resilience/index.ts';
-import { exchange, openPool } from '../../src/sources/exchange.ts';
+import { exchange, openPool } from '../../src/sources/http/exchange.ts';
 import { mostWithin, startStrictServer } from '../support/strict-server.ts';
 
 const rate = { requests: 100, per: 1000 };

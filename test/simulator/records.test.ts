@@ -9,8 +9,8 @@ import {
   listedContract,
   usage,
 } from '../../src/simulator/records.ts';
-import { getPath, parseJsonPath } from '../../src/sources/json-path.ts';
-import { isExactNumber, numberText, parseExactJson, type Json } from '../../src/sources/exact-json.ts';
+import { getPath, parseJsonPath } from '../../src/sources/json/json-path.ts';
+import { isExactNumber, numberText, parseExactJson, type Json } from '../../src/sources/json/exact-json.ts';
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 });
 const position = fc.integer({ min: 0, max: 2_000_000 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { Api, RequestError } from '../../src/sources/api.ts';
-import { ApiRestsError } from '../../src/sources/api-rests-error.ts';
-import type { ApiOptions } from '../../src/sources/api-options.ts';
+import { Api, RequestError } from '../../src/sources/api/api.ts';
+import { ApiRestsError } from '../../src/sources/api/api-rests-error.ts';
+import type { ApiOptions } from '../../src/sources/api/api-options.ts';
 import { ScriptedServer, type Script } from './scripted-server.ts';
 
 type Changes = Partial<Omit<ApiOptions, 'retry' | 'breaker' | 'limits'>> & {

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { chooseAccount } from '../../src/sinks/embedded-account.ts';
-import { findPostgresBinaries } from '../../src/sinks/embedded-binaries.ts';
+import { chooseAccount } from '../../src/sinks/embedded/embedded-account.ts';
+import { findPostgresBinaries } from '../../src/sinks/embedded/embedded-binaries.ts';
 import {
   clusterDatabase,
   clusterUser,
@@ -15,7 +15,7 @@ import {
   startServer,
   stopServer,
   type Cluster,
-} from '../../src/sinks/embedded-cluster.ts';
+} from '../../src/sinks/embedded/embedded-cluster.ts';
 
 export interface TestCluster extends AsyncDisposable {
   /** Of the database `nightfill`, as its superuser. */

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { after, type TestContext } from 'node:test';
 import pg from 'pg';
-import { migrate, migrationsDirectory } from '../../src/sinks/migrations.ts';
-import { Database } from '../../src/sinks/postgres.ts';
+import { migrate, migrationsDirectory } from '../../src/ledger/migrations.ts';
+import { Database } from '../../src/sinks/postgres/postgres.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
 
 export interface TestDatabase {

@@ -1,5 +1,5 @@
-import type { ClientForCopy, Database, LendOptions } from '../../src/sinks/postgres.ts';
-import { CommitInDoubtError } from '../../src/sinks/postgres.ts';
+import type { ClientForCopy, Database, LendOptions } from '../../src/sinks/postgres/postgres.ts';
+import { CommitInDoubtError } from '../../src/sinks/postgres/postgres.ts';
 
 /** What befalls the transaction whose number is `at`, counted from 1. */
 export interface Fault {

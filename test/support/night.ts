@@ -11,7 +11,7 @@ import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
-import type { ClientForCopy } from '../../src/sinks/postgres.ts';
+import type { ClientForCopy } from '../../src/sinks/postgres/postgres.ts';
 import { compileCache } from './compile-cache.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { unprivilegedAccount } from '../../src/sinks/embedded-account.ts';
+import { unprivilegedAccount } from '../../src/sinks/embedded/embedded-account.ts';
 
 const installer = fileURLToPath(new URL('install-pgbouncer.sh', import.meta.url));
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { runProgram } from '../../src/sinks/embedded-account.ts';
+import { runProgram } from '../../src/sinks/embedded/embedded-account.ts';
 
 const checkout = path.resolve(import.meta.dirname, '../..');
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Queryable } from '../../src/sinks/postgres.ts';
+import type { Queryable } from '../../src/sinks/postgres/postgres.ts';
 
 export interface SeededNights {
   job?: string;

@@ -7,7 +7,7 @@ import type { Job } from '../../../src/jobs/job.ts';
 import { runJob } from '../../../src/library.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { NightfillError } from '../../../src/resilience/failure.ts';
-import { Database } from '../../../src/sinks/postgres.ts';
+import { Database } from '../../../src/sinks/postgres/postgres.ts';
 import { contracts, oddAnswer, type Use } from './odd-script.ts';
 import { OddServers, type Seen } from './odd-server.ts';
 

@@ -1,0 +1,80 @@
+import { NightfillError } from '../../resilience/failure.ts';
+import { columnText } from '../../sinks/target/column-value.ts';
+import type { Row } from '../../sinks/target/copy-upsert.ts';
+import type { Json } from '../../sources/json/exact-json.ts';
+import { formatJsonPath, getPath } from '../../sources/json/json-path.ts';
+import { scalarText, summedColumns } from '../load/amounts.ts';
+import type { LookupAnswer } from './enrich.ts';
+import type { Column } from '../job.ts';
+import type { PlannedContract } from '../plan/list-contracts.ts';
+import type { EnrichContext } from '../run/run-context.ts';
+
+export interface MappedRow {
+  row: Row;
+  /** The texts found, by column, also when a column cannot hold its value. */
+  texts: Map<string, string | null>;
+  problem?: NightfillError;
+}
+
+/** Makes a contract's row from its answers, and from what a transform made before them: the text form of each column, or the first problem. */
+export function mapRow(
+  contract: PlannedContract,
+  answers: Map<string, LookupAnswer>,
+  context: EnrichContext,
+  made: Record<string, Json> = {},
+): MappedRow {
+  const texts = new Map<string, string | null>();
+  let problem: NightfillError | undefined;
+  const { timezone } = context.job;
+  const row = context.job.load.columns.map((column, index) => {
+    const value = Object.hasOwn(made, column.name) ? made[column.name] : valueOf(column, contract, answers);
+    const found =
+      value === undefined ? absent(column) : columnText(value, context.target.columns[index]!, { timezone });
+    if ('problem' in found) {
+      problem ??= new NightfillError({ class: 'data', ...found.problem });
+      const text = scalarText(value);
+      if (text !== undefined) texts.set(column.name, text);
+      return null;
+    }
+    texts.set(column.name, found.text);
+    if (found.text !== null && isNoAmount(found.text) && isSummed(column.name, context))
+      problem ??= new NightfillError({ class: 'data', ...noAmount(column.name, found.text) });
+    return found.text;
+  });
+  return { row, texts, ...(problem && { problem }) };
+}
+
+/** What `numeric` takes beside numbers: one of them would make the sum of a whole currency say nothing. */
+const isNoAmount = (text: string): boolean => /^\s*[-+]?(?:nan|inf)/i.test(text);
+
+const isSummed = (name: string, { job }: EnrichContext): boolean =>
+  summedColumns(job).some(({ column }) => column === name);
+
+const noAmount = (name: string, text: string): { code: string; message: string } => ({
+  code: 'AMOUNT_NOT_FINITE',
+  message: `column ${name} is summed by a control, and "${text.trim()}" came, which no sum can take; mend the record, or load it into a column that is not summed`,
+});
+
+function valueOf(
+  { from, default: fallback }: Column,
+  contract: PlannedContract,
+  answers: Map<string, LookupAnswer>,
+): Json | undefined {
+  const [root, ...rest] = from ?? [];
+  const answer = answers.get(String(root));
+  if (answer?.from === 'null') return null;
+  const found = getPath(root === 'listed' ? contract.listed : answer?.value, rest);
+  // A default stands for what an answer leaves out, not for an answer that never came.
+  const answered = from === undefined || root === 'listed' || answer !== undefined;
+  return found === undefined && answered ? fallback : found;
+}
+
+function absent({ name, from }: Column): { problem: { code: string; message: string } } {
+  const path = from ? formatJsonPath(from) : name;
+  return {
+    problem: {
+      code: 'VALUE_ABSENT',
+      message: `column ${name} takes ${path}, and the answer has nothing there; give the column a default if that is usual`,
+    },
+  };
+}

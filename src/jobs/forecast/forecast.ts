@@ -1,0 +1,77 @@
+import { earliestFinish } from '../../resilience/earliest-finish.ts';
+import type { ApiOptions } from '../../sources/api/api-options.ts';
+import type { Lookup } from '../job.ts';
+
+/** What a night asks of one API, at most, and how long that takes at the least. */
+export interface ApiForecast {
+  api: string;
+  requests: number;
+  /** The earliest legal finish of these requests, in milliseconds. */
+  shortestMs: number;
+  /** What decides it: a rate window, the semaphore, or the latency of a single answer. */
+  decidedBy: string;
+  /** Requests in flight needed to use the rates up, at the latency given; 0 without rates. */
+  concurrencyNeeded: number;
+}
+
+/** The earliest legal finish of an API's requests, as `earliestFinish` has it, and what it takes to reach it. */
+export function forecastApi(
+  { name, limits: { rates, concurrency } }: Pick<ApiOptions, 'name' | 'limits'>,
+  { requests, latencyMs, slots = concurrency }: { requests: number; latencyMs: number; slots?: number },
+): ApiForecast {
+  const { ms, decidedBy } = earliestFinish({ requests, rates, concurrency: slots, latencyMs });
+  const perSecond = Math.min(...rates.map((rate) => (rate.requests * 1_000) / rate.per));
+  return {
+    api: name,
+    requests,
+    shortestMs: Math.round(ms),
+    decidedBy: decidedBy
+      ? `${decidedBy.requests} requests per ${decidedBy.per / 1_000} s`
+      : `${concurrency} in flight at ${Math.round(latencyMs)} ms each`,
+    concurrencyNeeded: Number.isFinite(perSecond) ? Math.ceil((perSecond * latencyMs) / 1_000) : 0,
+  };
+}
+
+/** The rate per second at which `requests` fit into `availableMs`, rounded up. */
+export function rateThatFits(requests: number, availableMs: number): number {
+  return availableMs <= 0 ? Infinity : Math.ceil((requests * 1_000) / availableMs);
+}
+
+/**
+ * Milliseconds of those until `finishBy` that are kept for controls and report, and once more because forecasts err: a
+ * tenth, at most 30 s.
+ */
+export const spareMs = (left: number): number => Math.min(30_000, Math.max(0, left) / 10);
+
+/** What is still to be asked of one API. */
+export interface RemainingRequests {
+  requests: number;
+  concurrency: number;
+  latencyMs: number;
+  /** Monotonic: when the last of so many could be sent at the soonest under the rates. */
+  soonestSent: (requests: number) => number;
+}
+
+/** The monotonic time before which the requests cannot have been answered; a contract's lookups in turn take `chainMs`. */
+export function earliestEnd(
+  apis: readonly RemainingRequests[],
+  { now, chainMs }: { now: number; chainMs: number },
+): number {
+  const ends = apis
+    .filter(({ requests }) => requests > 0)
+    .map(({ requests, concurrency, latencyMs, soonestSent }) =>
+      Math.max(now + Math.ceil(requests / concurrency) * latencyMs, soonestSent(requests) + latencyMs),
+    );
+  return Math.max(now + chainMs, ...ends);
+}
+
+/** Milliseconds that a contract's lookups take, each after those it needs. */
+export function longestChain(
+  lookups: readonly Pick<Lookup, 'name' | 'api' | 'needs'>[],
+  latencyMs: (api: string) => number,
+): number {
+  const ends = new Map<string, number>();
+  for (const { name, api, needs } of lookups)
+    ends.set(name, Math.max(0, ...needs.map((needed) => ends.get(needed) ?? 0)) + latencyMs(api));
+  return Math.max(0, ...ends.values());
+}

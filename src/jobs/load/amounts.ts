@@ -1,0 +1,131 @@
+import type { HeldRow } from '../../sinks/target/copy-upsert.ts';
+import type { SumDefinition } from '../../report/figures.ts';
+import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import { getPath, type JsonPath } from '../../sources/json/json-path.ts';
+import { templatePaths } from '../../sources/json/template.ts';
+import type { Column, Job } from '../job.ts';
+
+/** A column that a control sums, and the column its sums are split by. */
+export interface SummedColumn {
+  column: string;
+  by?: string;
+}
+
+/** What a source said of one contract's amount. Postgres reads the text; what it cannot read, nobody said. */
+export interface KnownAmount {
+  column: string;
+  /** Null when nobody said it, and of a loaded contract when it is NULL. */
+  amount: string | null;
+  currency: string | null;
+}
+
+/** Each column once, however many controls there are on it. */
+export function summedColumns(job: Pick<Job, 'controls'>): SummedColumn[] {
+  const sums = job.controls.filter((control) => control.type === 'sum' || control.type === 'change');
+  return sums
+    .filter(({ column }, index) => sums.findIndex((other) => other.column === column) === index)
+    .map(({ column, by }) => (by === undefined ? { column } : { column, by }));
+}
+
+const columnOf = (job: Job, name: string | undefined): Column | undefined =>
+  job.load.columns.find((column) => column.name === name);
+
+/**
+ * Where a column's value stands in the listing's record: where the job file says, else, because a list usually shows the
+ * fields its detail shows, `contract.annualValue` is looked for as `annualValue`.
+ */
+function pathInListing(column: Column | undefined): JsonPath | undefined {
+  const path = column?.listed ?? column?.from?.slice(1);
+  return path?.length ? path : undefined;
+}
+
+/** Values of `char(n)` are one, whatever blanks follow them. */
+const isPadded = (column: Column | undefined): boolean =>
+  /^(?:char|character|bpchar)\b(?!\s+varying)/i.test(column?.type ?? '');
+
+const asRead = (text: string, column: Column | undefined): string =>
+  isPadded(column) ? text.replace(/ +$/, '') : text;
+
+/** Postgres stores neither NUL nor halves of a surrogate pair. */
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+
+/**
+ * What the sources said of the amounts of a row that was loaded: as the load has read it, or `sourced`, which was kept from
+ * before a transform made the row. An amount that came as NULL is the listing's where the column names it there: an outage
+ * that loads as NULL must not pass for money that is not there.
+ */
+export function amountsOfLoaded(
+  job: Job,
+  { amounts }: HeldRow,
+  { sourced, listed }: { sourced: readonly KnownAmount[] | undefined; listed: Json },
+): KnownAmount[] {
+  const fromListing = sourcedAmounts(job, { answered: () => null, listed });
+  return summedColumns(job).map(({ column }, index) => {
+    const before = isIndependent(job, column) ? sourced?.find((one) => one.column === column) : undefined;
+    const read = before ?? { column, amount: amounts[index]!.amount, currency: amounts[index]!.by };
+    const told = columnOf(job, column)?.listed && fromListing[index]!.amount;
+    return read.amount === null && told ? { ...read, amount: told } : read;
+  });
+}
+
+/**
+ * What the sources said of a contract's money: its answers, else its listing record. One entry a summed column, with
+ * null where nobody said anything.
+ */
+export function sourcedAmounts(
+  job: Job,
+  { answered, listed }: { answered: (column: string) => string | null | undefined; listed: Json },
+): KnownAmount[] {
+  const find = (name: string | undefined): string | null => {
+    const column = columnOf(job, name);
+    const path = pathInListing(column);
+    const text = (name && answered(name)) ?? (path && scalarText(getPath(listed, path)));
+    return text !== undefined && isStorable(text) ? asRead(text, column) : null;
+  };
+  return summedColumns(job).map(({ column, by }) => ({ column, amount: find(column), currency: by ? find(by) : null }));
+}
+
+/** The text of a scalar; undefined for anything else. */
+export function scalarText(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
+}
+
+/**
+ * Whether a column's amounts are known from before a transform made the row. Where they are not, what the transform made
+ * could only be compared with itself.
+ */
+const isIndependent = (job: Job, name: string): boolean => {
+  const column = columnOf(job, name);
+  return job.transform === undefined || column?.from !== undefined || column?.listed !== undefined;
+};
+
+/** Keeps of a listing's record the top-level fields that a template, a column or an amount may ask for; null when none. */
+export function listedFieldKeeper(job: Job): (record: Json) => Json {
+  const fields = new Set<string | number>();
+  const use = (path: JsonPath | undefined): void => void (path?.[0] !== undefined && fields.add(path[0]));
+  for (const { column, by } of summedColumns(job))
+    for (const name of [column, by]) use(pathInListing(columnOf(job, name)));
+  for (const { from } of job.load.columns) if (from?.[0] === 'listed') use(from.slice(1));
+  for (const { path, query } of job.lookups)
+    for (const template of [path, ...Object.values(query)])
+      for (const found of templatePaths(template)) if (found[0] === 'listed') use(found.slice(1));
+  return (record) => {
+    if (job.transform) return record;
+    if (record === null || typeof record !== 'object' || fields.size === 0) return null;
+    const kept = [...fields].filter((name) => Object.hasOwn(record, name));
+    return Object.fromEntries(kept.map((name) => [name, (record as Record<string | number, Json>)[name]!]));
+  };
+}
+
+/** The sums for the report's SQL, with the paths of their columns within the stored listing records. */
+export function sumDefinitions(job: Job): SumDefinition[] {
+  const path = (name: string | undefined): string[] | null => pathInListing(columnOf(job, name))?.map(String) ?? null;
+  return summedColumns(job).map(({ column, by }) => ({
+    column,
+    by: by ?? null,
+    listedPath: path(column),
+    listedByPath: path(by),
+    byIsPadded: isPadded(columnOf(job, by)),
+    independent: isIndependent(job, column),
+  }));
+}

@@ -1,0 +1,68 @@
+import { NightfillError, type FailureClass } from '../../resilience/failure.ts';
+import type { RejectedRow } from '../../sinks/target/copy-upsert.ts';
+import { RequestError } from '../../sources/api/request-error.ts';
+
+export type FailureStage = 'list' | 'lookup' | 'map' | 'load';
+export type AdviceAction = 'retry-now' | 'retry-after' | 'fix-config' | 'fix-record' | 'never';
+
+/** A failure kept as data: why a contract is not loaded, and what would mend it. */
+export interface FailureRecord {
+  stage: FailureStage;
+  api: string | null;
+  lookup: string | null;
+  code: string;
+  class: FailureClass;
+  httpStatus: number | null;
+  message: string;
+  attempts: number;
+  advice: AdviceAction;
+  /** RFC 3339, for `retry-after`. */
+  adviceAfter: string | null;
+}
+
+/** Turns an error thrown on purpose into data; anything else is a broken runner and is thrown on. */
+export function failureRecord(error: unknown, at: { stage: FailureStage; lookup?: string }): FailureRecord {
+  if (!(error instanceof NightfillError)) throw error;
+  const request = error instanceof RequestError ? error : undefined;
+  return {
+    stage: at.stage,
+    api: request?.api ?? null,
+    lookup: at.lookup ?? null,
+    code: error.code,
+    class: error.class,
+    httpStatus: request?.httpStatus ?? null,
+    message: error.message,
+    attempts: request?.attempts ?? 1,
+    advice: request?.retryAt === undefined ? adviceFor(error.class) : 'retry-after',
+    adviceAfter: request?.retryAt === undefined ? null : new Date(request.retryAt).toISOString(),
+  };
+}
+
+/** A row that Postgres did not accept. */
+export function rejectedRow({ code, message }: Pick<RejectedRow, 'code' | 'message'>): FailureRecord {
+  return {
+    stage: 'load',
+    api: null,
+    lookup: null,
+    code,
+    class: 'data',
+    httpStatus: null,
+    message,
+    attempts: 1,
+    advice: adviceFor('data'),
+    adviceAfter: null,
+  };
+}
+
+export function adviceFor(failureClass: FailureClass): AdviceAction {
+  switch (failureClass) {
+    case 'transient':
+    case 'system':
+      return 'retry-now';
+    case 'config':
+      return 'fix-config';
+    case 'data':
+      return 'fix-record';
+  }
+  return failureClass satisfies never;
+}

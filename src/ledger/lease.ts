@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto';
+import { NightfillError } from '../resilience/failure.ts';
+import type { Clock } from '../resilience/clock.ts';
+import { DatabaseGoneError, type ClientForCopy, type Database, type Queryable } from '../sinks/postgres/postgres.ts';
+import {
+  isCertainlyAlive,
+  isCertainlyDead,
+  sessionName,
+  thisProcess,
+  type ProcessIdentity,
+} from './process-identity.ts';
+
+/** How long a lease holds without a heartbeat, and how often it is renewed. */
+const leaseSeconds = 30;
+const heartbeatMs = 5_000;
+/** How long the answer to a heartbeat may take before it counts as missed. */
+const answerMs = 10_000;
+
+/** How long giving the lease back may take, in milliseconds. */
+const farewellMs = 5_000;
+
+interface HolderName {
+  run: string;
+  host: string;
+  processId: number;
+}
+
+const nameOf = ({ run, host, processId }: HolderName): string =>
+  `run ${run}, process ${processId} on ${host.split(' ')[0]}`;
+
+/** Another run of this job is at work: exit code 5. `silent`: it lives, and has not been heard of for too long. */
+export class JobRunningError extends NightfillError {
+  constructor(job: string, holder: HolderName, { silent }: { silent: boolean }) {
+    const advice = silent
+      ? `its lease has run out, but its process lives on this machine, so it is not taken over: wait for it, use --if-running wait, or end process ${holder.processId} if it hangs`
+      : 'wait for it, or use --if-running wait';
+    super({
+      code: 'JOB_RUNNING',
+      class: 'transient',
+      message: `another run of ${job} is at work (${nameOf(holder)}); ${advice}`,
+    });
+  }
+}
+
+export class LeaseLostError extends NightfillError {
+  constructor(job: string) {
+    super({
+      code: 'LEASE_LOST',
+      class: 'system',
+      message: `this run lost the lease of ${job}: another run has taken over; nothing more is committed here`,
+    });
+  }
+}
+
+/** The job's lock: a row with a heartbeat and a fencing token. Not a session lock, so it survives PgBouncer. */
+export interface Lease extends AsyncDisposable {
+  readonly token: string;
+  /** Aborts with LeaseLostError when another run has it, with DatabaseGoneError when it could not be renewed for too long. */
+  readonly lost: AbortSignal;
+  /** Told when a heartbeat was missed, and when one got through after that. */
+  onContact: (reached: boolean) => void;
+}
+
+export interface LeaseOptions {
+  job: string;
+  run: string;
+  database: Pick<Database, 'query'>;
+  clock: Clock;
+  /** Milliseconds without a heartbeat after which the run ends. What it commits until then is fenced by the token. */
+  databaseWaitMs: number;
+  ifRunning: 'fail' | 'wait';
+  signal: AbortSignal;
+  /** Told once whom `wait` waits for. */
+  onWait?: (holder: string) => void;
+}
+
+/** Tokens of the leases that runs of this very process hold. */
+const heldHere = new Set<string>();
+
+/**
+ * Takes the job's lease, at once from a holder that is certainly dead, and from one that has expired unless its process
+ * certainly lives. Throws JobRunningError.
+ */
+export async function takeLease(options: LeaseOptions): Promise<Lease> {
+  const { job, run, database, clock, ifRunning, signal } = options;
+  const self = thisProcess();
+  const token = randomUUID();
+  for (let told = false; ;) {
+    const attempt = await tryTake({ database, job, run, token, self });
+    if (attempt.taken) return keepAlive(options, token);
+    // The holder that was in the way may have gone since, and is not worth naming then.
+    if (!attempt.holder) continue;
+    if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder, { silent: attempt.holder.expired });
+    if (!told) options.onWait?.(nameOf(attempt.holder));
+    told = true;
+    await clock.sleep(1_000, signal);
+  }
+}
+
+type Holder = ProcessIdentity & { run: string; token: string; expired: boolean };
+
+async function tryTake(o: {
+  database: Queryable;
+  job: string;
+  run: string;
+  token: string;
+  self: ProcessIdentity;
+}): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
+  const before = await holderOf(o);
+  if (before && isAtWork(before, o.self)) return { taken: false, holder: before };
+  const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
+  if (before && (dead || before.expired)) await endTransactions(before, o);
+  const taken = await o.database.query(
+    `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, now(), now() + make_interval(secs => ${leaseSeconds}))
+     ON CONFLICT (job) DO UPDATE
+       SET token = excluded.token, run = excluded.run, host = excluded.host, process_id = excluded.process_id,
+           process_born = excluded.process_born, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+       WHERE held.expires_at < now() OR held.token = $7`,
+    [o.job, o.token, o.run, o.self.host, o.self.processId, o.self.processBorn, dead],
+  );
+  if (taken.rowCount === 1) return { taken: true };
+  // Asked again: of several that start at one instant, the one that was first is not there before.
+  return { taken: false, holder: await holderOf(o) };
+}
+
+/** Whether the holder certainly lives. A process may hold leases one after the other, and fail to give one back. */
+function isAtWork(holder: Holder, self: ProcessIdentity): boolean {
+  if (!isCertainlyAlive(holder, self)) return false;
+  return sessionName(holder) !== sessionName(self) || heldHere.has(holder.token);
+}
+
+/**
+ * Ends the transactions that a gone holder has open at a server that has not noticed: they would keep their locks, the
+ * lease's row among them, for minutes. Its idle sessions are left alone: one that only seemed dead must be able to learn
+ * that it lost the lease. Where ending is not allowed, the locks are waited for.
+ */
+async function endTransactions(
+  holder: Holder,
+  { database, self }: { database: Queryable; self: ProcessIdentity },
+): Promise<void> {
+  const name = sessionName(holder);
+  // A process may hold leases one after the other, and must not end its own.
+  if (name === sessionName(self)) return;
+  await database
+    .query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = $1 AND xact_start IS NOT NULL AND usename = current_user
+         AND datname = current_database()`,
+      [name],
+    )
+    .catch(() => undefined);
+}
+
+async function holderOf({ database, job }: { database: Queryable; job: string }): Promise<Holder | undefined> {
+  const { rows } = await database.query<Holder>(
+    `SELECT token, run, host, process_id AS "processId", process_born AS "processBorn", expires_at < now() AS expired
+     FROM nightfill.lease WHERE job = $1`,
+    [job],
+  );
+  return rows[0];
+}
+
+/**
+ * A transaction that commits only under the lease. Throws LeaseLostError when another run has it by then: a late holder
+ * commits nothing. The lease's row is locked as the last thing, because its heartbeat waits for as long: a transaction
+ * that takes longer than the lease lasts would lose it.
+ */
+export async function underLease<T>(
+  database: Database,
+  { job, token }: { job: string; token: string },
+  task: (client: ClientForCopy) => Promise<T>,
+): Promise<T> {
+  return database.withTransaction(async (client) => {
+    const result = await task(client);
+    await holdLease(client, { job, token });
+    return result;
+  });
+}
+
+/** Locks the lease's row till the end of the transaction. Throws LeaseLostError. */
+export async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
+  const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
+    job,
+    token,
+  ]);
+  if (rowCount !== 1) throw new LeaseLostError(job);
+}
+
+function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token: string): Lease {
+  const stop = new AbortController();
+  const lost = new AbortController();
+  const ended = AbortSignal.any([stop.signal, lost.signal]);
+  const everyMs = Math.min(heartbeatMs, databaseWaitMs / 4);
+  let missed = 0;
+  let why: unknown;
+  let renewal: Promise<void> | undefined;
+  const renew = async (): Promise<void> => {
+    const { rowCount } = await database.query(
+      `UPDATE nightfill.lease SET renewed_at = now(), expires_at = now() + make_interval(secs => ${leaseSeconds})
+       WHERE job = $1 AND token = $2`,
+      [job, token],
+      { urgent: true, silenceMs: answerMs },
+    );
+    missed = 0;
+    if (rowCount === 1) lease.onContact(true);
+    else lost.abort(new LeaseLostError(job));
+  };
+  const lease: Lease = {
+    token,
+    lost: lost.signal,
+    onContact: () => undefined,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      heldHere.delete(token);
+      await beating;
+      // What cannot be given back expires by itself, and how the run ended is the news.
+      const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token], {
+        urgent: true,
+        silenceMs: farewellMs,
+      });
+      const patience = new AbortController();
+      await Promise.race([given, clock.sleep(farewellMs, patience.signal)]).catch(() => undefined);
+      patience.abort();
+    },
+  };
+  const beat = async (): Promise<void> => {
+    for (;;) {
+      await clock.sleep(everyMs, ended).catch(() => undefined);
+      if (ended.aborted) return;
+      // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.
+      missed += 1;
+      const waitedMs = missed * everyMs;
+      // A database that is away may come back, and then the row says whether the lease is still ours.
+      if (waitedMs >= databaseWaitMs) lost.abort(new DatabaseGoneError(asError(why), { waitedMs }));
+      if (missed > 1) lease.onContact(false);
+      // Not awaited: a database that answers nothing at all would hold the heartbeat for ever.
+      renewal ??= renew()
+        .catch((error: unknown) => {
+          why = error;
+          if (!ended.aborted) lease.onContact(false);
+        })
+        .finally(() => (renewal = undefined));
+    }
+  };
+  heldHere.add(token);
+  const beating = beat();
+  return lease;
+}
+
+const asError = (why: unknown): Error => (why instanceof Error ? why : new Error('Postgres does not answer any more'));

@@ -1,0 +1,131 @@
+import { NightfillError, type FailureClass } from '../../resilience/failure.ts';
+
+/** What Postgres, or the way to it, answered; `sqlState` is absent when the connection itself failed. */
+export class DatabaseError extends NightfillError {
+  readonly sqlState: string | undefined;
+
+  constructor(o: {
+    code: string;
+    class: FailureClass;
+    message: string;
+    sqlState?: string | undefined;
+    cause: unknown;
+  }) {
+    super(o);
+    this.sqlState = o.sqlState;
+  }
+
+  /** Whether others hold all the connections there are; PgBouncer says so without a SQLSTATE of its own. */
+  get isConnectionLimit(): boolean {
+    return this.sqlState === '53300' || (this.sqlState === '08P01' && /no more connections allowed/.test(this.message));
+  }
+
+  /** Whether the same may succeed a little later. */
+  get mayPass(): boolean {
+    return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);
+  }
+
+  /** Whether whatever else is asked of this database fails as well: then it is no chunk's fault. */
+  get isOfWholeDatabase(): boolean {
+    return this.sqlState === undefined ? this.class === 'transient' : databaseStates.test(this.sqlState);
+  }
+}
+
+/** The connection was lost while COMMIT was under way: the transaction may or may not have been committed. */
+export class CommitInDoubtError extends NightfillError {
+  constructor(cause: unknown) {
+    super({
+      code: 'COMMIT_IN_DOUBT',
+      class: 'transient',
+      message: 'the connection was lost while a transaction was being committed; whether it was is not known yet',
+      cause,
+    });
+  }
+}
+
+/** Postgres could not be used for longer than a run waits for it, or cannot be at all: no work is left that could be kept. */
+export class DatabaseGoneError extends NightfillError {
+  constructor(cause: Error, { waitedMs }: { waitedMs: number }) {
+    const seconds = Math.round(waitedMs / 1_000);
+    const waited = seconds > 0 ? ` Gave up after ${seconds} s.` : '';
+    super({
+      code: 'DATABASE_GONE',
+      class: 'system',
+      message: `${withoutFullStop(cause.message)}.${waited} The run ends; what is committed is kept, and the same command goes on from there`,
+      cause,
+    });
+  }
+}
+
+/**
+ * SQLSTATE classes and what they mean for the next attempt.
+ * Source: PostgreSQL manual, appendix A.
+ */
+const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1235]|25P0[34])/;
+const configStates = /^(28|3D|3F|42|25006|0A|57P04|F0)/;
+// Also what triggers raise and what an index entry cannot hold: a row is to blame, though it was not found.
+const dataStates = /^(21|22|23|38|39|44|54|P0)/;
+
+/** Beside the transient ones: an I/O error of its storage, and a standby that is about to be, or was, the primary. */
+const passingStates = new RegExp(`${transientStates.source}|^(58|25006)`);
+/** Connections, storage, memory, credentials, damaged pages. Locks and time limits are met by one chunk and not by another. */
+const databaseStates = /^(08|25006|28|3D|53|57P0|58|F0|XX00[12])/;
+
+const connectionFaults =
+  /Connection terminated|Client has encountered a connection error|timeout expired|Connection ended/i;
+const networkCodes = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+
+/** Translates what pg throws, once, at this border; everything else passes through. */
+export function databaseError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof NightfillError) return error;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && 'severity' in error)
+    return new DatabaseError({
+      code: `PG_${code}`,
+      class: classOf(code),
+      message: `Postgres: ${error.message}${detailOf(error)}`,
+      sqlState: code,
+      cause: error,
+    });
+  if (isConnectionFault(error))
+    return new DatabaseError({
+      code: 'PG_CONNECTION',
+      class: 'transient',
+      message: `the connection to Postgres was lost or refused: ${error.message || String(code)}`,
+      cause: error,
+    });
+  return error;
+}
+
+export function isConnectionFault(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  return (typeof code === 'string' && networkCodes.has(code)) || connectionFaults.test(error.message);
+}
+
+const classOf = (state: string): FailureClass =>
+  transientStates.test(state)
+    ? 'transient'
+    : configStates.test(state)
+      ? 'config'
+      : dataStates.test(state)
+        ? 'data'
+        : 'system';
+
+const detailOf = (error: Error & { detail?: string; hint?: string }): string =>
+  [error.detail, error.hint]
+    .filter(Boolean)
+    .map((text) => `; ${withoutFullStop(text!)}`)
+    .join('');
+
+/** Postgres writes a detail and a hint as sentences; within a sentence of ours the stop between them is not the end. */
+const withoutFullStop = (text: string): string => text.replace(/\.\s*$/, '');

@@ -1,0 +1,259 @@
+import { CircuitBreaker } from '../../resilience/circuit-breaker.ts';
+import { type Clock, systemClock } from '../../resilience/clock.ts';
+import { DeadlineError } from '../../resilience/deadline.ts';
+import { NightfillError } from '../../resilience/failure.ts';
+import type { Quota } from '../../resilience/quota.ts';
+import { SharedDeadlines } from '../../resilience/shared-deadlines.ts';
+import { ApiAddress } from '../http/api-address.ts';
+import { ApiLimits } from './api-limits.ts';
+import type { ApiOptions } from './api-options.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
+import { type ApiStatistics, Tally } from './api-statistics.ts';
+import { AskedRests } from './asked-rests.ts';
+import { Asker } from './asker.ts';
+import { createCredentials } from '../auth/auth.ts';
+import { Call } from './call.ts';
+import { type Connections, openConnections } from '../http/connections.ts';
+import type { Credentials } from '../auth/credentials.ts';
+import type { RequestFacts } from './describe-failure.ts';
+import { Pace } from './pace.ts';
+import { Refusals } from './refusals.ts';
+import { RequestError } from './request-error.ts';
+import { Rests } from './rests.ts';
+import { Sender } from './sender.ts';
+import { Slots } from './slots.ts';
+import { type TokenRequestCounter, TokenServer } from '../auth/token-server.ts';
+
+export { RequestError } from './request-error.ts';
+export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
+export type { ApiStatistics } from './api-statistics.ts';
+
+/** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
+export class Api implements AsyncDisposable {
+  readonly name: string;
+  readonly #options: ApiOptions;
+  readonly #clock: Clock;
+  readonly #address: ApiAddress;
+  readonly #pool: Connections;
+  readonly #slots: Slots;
+  readonly #limits: ApiLimits;
+  readonly #breaker: CircuitBreaker;
+  readonly #pace: Pace;
+  readonly #rests: Rests;
+  readonly #asker: Asker;
+  readonly #deadlines: SharedDeadlines;
+  readonly #tokenServer: TokenServer;
+  readonly #credentials: Credentials;
+  readonly #refusals = new Refusals();
+  readonly #tally = new Tally();
+  #running = 0;
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ApiOptions, { clock = systemClock, ...hooks }: ApiHooks & { clock?: Clock } = {}) {
+    this.name = options.name;
+    this.#options = options;
+    this.#clock = clock;
+    this.#address = new ApiAddress(options);
+    this.#tokenServer = this.#openTokenServer();
+    this.#credentials = createCredentials(options.auth, {
+      api: options.name,
+      sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
+      retry: options.retry,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      clock,
+    });
+    this.#pool = openConnections(this.#address.origin, {
+      connections: options.connections,
+      connectTimeout: Math.min(10_000, options.timeout),
+      tls: options.tls,
+      proxy: options.proxy,
+    });
+    this.#deadlines = new SharedDeadlines({ clock });
+    this.#slots = new Slots(options.limits.concurrency, { clock });
+    this.#limits = new ApiLimits(options, { clock, ...hooks });
+    this.#breaker = new CircuitBreaker({
+      ...options.breaker,
+      onStateChange: (from, to) => {
+        if (to === 'closed') this.#rests.seemsDead = false;
+        else if (from === 'half-open' && to === 'open') this.#rests.seemsDead = true;
+        const rest = from === 'closed' && this.#rests.onWall;
+        if (rest) hooks.onRest?.({ api: options.name, ...rest });
+      },
+      clock,
+      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
+      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
+    });
+    this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
+    const credentials = this.#credentials;
+    const askedRests = new AskedRests();
+    const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
+    this.#rests = new Rests({
+      options,
+      clock,
+      breaker,
+      limits,
+      credentials,
+      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+    });
+    this.#asker = new Asker({
+      options,
+      clock,
+      breaker,
+      tally,
+      slots: this.#slots,
+      rests: this.#rests,
+      askedRests,
+      sender: new Sender({
+        options,
+        clock,
+        breaker,
+        limits,
+        credentials,
+        tally,
+        pool: this.#pool,
+        pace: this.#pace,
+        askedRests,
+        refusals: this.#refusals,
+      }),
+      onRetry: hooks.onRetry,
+      factsOf: (call, attempt) => this.#facts(call, attempt),
+    });
+  }
+
+  /** Tokens that come from the API's own origin take its permits and count among its requests. */
+  #openTokenServer(): TokenServer {
+    const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
+    const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
+    const counter: TokenRequestCounter = {
+      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: () => Infinity }),
+      written: () => {
+        this.quota?.spend();
+        this.#tally.written(this.#clock.now());
+      },
+      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+    };
+    // A client certificate is a credential, and credentials never leave their origin.
+    const connections = { proxy, ...(isOwn && { tls }) };
+    return new TokenServer({ api, timeout, clock: this.#clock, connections, ...(isOwn && { counter }) });
+  }
+
+  /** Scheme, host and port: the one place its credentials go to. */
+  get origin(): string {
+    return this.#address.origin;
+  }
+
+  /** Counts what is sent; whoever begins work asks it first. */
+  get quota(): Quota | undefined {
+    return this.#limits.quota;
+  }
+
+  /** The address of a path below `baseUrl`; `query` values are encoded here. Throws PATH_NOT_ALLOWED. */
+  resolveUrl(path: string, query: Record<string, string>): string {
+    return this.#address.resolve(path, query);
+  }
+
+  /**
+   * The JSON answer. Throws RequestError; ApiRestsError when everybody is to wait for longer than the deadline allows; or
+   * the signal's own reason when the caller aborted.
+   */
+  async request(request: ApiRequest): Promise<ApiAnswer> {
+    if (this.#closing) {
+      const message = `API "${this.name}" was asked after it was closed`;
+      throw new NightfillError({ code: 'API_CLOSED', class: 'system', message });
+    }
+    this.#running += 1;
+    try {
+      return await this.#withinDeadline(request);
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#idle?.();
+    }
+  }
+
+  async #withinDeadline(request: ApiRequest): Promise<ApiAnswer> {
+    const { deadline, signal } = request;
+    const clock = this.#clock;
+    const url = this.#address.own(request.url);
+    let call: Call | undefined;
+    const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> => {
+      call = new Call(request, { url, signal: bounded, clock });
+      const answer = await this.#asker.ask(call);
+      this.#rests.noteGood();
+      return answer;
+    };
+    if (deadline === undefined || deadline === Infinity) return run(signal);
+    try {
+      return await this.#deadlines.run(deadline, run, { signal });
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
+      // It spent its time waiting, with everybody or for its turn, or was just being answered.
+      if (!call || call.isHeld || !call.latest || this.#rests.now) throw this.#rests.tooLong(call, error);
+      throw call.latest.withNote(' (the deadline came before it was asked again)');
+    }
+  }
+
+  #facts({ method, url, repeatable, request }: Call, attempt: number): RequestFacts {
+    const redact = (text: string): string => this.#credentials.redact(text);
+    const { hasAnswered } = this.#tally;
+    const refusesAll = (): boolean =>
+      this.#refusals.refused(url.pathname + url.search, { failedBefore: request.failedBefore ?? false });
+    return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
+  }
+
+  /** Nobody waits any longer for it to be asked again: what would is not asked. */
+  stopWaiting(): void {
+    this.#rests.hurried = true;
+    this.#limits.wake();
+  }
+
+  /** Requests that wait because it rests. */
+  get resting(): number {
+    return this.#rests.now ? this.#running : 0;
+  }
+
+  /** What has happened so far; a copy. */
+  statistics(): ApiStatistics {
+    const tally = this.#tally;
+    const { settled } = this.#pace;
+    return {
+      name: this.name,
+      requests: tally.requests,
+      retries: tally.retries,
+      timeouts: tally.timeouts,
+      statuses: { ...tally.statuses },
+      rateLimited: tally.rateLimited,
+      waitedMs: Math.round(this.#limits.waitedMs),
+      latencyMs: tally.latencyMs(),
+      rates: this.#limits.peaks(),
+      concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
+      breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
+      inFlight: this.#slots.inUse,
+      rests: this.#rests.onWall,
+      currentRate: tally.currentRate(this.#clock.now()),
+    };
+  }
+
+  /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
+  soonestSent(requests: number): number {
+    return this.#limits.soonestSent(requests);
+  }
+
+  /** Lets what runs end, then closes the sockets. Called again it waits for the same end. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const idle = Promise.withResolvers<void>();
+    this.#idle = idle.resolve;
+    if (this.#running > 0) await idle.promise;
+    await Promise.all([this.#pool.destroy(), this.#tokenServer.close()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,71 @@
+import { NightfillError } from '../../resilience/failure.ts';
+import { isExactNumber, numberText, type Json } from './exact-json.ts';
+import { formatJsonPath, parseJsonPath, type JsonPath } from './json-path.ts';
+
+/** `/contracts/{key}` compiled: literal text and paths in turn. */
+export interface Template {
+  readonly source: string;
+  readonly parts: readonly (string | JsonPath)[];
+}
+
+/** Finds what stands at a path such as `key`, `businessMonth` or `contract.customerId`; undefined when absent. */
+export type Resolve = (path: JsonPath) => Json | undefined;
+
+/** What is wrong with a template. The message quotes nothing of it, because it may hold what a variable stands for. */
+export class TemplateError extends SyntaxError {}
+
+const tokens = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
+
+/** Compiles `text`; `{{` and `}}` are literal braces, read from the left as in Python and Rust. Throws TemplateError. */
+export function parseTemplate(text: string): Template {
+  const parts: (string | JsonPath)[] = [];
+  let literal = '';
+  for (const { 0: token, 1: inside, index } of text.matchAll(tokens)) {
+    if (inside !== undefined) {
+      const path = parseJsonPath(inside);
+      if (!path) throw braceFault(`between the braces at character ${index + 1} stands no path`);
+      if (literal) parts.push(literal);
+      literal = '';
+      parts.push(path);
+    } else if (token === '{' || token === '}') {
+      throw braceFault(`the ${token} at character ${index + 1} has no partner`);
+    } else literal += token === '{{' ? '{' : token === '}}' ? '}' : token;
+  }
+  if (literal) parts.push(literal);
+  return { source: text, parts };
+}
+
+/** What to do about a brace that is not meant as one of a template. */
+export const literalBraces = 'for braces that are to be sent as they are, write {{ and }}';
+
+const braceFault = (fault: string): TemplateError =>
+  new TemplateError(
+    `expected braces in pairs around paths such as {key} or {contract.customerId}, and ${fault}; ${literalBraces}`,
+  );
+
+/** The paths that stand in braces. */
+export function templatePaths(template: Template): JsonPath[] {
+  return template.parts.filter((part) => typeof part !== 'string');
+}
+
+/** Fills in the braces, each value passed through `encode`. Throws TEMPLATE_VALUE_MISSING when a value is absent, null or not a scalar. */
+export function renderTemplate(
+  template: Template,
+  resolve: Resolve,
+  encode: (text: string) => string = encodeURIComponent,
+): string {
+  return template.parts
+    .map((part) => (typeof part === 'string' ? part : encode(scalarText(resolve(part), part, template))))
+    .join('');
+}
+
+function scalarText(value: Json | undefined, path: JsonPath, template: Template): string {
+  if (typeof value === 'string' && value.isWellFormed()) return value;
+  if (typeof value === 'boolean') return String(value);
+  if (isExactNumber(value)) return numberText(value);
+  throw new NightfillError({
+    code: 'TEMPLATE_VALUE_MISSING',
+    class: 'data',
+    message: `"${template.source}" needs a text, number or boolean at ${formatJsonPath(path)}, and there is ${value === undefined ? 'nothing' : value === null ? 'null' : 'another kind of value'}`,
+  });
+}
