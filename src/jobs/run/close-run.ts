@@ -10,14 +10,9 @@ import { sumDefinitions } from '../load/amounts.ts';
 import { failureRecord } from '../load/failure-record.ts';
 import { isRefusedCredentials } from '../enrich/enrich.ts';
 import { joinByHash } from '../../ledger/join-by-hash.ts';
-import {
-  completeInstance,
-  discardInstance,
-  discardRun,
-  explainNotStarted,
-  finishRun,
-  lockInstance,
-} from '../ledger.ts';
+import { completeInstance, discardInstance, lockInstance } from '../../ledger/instance.ts';
+import { explainNotStarted } from '../../ledger/not-started.ts';
+import { discardRun, finishRun } from '../../ledger/run.ts';
 import { underLease } from '../../ledger/lease.ts';
 import { markMissing } from '../load/mark-missing.ts';
 import type { NewerNight } from './newer-night.ts';
