@@ -10,7 +10,7 @@ const mayImport: Record<string, readonly string[]> = {
   sinks: ['resilience'],
   observe: ['resilience'],
   simulator: ['resilience'],
-  ledger: ['resilience', 'sources', 'sinks'],
+  ledger: ['resilience', 'sources', 'sinks', 'observe'],
   report: ['resilience', 'sinks', 'observe', 'ledger'],
   jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
   config: ['resilience', 'sources', 'jobs', 'report', 'observe'],

@@ -4,8 +4,8 @@ import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 import type { Job } from '../job.ts';
 import { findInstance } from '../../ledger/instance.ts';
-import { readChunk, unfinishedChunks } from '../plan/list-contracts.ts';
-import { contractsAtOnce } from '../run/run.ts';
+import { readChunk, unfinishedChunks } from '../../ledger/planned-work.ts';
+import { contractsAtOnce } from '../admission/admission.ts';
 import { readSettled, type SettledConcurrency } from '../settled-concurrency.ts';
 import { countHeldBack, readSwitchPace, type SwitchPace } from './switch-forecast.ts';
 
@@ -91,8 +91,8 @@ async function readNight(
   let left = 0;
   if (status !== 'planning')
     // A chunk at a time: a million contracts together would not fit into memory.
-    for (const number of await unfinishedChunks({ database, instance: id }, {})) {
-      const { contracts } = await readChunk({ database, instance: id }, number, {});
+    for (const number of await unfinishedChunks(database, id, {})) {
+      const { contracts } = await readChunk(database, { instance: id, number }, {});
       for (const contract of contracts) expected.add(contract);
       left += contracts.length;
     }
