@@ -1,7 +1,7 @@
 import type { LoadResult, Row } from '../sinks/target/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Json } from '../sources/json/exact-json.ts';
-import { readableAmount } from '../report/amounts.ts';
+import { readableAmount } from '../ledger/books/known-amounts.ts';
 import { sumDefinitions, type KnownAmount } from './load/amounts.ts';
 import type { FailureRecord } from './load/failure-record.ts';
 import { storeLastKnown } from '../ledger/last-known.ts';

@@ -1,4 +1,5 @@
-import { rfc3339, workOfRun } from '../report/figures.ts';
+import { rfc3339 } from '../ledger/time-text.ts';
+import { workOfRun } from '../ledger/work-of-run.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Purpose } from '../ledger/instance.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from '../ledger/process-identity.ts';

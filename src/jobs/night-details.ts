@@ -1,4 +1,4 @@
-import { rfc3339 } from '../report/figures.ts';
+import { rfc3339 } from '../ledger/time-text.ts';
 import type { ControlResult } from '../report/schema.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 

@@ -1,4 +1,4 @@
-import { workOfRun } from '../../report/figures.ts';
+import { workOfRun } from '../../ledger/work-of-run.ts';
 import type { QuotaUse } from '../../resilience/quota.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { ExpectedRequests } from './expected-requests.ts';
