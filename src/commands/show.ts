@@ -1,15 +1,17 @@
 import { pipeline } from 'node:stream/promises';
-import { readRefusedStarts, readRuns, type HistoryEntry } from '../jobs/history.ts';
 import { findRun } from '../ledger/find-run.ts';
+import type { HistoryEntry } from '../ledger/history/entry.ts';
 import {
   countFailures,
   readChunkLines,
-  readControls,
-  readFailures,
+  readControlLines,
+  readFailureLines,
   type ChunkLine,
+  type ControlLine,
   type FailureLine,
-  type StoredControl,
-} from '../jobs/night-details.ts';
+} from '../ledger/history/night-details.ts';
+import { readRefusedStarts } from '../ledger/history/refused-start.ts';
+import { readRuns } from '../ledger/history/runs.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -74,7 +76,7 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
   const isRun = 'run' in found;
   const head = {
     ...(isRun ? found.run : found.refused),
-    controls: isRun ? await readControls(database, found.run.id) : [],
+    controls: isRun ? await readControlLines(database, found.run.id) : [],
     chunks: isRun ? await readChunkLines(database, found.instance) : [],
   };
   yield `${harmlessJson(JSON.stringify(head, null, 2)).slice(0, -2)},\n  "failures": [`;
@@ -89,7 +91,7 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
 
 async function* allFailures(database: Queryable, instance: string): AsyncGenerator<FailureLine> {
   for (let after: FailureLine | undefined; ;) {
-    const failures = await readFailures(database, { instance, after, limit: page });
+    const failures = await readFailureLines(database, { instance, after, limit: page });
     yield* failures;
     after = failures.at(-1);
     if (failures.length < page) return;
@@ -102,11 +104,11 @@ async function asLines(database: Queryable, found: Found): Promise<string[]> {
   const chunks = await readChunkLines(database, instance);
   return [
     ...entryLines(run),
-    ...controlLines(await readControls(database, run.id)),
+    ...controlLines(await readControlLines(database, run.id)),
     ...chunkLines(chunks, run),
     ...notStarted(chunks),
     ...failureLines(await countFailures(database, instance), {
-      first: await readFailures(database, { instance, limit: shown }),
+      first: await readFailureLines(database, { instance, limit: shown }),
       run,
     }),
   ];
@@ -138,7 +140,7 @@ const fieldLines = (fields: object, code: string | null): string[] =>
     return [`${name.padEnd(14)}${first}`, ...more.map((line) => `${' '.repeat(14)}${line}`)];
   });
 
-function controlLines(controls: readonly StoredControl[]): string[] {
+function controlLines(controls: readonly ControlLine[]): string[] {
   const failed = controls.filter(({ result }) => result === 'fail');
   if (failed.length === 0) return [];
   const lines = failed.map(({ name, currency, expected, actual, severity }) => {

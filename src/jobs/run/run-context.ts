@@ -9,7 +9,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Admission } from '../admission/admission.ts';
 import type { BatchedLookup } from '../enrich/batched-lookup.ts';
 import type { Job } from '../job.ts';
-import type { KeptQuotas } from '../quota-ledger.ts';
+import type { KeptQuotas } from '../shared-quotas.ts';
 import type { FailedAlone } from '../enrich/repeated-failure.ts';
 import type { SharedLookups } from '../enrich/shared-lookups.ts';
 import type { RowTransform } from '../enrich/transform.ts';

@@ -41,14 +41,14 @@ import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts'
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from '../plan/list-contracts.ts';
 import { plannedWith, requireLatestPlan, requireSameTarget } from '../plan/stored-plan.ts';
-import { keepQuotas } from '../quota-ledger.ts';
+import { keepQuotas } from '../shared-quotas.ts';
 import { FailedAlone } from '../enrich/repeated-failure.ts';
 import { restWhileAway } from './rest-while-away.ts';
 import { newTally, type RunContext } from './run-context.ts';
 import { startTransform, type RowTransform } from '../enrich/transform.ts';
 import { requireSameLayout } from '../load/staging.ts';
 import { SharedLookups } from '../enrich/shared-lookups.ts';
-import { countHeldBack, readSwitchPace } from '../forecast/switch-forecast.ts';
+import { countHeldBack, readSwitchPace } from '../../ledger/history/switch-pace.ts';
 import { switchOver } from '../load/switch-over.ts';
 import { work } from './work.ts';
 import { workWhileResting } from '../admission/work-while-resting.ts';

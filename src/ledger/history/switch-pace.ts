@@ -1,4 +1,4 @@
-import { workOfRun } from '../../ledger/work-of-run.ts';
+import { workOfRun } from '../work-of-run.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
 /** How long rows take into the target, by what was measured last. */
