@@ -49,16 +49,19 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
     return 0;
   }
   for (const id of await hiddenInstances(database))
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     await sweepWithWord(database, { id, what: 'what an earlier prune left', say });
   const forgotten: OldInstance[] = [];
   for (const [index, instance] of old.entries()) {
     const what = `${instance.job} ${instance.businessDate} (${index + 1} of ${old.length})`;
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     const outcome = await hideInstance(database, instance.id);
     if (outcome !== 'hidden') {
       say(`${what}: ${outcome === 'gone' ? 'forgotten by somebody else' : 'kept, a run has begun to work on it'}`);
       continue;
     }
     forgotten.push(instance);
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     await sweepWithWord(database, { id: instance.id, what, say });
   }
   writeLines(stdout, [`forgot ${summary(forgotten)}`]);

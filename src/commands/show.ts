@@ -91,6 +91,7 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
 
 async function* allFailures(database: Queryable, instance: string): AsyncGenerator<FailureLine> {
   for (let after: FailureLine | undefined; ;) {
+    // oxlint-disable-next-line no-await-in-loop -- a page at a time, to bound the memory
     const failures = await readFailureLines(database, { instance, after, limit: page });
     yield* failures;
     after = failures.at(-1);

@@ -70,8 +70,8 @@ async function readNight(
   const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   let left = 0;
   if (status !== 'planning')
-    // A chunk at a time: a million contracts together would not fit into memory.
     for (const number of await unfinishedChunks({ database, instance: id }, {})) {
+      // oxlint-disable-next-line no-await-in-loop -- a million contracts together would not fit into memory
       const { contracts } = await readChunk({ database, instance: id }, number, {});
       for (const contract of contracts) expected.add(contract);
       left += contracts.length;
