@@ -1,5 +1,5 @@
 import { pipeline } from 'node:stream/promises';
-import { findRun } from '../ledger/find-run.ts';
+import { ambiguousRun, findRun } from '../ledger/find-run.ts';
 import type { HistoryEntry } from '../ledger/history/entry.ts';
 import {
   countFailures,
@@ -12,6 +12,7 @@ import {
 } from '../ledger/history/night-details.ts';
 import { readRefusedStarts } from '../ledger/history/refused-start.ts';
 import { readRuns } from '../ledger/history/runs.ts';
+import { isRunId } from '../ledger/run-id.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -49,27 +50,23 @@ function unlessReadEnough(error: NodeJS.ErrnoException): void {
 async function find(database: Queryable, o: { run: string; job: string | undefined }): Promise<Found> {
   const job = o.job === undefined ? {} : { job: o.job };
   const latest = o.run === 'latest';
-  const isId = /^[0-9a-f-]{4,36}$/i.test(o.run);
   const refused =
-    latest || isId
+    latest || isRunId(o.run)
       ? (await readRefusedStarts(database, { ...job, ...(!latest && { id: o.run }), limit: latest ? 1 : 2 })).filter(
           ({ id }) => latest || id.startsWith(o.run.toLowerCase()),
         )
       : [];
-  if (refused.length > 1) throw ambiguous(o.run);
+  if (refused.length > 1) throw ambiguousRun(o.run);
   const run = await findRun(database, { run: o.run, ...job }).catch((error: unknown) => {
     if (refused.length === 0 || !(error instanceof UsageError)) throw error;
     return undefined;
   });
   if (run === undefined) return { refused: refused[0]! };
   const [entry] = await readRuns(database, { id: run.id, limit: 1 });
-  if (refused[0] && !latest) throw ambiguous(o.run);
+  if (refused[0] && !latest) throw ambiguousRun(o.run);
   if (refused[0] && refused[0].startedAt > entry!.startedAt) return { refused: refused[0] };
   return { run: entry!, instance: run.instance };
 }
-
-const ambiguous = (beginning: string): UsageError =>
-  new UsageError(`"${beginning}" is the beginning of several runs' ids; give more of it`);
 
 /** Piece by piece: a night may have failed a million times. */
 async function* asJson(database: Queryable, found: Found): AsyncGenerator<string> {

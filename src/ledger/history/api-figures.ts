@@ -1,4 +1,5 @@
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
+import { latestFigures, latestRuns } from './latest-figures.ts';
 
 /** What an API allowed of what the job file says. */
 export interface SettledConcurrency {
@@ -12,28 +13,19 @@ export async function readSettledConcurrency(database: Queryable, job: string): 
   const { rows } = await database.query<SettledConcurrency>(
     `SELECT entry->>'name' AS api, (entry->'concurrency'->>'settled')::integer AS settled,
        (entry->'concurrency'->>'limit')::integer AS "limit"
-     FROM (
-       SELECT figures FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
-       WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC LIMIT 1
-     ) AS latest, json_array_elements(figures->'apis') AS entry
+     FROM (${latestFigures(1)}) AS latest, json_array_elements(figures->'apis') AS entry
      WHERE entry->'concurrency'->>'settled' IS NOT NULL`,
     [job],
   );
   return rows;
 }
 
-/** Runs whose figures are looked at for latencies, the latest ones. */
-const latestRuns = 30;
-
-/** By API: the median in milliseconds in the latest run that asked it; of the latest runs. */
+/** By API: the median in milliseconds in the latest run that asked it, of the latest runs. */
 export async function readLatencies(database: Queryable, job: string): Promise<Map<string, number>> {
   const { rows } = await database.query<{ api: string; ms: number }>(
     `SELECT DISTINCT ON (api) api, ms FROM (
        SELECT started_at, entry->>'name' AS api, (entry->'latencyMs'->>'p50')::float8 AS ms
-       FROM (
-         SELECT started_at, figures FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
-         WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC LIMIT ${latestRuns}
-       ) AS latest, json_array_elements(figures->'apis') AS entry
+       FROM (${latestFigures(latestRuns)}) AS latest, json_array_elements(figures->'apis') AS entry
      ) AS measured WHERE ms > 0 ORDER BY api, started_at DESC`,
     [job],
   );

@@ -1,4 +1,5 @@
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
+import { anyRowLoaded } from '../instance.ts';
 import { isoDate } from '../time-text.ts';
 
 export interface OldInstance {
@@ -24,8 +25,7 @@ export async function readOldInstances(
     `WITH needed AS (
        ${latest('')} UNION ${latest(`AND status <> 'planning'`)} UNION ${latest(`AND status = 'complete'`)} UNION
        (SELECT DISTINCT ON (job, target) id FROM nightfill.instance
-        WHERE purpose IN ('night', 'sample') AND EXISTS (
-          SELECT FROM nightfill.chunk WHERE chunk.instance = instance.id AND inserted + updated + unchanged > 0)
+        WHERE purpose IN ('night', 'sample') AND ${anyRowLoaded('instance.id')}
         ORDER BY job, target, business_date DESC, generation DESC) UNION
        SELECT run.instance FROM nightfill.run JOIN nightfill.lease ON lease.run = run.id AND lease.expires_at > now()
      )

@@ -3,6 +3,7 @@ import { v7 as uuid } from 'uuid';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { idRange } from '../run-id.ts';
 import type { Trigger } from '../run.ts';
+import { storableText } from '../storable-text.ts';
 import { isoDate, rfc3339 } from '../time-text.ts';
 import type { HistoryEntry, HistorySelection } from './entry.ts';
 
@@ -35,7 +36,7 @@ export async function storeRefusedStart(database: Queryable, o: RefusedStart): P
       o.trigger,
       o.exitCode,
       o.code,
-      o.message.replaceAll('\0', '\\0').toWellFormed(),
+      storableText(o.message),
       o.jobFile,
       hostname(),
       process.pid,
