@@ -4,7 +4,7 @@ import { enrichContract } from '../jobs/enrich/contract.ts';
 import { Lookups } from '../jobs/enrich/lookups.ts';
 import { listedFieldKeeper, summedColumns } from '../jobs/load/amounts.ts';
 import type { Job } from '../jobs/job.ts';
-import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
+import { formerWriterNote } from '../jobs/former-writer.ts';
 import type { PlannedContract } from '../ledger/planned-contract.ts';
 import { dateScope, plannedContract } from '../jobs/plan/list-contracts.ts';
 import { startTransform } from '../jobs/enrich/transform.ts';
@@ -84,8 +84,8 @@ async function checkDatabase(
     if (refused) problems.push(refused.message);
     return inspection;
   });
-  const former = pending.length === 0 && (await formerWriter(database, job));
-  if (former) say(`note  ${formerWriterNote(job, former)}`);
+  const former = pending.length === 0 ? await formerWriterNote(database, job) : undefined;
+  if (former !== undefined) say(`note  ${former}`);
   if (problems.length === found)
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,

@@ -4,7 +4,7 @@ import { isMap, parseDocument } from 'yaml';
 import { businessDateIn } from '../jobs/business-date.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import type { PinnedDatabase } from '../jobs/job.ts';
-import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
+import { storeRefusedStart, type RefusedStart } from '../ledger/history/refused-start.ts';
 import { secretFilter } from '../observe/redact.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { resolveConnection } from '../sinks/postgres/connection.ts';

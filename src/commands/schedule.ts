@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
 import { findNewerNight } from '../ledger/newer-night.ts';
+import { readNightStatus } from '../ledger/history/night-status.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -100,14 +101,8 @@ async function isMissing(
   // After a reboot the database may be up a little later than this process.
   const selection = { database: pinned, trigger: 'schedule', databaseWait: defaultDatabaseWaitMs } as const;
   const found = await readIfThere(selection, { environment: terminal.environment, log, signal }, async (database) => {
-    const { rows } = await database.query<{ status: string | null }>(
-      `SELECT max(status) FILTER (WHERE business_date = $2) AS status FROM (
-         SELECT DISTINCT ON (business_date) business_date, status FROM nightfill.instance
-         WHERE job = $1 AND purpose = 'night' ORDER BY business_date, generation DESC
-       ) AS night HAVING count(*) > 0`,
-      [name, businessDate],
-    );
-    return { night: rows[0], newer: await findNewerNight(database, { job: name, businessDate }) };
+    const night = await readNightStatus(database, { job: name, businessDate });
+    return { night, newer: await findNewerNight(database, { job: name, businessDate }) };
   });
   if ('unknown' in found) {
     log.info(

@@ -1,6 +1,6 @@
 import type { LoadResult } from '../sinks/target/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import { readableAmount } from './readable-amount.ts';
+import { readableAmount } from './books/known-amounts.ts';
 
 /** What a source said of one contract's amount. Postgres reads the text; what it cannot read, nobody said. */
 export interface KnownAmount {

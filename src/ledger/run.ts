@@ -3,8 +3,9 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 
 export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';
 export type Trigger = 'manual' | 'cron' | 'schedule' | 'worker';
-export const runStatuses = ['succeeded', 'partial', 'controls-failed', 'failed', 'stopped'] as const;
-export type RunStatus = (typeof runStatuses)[number];
+export type RunStatus = 'succeeded' | 'partial' | 'controls-failed' | 'failed' | 'stopped';
+/** A run that died stays `running` until another one finds it crashed. */
+export type StoredRunStatus = RunStatus | 'running' | 'crashed';
 
 export interface RunRow {
   id: string;
@@ -12,7 +13,7 @@ export interface RunRow {
   mode: RunMode;
   rerunOf: string | null;
   rootRun: string;
-  status: string;
+  status: StoredRunStatus;
   jobFile: string;
   configSha256: string;
 }

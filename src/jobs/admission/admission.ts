@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import type { PlannedChunk } from '../../ledger/planned-contract.ts';
-import type { KeptQuotas } from '../quota-ledger.ts';
+import type { KeptQuotas } from '../shared-quotas.ts';
 import type { Clock } from '../../resilience/clock.ts';
 import type { Api } from '../../sources/api/api.ts';
 import type { RequestBounds } from '../enrich/lookups.ts';

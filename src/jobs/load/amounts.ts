@@ -1,5 +1,5 @@
 import type { HeldRow } from '../../sinks/target/copy-upsert.ts';
-import type { SumDefinition } from '../../report/figures.ts';
+import type { SumDefinition } from '../../ledger/books/known-amounts.ts';
 import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
 import { getPath, type JsonPath } from '../../sources/json/json-path.ts';
 import type { KnownAmount } from '../../ledger/amount.ts';

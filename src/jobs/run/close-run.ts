@@ -6,7 +6,7 @@ import type { RunLedger } from '../../ledger/run-ledger.ts';
 import { dropReplacedRows } from '../../ledger/held-back.ts';
 import { readStanding } from '../../ledger/standing.ts';
 import { buildReport, withVerdict } from '../../report/build.ts';
-import { storeFigures } from '../../report/figures.ts';
+import { storeFigures } from '../../ledger/run-figures.ts';
 import type { Report } from '../../report/schema.ts';
 import { storeReport } from '../../report/store.ts';
 import { NightfillError, UsageError } from '../../resilience/failure.ts';

@@ -1,4 +1,4 @@
-import { countHeldBack, readSwitchPace } from '../forecast/switch-forecast.ts';
+import { countHeldBack, readSwitchPace } from '../../ledger/history/switch-pace.ts';
 import { readLastKnown } from '../../ledger/last-known.ts';
 import { RunLedger } from '../../ledger/run-ledger.ts';
 import type { Log } from '../../observe/log.ts';
@@ -11,7 +11,7 @@ import { pauseWhileDatabaseDown } from '../admission/pause-while-database-down.t
 import { nextTimeOfDay } from '../business-date.ts';
 import { Lookups } from '../enrich/lookups.ts';
 import type { Job } from '../job.ts';
-import { keepQuotas } from '../quota-ledger.ts';
+import { keepQuotas } from '../shared-quotas.ts';
 import type { PreparedRun, RunOptions } from './prepared-run.ts';
 import { Progress } from './progress.ts';
 import type { RunContext } from './run-context.ts';

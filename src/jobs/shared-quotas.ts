@@ -1,6 +1,6 @@
+import { addQuotaUse } from '../ledger/quota-use.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from '../resilience/clock.ts';
-import type { Quota } from '../resilience/quota.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Api } from '../sources/api/api.ts';
 
@@ -25,7 +25,8 @@ export async function keepQuotas(o: {
   const { database, clock, log } = o;
   const kept = [...o.apis].filter(({ quota }) => quota);
   const shareAll = async (): Promise<void> => {
-    for (const { origin, quota } of kept) await shareOne(quota!, { origin, database });
+    // oxlint-disable-next-line no-await-in-loop -- one database connection, which does one statement at a time
+    for (const { origin, quota } of kept) await quota!.share(async (use) => addQuotaUse(database, { ...use, origin }));
   };
   await shareAll();
   let sharing = Promise.resolve();
@@ -36,6 +37,7 @@ export async function keepQuotas(o: {
   };
   const stop = new AbortController();
   const keep = async (): Promise<void> => {
+    // oxlint-disable-next-line no-await-in-loop -- waits between two rounds
     while (!stop.signal.aborted) await clock.sleep(sharedEveryMs, stop.signal).then(share, () => undefined);
   };
   const keeping = kept.length > 0 ? keep() : Promise.resolve();
@@ -56,22 +58,4 @@ export async function keepQuotas(o: {
           log.warn({ api: name }, 'no answer had the header that limits.quota names, so no quota was kept');
     },
   };
-}
-
-async function shareOne(quota: Quota, { origin, database }: { origin: string; database: Queryable }): Promise<void> {
-  await quota.share(async ({ period, requests, left, of }) => {
-    const { rows } = await database.query<{ requests: number; left: number | null; of: number | null }>(
-      // LEAST and GREATEST pass over NULL.
-      `INSERT INTO nightfill.quota_use AS known (origin, day, requests, left_now, left_of)
-       VALUES ($1, $2, $3, $4, $5)
-       ON CONFLICT (origin, day) DO UPDATE SET
-         requests = known.requests + excluded.requests,
-         left_now = least(known.left_now, excluded.left_now),
-         left_of = greatest(known.left_of, excluded.left_of)
-       RETURNING requests::float8 AS requests, left_now::float8 AS left, left_of::float8 AS of`,
-      [origin, period, requests, left ?? null, of ?? null],
-    );
-    const sum = rows[0]!;
-    return { period, requests: sum.requests, left: sum.left ?? undefined, of: sum.of ?? undefined };
-  });
 }

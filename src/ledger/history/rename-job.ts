@@ -1,34 +1,6 @@
 import pg from 'pg';
-import { UsageError } from '../resilience/failure.ts';
-import type { Database, Queryable } from '../sinks/postgres/postgres.ts';
-import type { Job } from './job.ts';
-
-/** Another job's nights, in the table into which a job without nights of its own is about to load. */
-export interface FormerWriter {
-  job: string;
-  /** Of its latest night, YYYY-MM-DD. */
-  lastDate: string;
-}
-
-/**
- * The job that loaded this job's table last, when this one has no night yet: it may be the same under its former name.
- * Undefined when it has, for two jobs may share a table. Reads only; the schema must be there.
- */
-export async function formerWriter(database: Queryable, { name, load }: Job): Promise<FormerWriter | undefined> {
-  const { rows } = await database.query<FormerWriter>(
-    `SELECT job, to_char(max(business_date), 'YYYY-MM-DD') AS "lastDate" FROM nightfill.instance
-     WHERE target = $2 AND job <> $1 AND purpose = 'night'
-       AND NOT EXISTS (SELECT FROM nightfill.instance WHERE job = $1 AND purpose = 'night')
-     GROUP BY job ORDER BY max(business_date) DESC, job LIMIT 1`,
-    [name, `${load.table.schema}.${load.table.name}`],
-  );
-  return rows[0];
-}
-
-/** What whoever renamed the job should know. */
-export const formerWriterNote = ({ name, load, database, file }: Job, { job, lastDate }: FormerWriter): string =>
-  `${name} has no night yet, and ${load.table.schema}.${load.table.name} was loaded by job ${job}, last for ${lastDate}; ` +
-  `if this is that job under a new name, carry its history over: nightfill migrate ${database ? `--job ${file.path} ` : ''}--rename-job ${job}=${name}`;
+import { UsageError } from '../../resilience/failure.ts';
+import type { Database, Queryable } from '../../sinks/postgres/postgres.ts';
 
 /**
  * Gives what the ledger knows of one job to another name: its nights, reports, last known values and loaded rows, in one

@@ -1,4 +1,5 @@
-import { workOfRun } from '../../report/figures.ts';
+import { workOfRun } from '../work-of-run.ts';
+import { latestFigures, latestRuns } from './latest-figures.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
 /** How long rows take into the target, by what was measured last. */
@@ -8,15 +9,10 @@ export interface SwitchPace {
   from: 'last switch' | 'last load';
 }
 
-/** Runs that are looked at, the latest ones: the pace of long ago says little. */
-const latestRuns = 30;
-
 /** The pace of the job's latest night that switched, else of the latest that loaded; undefined before the first. */
 export async function readSwitchPace(database: Queryable, job: string): Promise<SwitchPace | undefined> {
   const { rows } = await database.query<SwitchPace>(
-    `WITH latest AS (
-       SELECT run.id, instance, started_at, figures FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance
-       WHERE job = $1 AND figures IS NOT NULL ORDER BY started_at DESC, run.id DESC LIMIT ${latestRuns}
+    `WITH latest AS (${latestFigures(latestRuns)}
      ), switched AS (
        SELECT (entry->>'totalMs')::float8 / nullif(rows, 0) AS ms, started_at, 'last switch' AS source
        FROM latest, json_array_elements(figures->'tasks') AS entry, LATERAL (

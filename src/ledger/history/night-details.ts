@@ -1,6 +1,5 @@
-import { rfc3339 } from '../report/figures.ts';
-import type { ControlResult } from '../report/schema.ts';
-import type { Queryable } from '../sinks/postgres/postgres.ts';
+import type { Queryable } from '../../sinks/postgres/postgres.ts';
+import { rfc3339 } from '../time-text.ts';
 
 /** A chunk as `show` lists it. */
 export interface ChunkLine extends Record<string, unknown> {
@@ -17,8 +16,15 @@ export interface FailureLine extends Record<string, unknown> {
   chunk: number;
 }
 
-/** A control of a stored report; those of versions without severities say nothing of it, and failed. */
-export type StoredControl = ControlResult & { severity?: 'fail' | 'warn' };
+/** A control of a stored report as `show` lists it; those of versions without severities say nothing of it, and failed. */
+export interface ControlLine extends Record<string, unknown> {
+  name: string;
+  currency?: string | null;
+  expected: string;
+  actual: string;
+  severity?: 'fail' | 'warn';
+  result: string;
+}
 
 export async function readChunkLines(database: Queryable, instance: string): Promise<ChunkLine[]> {
   const { rows } = await database.query<ChunkLine>(
@@ -31,7 +37,7 @@ export async function readChunkLines(database: Queryable, instance: string): Pro
 }
 
 /** Failures by chunk and key, those after the given one. */
-export async function readFailures(
+export async function readFailureLines(
   database: Queryable,
   { instance, after, limit }: { instance: string; after?: FailureLine | undefined; limit: number },
 ): Promise<FailureLine[]> {
@@ -57,8 +63,8 @@ export async function countFailures(database: Queryable, instance: string): Prom
 }
 
 /** The controls of a run's stored report; none where it has none. */
-export async function readControls(database: Queryable, run: string): Promise<StoredControl[]> {
-  const { rows } = await database.query<{ controls: StoredControl[] | null }>(
+export async function readControlLines(database: Queryable, run: string): Promise<ControlLine[]> {
+  const { rows } = await database.query<{ controls: ControlLine[] | null }>(
     `SELECT body::json -> 'controls' AS controls FROM nightfill.report WHERE run = $1`,
     [run],
   );
