@@ -105,6 +105,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    // oxlint-disable-next-line no-await-in-loop -- items are handed out one at a time and in order
     for (let next = await this.#take(); !next.done; next = await this.#take()) yield next.value;
   }
 

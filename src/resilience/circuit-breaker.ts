@@ -144,6 +144,7 @@ export class CircuitBreaker {
     { wait = false, name, evidence = always, ...until }: ExecuteOptions = {},
   ): Promise<T> {
     // Again and again: others may take the trial between the waking and the call.
+    // oxlint-disable-next-line no-await-in-loop -- other callers may take the trial between the wake-up and this call
     while (wait && this.#opensAt() > this.#clock.now()) await this.whenReady(until);
     if (this.#opensAt() > this.#clock.now()) throw new BreakerOpenError({ retryAt: this.#knownRetryAt() });
     if (this.#state === 'open') this.#become('half-open');
@@ -174,6 +175,7 @@ export class CircuitBreaker {
     for (let at = this.#opensAt(); at > this.#clock.now(); at = this.#opensAt()) {
       const retryAt = this.#knownRetryAt();
       if (retryAt > deadline || this.#clock.now() >= deadline) throw new BreakerOpenError({ retryAt });
+      // oxlint-disable-next-line no-await-in-loop -- waits for one change of state after the other
       await this.#changeOr(Math.min(at, deadline), signal);
     }
   }

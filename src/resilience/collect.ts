@@ -105,6 +105,7 @@ export async function* asCompleted<T, R>(
       running += 1;
       // Never rejects, and counts as running until it has ended: nobody leaves before.
       void run(item);
+      // oxlint-disable-next-line no-await-in-loop -- the wait is the back pressure
       while (isFull() && !linked.signal.aborted) await room.next();
       if (linked.signal.aborted) return;
     }
@@ -126,6 +127,7 @@ export async function* asCompleted<T, R>(
         room.ring();
         yield outcome;
       } else {
+        // oxlint-disable-next-line no-await-in-loop -- outcomes are yielded as they come
         await news.next();
       }
     }
@@ -134,6 +136,7 @@ export async function* asCompleted<T, R>(
   } finally {
     linked.abort(leaving);
     await feeding;
+    // oxlint-disable-next-line no-await-in-loop -- waits for one task after the other to end
     while (running > 0) await news.next();
   }
 }

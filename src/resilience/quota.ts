@@ -107,6 +107,7 @@ export class Quota {
     this.#now();
     for (const count of this.#counts) {
       const { name, own, left, of } = count;
+      // oxlint-disable-next-line no-await-in-loop -- one connection shares one period at a time
       const sum = await exchange({ period: name, requests: own, left, of });
       count.own -= own;
       count.shared = sum.requests;

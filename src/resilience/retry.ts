@@ -67,6 +67,7 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
   signal?.throwIfAborted();
   const begun = clock.now();
   if (begun > deadline) throw new DeadlineError({ deadline });
+  /* oxlint-disable no-await-in-loop -- one attempt runs after the other */
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await task(attempt);
@@ -89,6 +90,7 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
       if (clock.now() > end) throw error;
     }
   }
+  /* oxlint-enable no-await-in-loop */
 }
 
 function timeMayMend(error: unknown): boolean {

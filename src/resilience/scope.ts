@@ -97,6 +97,7 @@ export class Scope implements AsyncDisposable {
   async #end(): Promise<PromiseSettledResult<unknown>[]> {
     const outcomes: PromiseSettledResult<unknown>[] = [];
     // One by one, and the length read anew each time: a task may spawn others.
+    // oxlint-disable-next-line no-await-in-loop -- a task may spawn others while this loop waits
     for (let index = 0; index < this.#outcomes.length; index += 1) outcomes.push(await this.#outcomes[index]!);
     this.#ended = true;
     return outcomes;

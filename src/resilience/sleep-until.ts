@@ -10,6 +10,7 @@ export const longestSleep = 2 ** 31 - 1;
 export async function sleepUntil(time: number, { clock, signal }: { clock: Clock; signal?: AbortSignal | undefined }) {
   signal?.throwIfAborted();
   for (let left = time - clock.now(); left > 0; left = time - clock.now()) {
+    // oxlint-disable-next-line no-await-in-loop -- a timer may fire early, and long waits take several timers
     await clock.sleep(Math.min(Math.ceil(left), longestSleep), signal);
   }
 }

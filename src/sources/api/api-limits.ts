@@ -71,6 +71,7 @@ export class ApiLimits {
     deadline: () => number;
   }): Promise<Permit | undefined> {
     const { key = '', again = false, signal, deadline } = o;
+    /* oxlint-disable no-await-in-loop -- each pass waits for a permit or for the end of a rest */
     for (;;) {
       if (this.#restsUntil > deadline()) throw this.#restsTooLong();
       const own = this.#routes && (await this.#routes.permit(key, signal));
@@ -84,6 +85,7 @@ export class ApiLimits {
         if (error !== restHasGrown) throw error;
       }
     }
+    /* oxlint-enable no-await-in-loop */
   }
 
   /** What the headers of a good answer, or of a refusal, say about limits may only slow us down. */

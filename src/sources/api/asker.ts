@@ -30,6 +30,7 @@ export interface AskerParts {
   factsOf: (call: Call, attempt: number) => RequestFacts;
 }
 
+/* oxlint-disable no-await-in-loop -- the result of one attempt or wait decides whether another follows */
 /** Asks until there is an answer, a failure of the request's own, or no more time. */
 export class Asker {
   readonly #parts: AskerParts;
@@ -206,6 +207,7 @@ export class Asker {
     });
   }
 }
+/* oxlint-enable no-await-in-loop */
 
 /** Milliseconds for which an answer that may be the API's word to all waits for another that says the same. */
 const longestLinger = 2_000;

@@ -118,6 +118,7 @@ export class OAuthToken implements Credentials {
   async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
     Record<string, string>
   > {
+    /* oxlint-disable no-await-in-loop -- the result of one renewal decides whether another is tried */
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -137,6 +138,7 @@ export class OAuthToken implements Credentials {
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
+    /* oxlint-enable no-await-in-loop */
   }
 
   refused(headers: Record<string, string>, { again }: { again: boolean }): boolean {

@@ -47,6 +47,7 @@ export async function decodeBody({ headers, body }: WireAnswer, maxBytes: number
     const decoder = decoders[encoding];
     if (!decoder) throw new BodyError('unknown-encoding', `its content-encoding is not one of ${acceptedEncodings}`);
     // A HEAD-like empty body is empty in every encoding.
+    // oxlint-disable-next-line no-await-in-loop -- each encoding wraps the next
     if (plain.length > 0) plain = await decompress(decoder, plain, maxBytes);
   }
   return plain;

@@ -57,6 +57,7 @@ async function longText(bytes: Buffer): Promise<string> {
   let text = '';
   for (let index = 0; index < bytes.length; index += step) {
     text += decoder.write(bytes.subarray(index, index + step));
+    // oxlint-disable-next-line no-await-in-loop -- lets other work run between two steps
     await setImmediate();
   }
   return text + decoder.end();

@@ -13,6 +13,7 @@ export async function parseInSteps(text: string, options: ParseOptions = {}): Pr
   const steps = jsonSteps(text, { ...options, length: stepLength });
   for (;;) {
     // Before the first one too, because to come by a long text took its time as well.
+    // oxlint-disable-next-line no-await-in-loop -- lets other work run between two steps
     await setImmediate();
     const step = steps.next();
     if (step.done) return step.value;

@@ -68,9 +68,11 @@ export async function* listPages(
     seen.add(next);
     let answer: ApiAnswer;
     try {
+      // oxlint-disable-next-line no-await-in-loop -- each page names the next
       answer = await ask(next);
     } catch (error) {
       if (pages === 1 || !mayBePastEnd(error, listing.paginate)) throw error;
+      // oxlint-disable-next-line no-await-in-loop -- each page names the next
       const doubt = soFar.doubtAboutEnd(error.httpStatus) ?? (await doubtAfter(next));
       if (doubt === undefined) return;
       throw error.withNote(`; ${doubt}`);
