@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- opens sockets; `exchange` bounds what is sent through them
 import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { ProxyOptions, TlsOptions } from '../api/api-options.ts';
 import { openPool } from './exchange.ts';

@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- the attempt's TimeLimit bounds the whole exchange
 import { Client, type Dispatcher, Pool } from 'undici';
 import { offAbort, onAbort } from '../../resilience/on-abort.ts';
 import type { TimeLimit, Timing } from '../../resilience/time-limit.ts';

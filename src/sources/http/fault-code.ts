@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- reads its error classes and sends nothing
 import { errors } from 'undici';
 import type { FaultCode } from '../api/responses.ts';
 
