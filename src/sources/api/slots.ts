@@ -50,7 +50,7 @@ export class Slots {
       return await work();
     } finally {
       this.#inUse -= 1;
-      this.#line.poke();
+      this.#line.serveWaiters();
     }
   }
 
