@@ -22,7 +22,7 @@ const rounding = 1000;
  * Reads the `RateLimit` and `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers (-08 to -11), their older
  * forms (three fields up to -06, one with `limit=, remaining=, reset=` in -07), and `X-RateLimit-Limit/-Remaining/-Reset`.
  * Undefined when there are none. Malformed values are left out; a limit of 0 counts as malformed, because this answer was
- * within the limit. Parsed here because no structured-field library reads these malformed and older forms.
+ * within the limit. Parsed here because structured-field parsers reject the older and malformed forms.
  */
 export function announcedLimits(
   headers: AnswerHeaders,

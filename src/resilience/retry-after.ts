@@ -15,7 +15,7 @@ const resetHeaders = ['ratelimit-reset', 'x-ratelimit-reset', 'x-rate-limit-rese
  * Milliseconds the server asks to wait from now; undefined when it does not say. A wait of more than 24 hours (an epoch
  * time, another unit) is ignored; `nonsenseRetryAfter` gives it for a message.
  * `Retry-After` (RFC 9110, 10.2.3) wins over `RateLimit-Reset` and its older spellings. Dates are compared with the
- * answer's `Date`, because the two machines' clocks may differ. No library reads all of these forms.
+ * answer's `Date`, because the two machines' clocks may differ. Libraries for Retry-After read only its own two forms.
  */
 export function retryAfter(
   headers: AnswerHeaders,
