@@ -6,7 +6,7 @@ import { sleepUntil } from '../../resilience/sleep-until.ts';
 import { AnnouncedRoutes } from './announced-routes.ts';
 import type { ApiHooks } from './api-request.ts';
 import type { ApiOptions } from './api-options.ts';
-import { ApiRestsError, worthTelling } from './api-rests-error.ts';
+import { ApiRestsError, shortestReportedRest } from './api-rests-error.ts';
 import type { AnswerHeaders } from '../http/exchange.ts';
 import { leaveHeadroom } from './headroom.ts';
 import { quotaLeft } from './quota-header.ts';
@@ -120,10 +120,10 @@ export class ApiLimits {
   restFor(wait: number): void {
     const until = this.#clock.now() + wait;
     if (until <= this.#restsUntil) return;
-    const isNews = until - this.#restsUntil >= worthTelling;
+    const isNews = until - this.#restsUntil >= shortestReportedRest;
     this.#restsUntil = until;
     this.window?.pauseUntil(until);
-    if (wait >= worthTelling && isNews)
+    if (wait >= shortestReportedRest && isNews)
       this.#onRest?.({ api: this.#options.name, until: this.#clock.wallNow() + wait, because: 'asked' });
     // Whoever has less time than that learns it now.
     this.window?.dismiss(restHasGrown);

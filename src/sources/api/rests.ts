@@ -3,7 +3,7 @@ import type { Clock } from '../../resilience/clock.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { Rest } from './api-request.ts';
-import { ApiRestsError, worthTelling } from './api-rests-error.ts';
+import { ApiRestsError, shortestReportedRest } from './api-rests-error.ts';
 import type { Call } from './call.ts';
 import type { Credentials } from '../auth/credentials.ts';
 
@@ -48,7 +48,7 @@ export class Rests {
   /** The one request that all depends on waits, and others need not. */
   notePatient(until: number): void {
     this.#patientUntil = until;
-    if (until - this.#parts.clock.now() >= worthTelling && this.onWall) this.#parts.onRest(this.onWall);
+    if (until - this.#parts.clock.now() >= shortestReportedRest && this.onWall) this.#parts.onRest(this.onWall);
   }
 
   /**
