@@ -177,7 +177,7 @@ async function request(
   const { shared } = context;
   const bounds = {
     ...context.bounds,
-    key: lookup.name,
+    lane: lookup.name,
     waitForBreaker: o.waitForBreaker,
     failedBefore: contract.failedBefore !== undefined,
     ...(context.attempts !== undefined && { attempts: context.attempts }),

@@ -38,7 +38,7 @@ export async function* listPages(
   const ask = async (url: string): Promise<ApiAnswer> =>
     api.request({
       url,
-      key: 'listing',
+      lane: 'listing',
       // A deeply nested record must not fail the whole page.
       anyDepth: true,
       patient: true,
