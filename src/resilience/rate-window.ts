@@ -10,7 +10,7 @@ export interface SlotUse {
   freed: boolean;
 }
 
-export interface RateWindowOptions {
+interface RateWindowOptions {
   requests: number;
   per: number;
   margin: number;

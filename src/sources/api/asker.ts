@@ -16,7 +16,7 @@ import { ResendNow, type Sender, SharedFailure } from './sender.ts';
 import type { Slots } from './slots.ts';
 import { TokenRestsError } from '../auth/token-failure.ts';
 
-export interface AskerParts {
+interface AskerParts {
   options: Pick<ApiOptions, 'name' | 'retry'>;
   clock: Clock;
   breaker: CircuitBreaker;

@@ -1,6 +1,6 @@
 import { NightfillError, type FailureFacts } from '../../resilience/failure.ts';
 
-export interface RequestErrorFacts extends FailureFacts {
+interface RequestErrorFacts extends FailureFacts {
   api: string;
   attempts: number;
   httpStatus?: number | undefined;

@@ -150,7 +150,7 @@ export const statusTable: readonly Row[] = [
 ];
 
 /** The meaning of a 200 whose body is not the expected JSON, or of an exchange without an answer. */
-export interface FaultRow {
+interface FaultRow {
   retry: boolean;
   class: FailureClass;
   reason: string;

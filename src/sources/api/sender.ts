@@ -34,7 +34,7 @@ export class SharedFailure extends Error {
   }
 }
 
-export interface SenderParts {
+interface SenderParts {
   options: ApiOptions;
   clock: Clock;
   pool: Connections;

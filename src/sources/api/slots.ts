@@ -2,7 +2,7 @@ import { AdaptiveLimit } from '../../resilience/adaptive-limit.ts';
 import { type Clock, systemClock } from '../../resilience/clock.ts';
 import { WaitingLine } from '../../resilience/waiting-line.ts';
 
-export interface SlotOptions {
+interface SlotOptions {
   /** The caller's lane (a lookup, the listing): lanes take turns. */
   lane?: string | undefined;
   /** A repeat goes to the front of its lane. */

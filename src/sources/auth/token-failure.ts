@@ -4,7 +4,7 @@ import { type FailureFacts, NightfillError } from '../../resilience/failure.ts';
  * Why a token request failed: `refused` is final; `busy` is temporary; `odd` is an answer no token server should give,
  * which may be temporary or may come from a wrong address.
  */
-export type TokenFailureKind = 'refused' | 'busy' | 'odd';
+type TokenFailureKind = 'refused' | 'busy' | 'odd';
 
 export class TokenFailure extends NightfillError {
   readonly kind: TokenFailureKind;

@@ -24,7 +24,7 @@ export interface TokenRequestCounter {
   answered(status: number, latencyMs: number): void;
 }
 
-export interface TokenServerOptions {
+interface TokenServerOptions {
   api: string;
   timeout: number;
   clock: Clock;

@@ -21,7 +21,7 @@ export interface WireRequest {
   body?: string | undefined;
 }
 
-export interface ExchangeOptions {
+interface ExchangeOptions {
   signal?: AbortSignal | undefined;
   /** Runs from now until the answer's last byte, including the wait for a socket. */
   timeLimit?: TimeLimit;

@@ -15,7 +15,7 @@ const zero = 0x30;
 const nine = 0x39;
 const backslash = 0x5c;
 
-export interface QuotedNumbers {
+interface QuotedNumbers {
   /** The text, with each number that would print differently as a marked string. */
   text: string;
   quoted: boolean;

@@ -12,7 +12,7 @@ export interface Template {
 export type Resolve = (path: JsonPath) => Json | undefined;
 
 /** A malformed template. The message does not quote the template, because it may contain an environment variable's value. */
-export class TemplateError extends SyntaxError {}
+class TemplateError extends SyntaxError {}
 
 const tokens = /\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+/g;
 

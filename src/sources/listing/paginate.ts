@@ -8,7 +8,7 @@ import { mayBePastEnd, PagesSoFar } from './listing-end.ts';
 import { isOwnOrigin, originOf } from '../http/origin.ts';
 import { renderTemplate, type Resolve } from '../json/template.ts';
 
-export interface ListingPage {
+interface ListingPage {
   records: readonly Json[];
   /** The source's own count, if the answer contains it; digits. */
   total?: string;
