@@ -164,7 +164,7 @@ export class Lookups {
     const { contract, resolve } = o;
     const bounds = {
       ...this.#o.bounds,
-      key: lookup.name,
+      lane: lookup.name,
       waitForBreaker: o.waitForBreaker,
       failedBefore: contract.failedBefore !== undefined,
       ...(this.#attempts !== undefined && { attempts: this.#attempts }),
