@@ -7,7 +7,7 @@ import type { PinnedDatabase } from '../jobs/job.ts';
 import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
 import { secretFilter } from '../observe/redact.ts';
 import { UsageError } from '../resilience/failure.ts';
-import { resolveConnection } from '../sinks/postgres/connection.ts';
+import { resolveConnection } from '../sinks/postgres/choose-database.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { version } from '../version.ts';
 import { commandLog } from './command-log.ts';

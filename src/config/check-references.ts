@@ -5,7 +5,7 @@ import { parseJsonPath, type JsonPath } from '../sources/json/json-path.ts';
 import { literalBraces, parseTemplate, templatePaths } from '../sources/json/template.ts';
 import { findCycles, lookupNeeds } from './lookup-order.ts';
 import type { Outline } from './yaml/outline.ts';
-import { isExactNumericType, isPostgresType } from './schema/postgres-type.ts';
+import { isExactNumericType, isPostgresType } from '../sinks/target/postgres-type.ts';
 import { didYouMean } from './suggest.ts';
 
 const dates = ['businessDate', 'businessMonth'];

@@ -3,7 +3,7 @@ import type { Tolerance } from '../../jobs/job.ts';
 import { parseJsonPath, type JsonPath } from '../../sources/json/json-path.ts';
 import { parseTemplate, type Template } from '../../sources/json/template.ts';
 import { durationPattern, parseDuration } from './duration.ts';
-import { identifierPattern } from './postgres-type.ts';
+import { identifierPattern } from '../../sinks/target/postgres-type.ts';
 import { byteSizePattern, parseByteSize, parsePercentage, percentagePattern } from './quantity.ts';
 
 /*

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import pg from 'pg';
 import { UsageError } from '../../resilience/failure.ts';
-import { Client, serverOf, socketOf, type ServerFacts } from './connect.ts';
+import { Client, serverOf, socketOf, type ServerFacts } from './client.ts';
 import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } from './database-error.ts';
 
 export { CommitInDoubtError, DatabaseError, DatabaseGoneError } from './database-error.ts';

@@ -1,5 +1,5 @@
 import { retry } from '../../resilience/retry.ts';
-import { DatabaseUnreachableError } from './connect.ts';
+import { DatabaseUnreachableError } from './unreachable-error.ts';
 import { DatabaseError } from './database-error.ts';
 
 /**

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { array, assert as check, constantFrom, integer, maxSafeNat, property, string } from 'fast-check';
 import { cronProblem } from '../../../src/config/schema/cron-expression.ts';
 import { formatDuration, parseDuration } from '../../../src/config/schema/duration.ts';
-import { isExactNumericType, isPostgresType } from '../../../src/config/schema/postgres-type.ts';
+import { isExactNumericType, isPostgresType } from '../../../src/sinks/target/postgres-type.ts';
 import { parseByteSize, parsePercentage } from '../../../src/config/schema/quantity.ts';
 import { didYouMean } from '../../../src/config/suggest.ts';
 import { isLoopback, parseHttpUrl } from '../../../src/config/schema/url.ts';

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { resolveConnection } from '../../../src/sinks/postgres/connection.ts';
+import { resolveConnection } from '../../../src/sinks/postgres/choose-database.ts';
 import { migrate } from '../../../src/ledger/migrations.ts';
 import { CommitInDoubtError, Database, DatabaseError } from '../../../src/sinks/postgres/postgres.ts';
 import { missing, startCluster } from '../../support/cluster.ts';
