@@ -23,9 +23,6 @@ export { markColumn } from '../sinks/target/target-table.ts';
  * control        a check that two independently obtained figures agree
  */
 
-export const outcomes = ['enriched', 'degraded', 'failed', 'not-started'] as const;
-export type Outcome = (typeof outcomes)[number];
-
 export interface Lookup extends RequestTemplate {
   name: string;
   /** Names of the lookups whose answers this one's templates use. */

@@ -13,7 +13,7 @@ const schemas: { file: string; title: string; schema: z.ZodType; holdsVariables:
 const variable = String.raw`\$\{`;
 
 /** The JSON Schema of a zod schema, as text. Draft 7 is what YAML editors know best. */
-export function jsonSchemaText({ title, schema, holdsVariables }: Omit<(typeof schemas)[number], 'file'>): string {
+function jsonSchemaText({ title, schema, holdsVariables }: Omit<(typeof schemas)[number], 'file'>): string {
   const generated = z.toJSONSchema(schema, {
     io: 'input',
     target: 'draft-7',
