@@ -12,7 +12,7 @@ export interface Queryable {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
     values?: unknown[],
-  ): Promise<{ rows: Row[]; rowCount: number | null }>;
+  ): Promise<Pick<pg.QueryResult<Row>, 'rows' | 'rowCount' | 'fields'>>;
 }
 
 /** A lent client, good for COPY. */

@@ -10,19 +10,17 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-export const columnKinds = [
-  'text',
-  'integer',
-  'numeric',
-  'float',
-  'boolean',
-  'date',
-  'timestamp',
-  'json',
-  'array',
-  'other',
-] as const;
-export type ColumnKind = (typeof columnKinds)[number];
+type ColumnKind =
+  | 'text'
+  | 'integer'
+  | 'numeric'
+  | 'float'
+  | 'boolean'
+  | 'date'
+  | 'timestamp'
+  | 'json'
+  | 'array'
+  | 'other';
 
 /** What a column can hold, as far as Postgres would otherwise change a value without a word. */
 export interface ColumnShape {
