@@ -12,7 +12,10 @@ import { hiddenInstances, hideInstance, sweep } from '../src/ledger/forget.ts';
 import { readHistory, readRuns } from '../src/jobs/history.ts';
 import type { Job } from '../src/jobs/job.ts';
 import { joinByHash } from '../src/ledger/join-by-hash.ts';
-import * as ledger from '../src/jobs/ledger.ts';
+import { findRun } from '../src/ledger/find-run.ts';
+import * as instances from '../src/ledger/instance.ts';
+import { explainNotStarted } from '../src/ledger/not-started.ts';
+import { latestRunOf, takeOver } from '../src/ledger/run.ts';
 import { rememberedTarget } from '../src/ledger/loaded-row.ts';
 import { markMissing } from '../src/jobs/load/mark-missing.ts';
 import { countFailures, readChunkLines, readControls, readFailures } from '../src/jobs/night-details.ts';
@@ -150,8 +153,8 @@ const date = { job: 'seeded', businessDate: '2026-11-20' };
 const works: Record<string, Work> = {
   runs: async (on) => readHistory(on, { limit: 20 }),
   'runs --job': async (on) => readHistory(on, { limit: 20, job: 'held-back' }),
-  'findRun, latest': async (on) => ledger.findRun(on, { run: 'latest' }),
-  'findRun, by id': async (on) => ledger.findRun(on, { run }),
+  'findRun, latest': async (on) => findRun(on, { run: 'latest' }),
+  'findRun, by id': async (on) => findRun(on, { run }),
   'show: the run, its controls and chunks': async (on) => {
     await readRuns(on, { id: run, limit: 1 });
     await readControls(on, run);
@@ -168,15 +171,14 @@ const works: Record<string, Work> = {
   'plan, of a listing that was cut off': async (on) =>
     readNightLedger(on, { job: { ...job, name: 'cut-off' }, businessDate: '2026-11-20' }),
   'start: findInstance, latestRunOf': async (on) => {
-    await ledger.findInstance(on, { ...date, purpose: 'night' });
-    await ledger.latestRunOf(on, instance);
+    await instances.findInstance(on, { ...date, purpose: 'night' });
+    await latestRunOf(on, instance);
   },
-  'start: hasLoadedRows': async (on) => ledger.hasLoadedRows(on, instance),
+  'start: hasLoadedRows': async (on) => instances.hasLoadedRows(on, instance),
   'start: requireSameLayout': async (on) =>
     requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
-  'start: requireLatestPlan': async (on) =>
-    ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance, { id: run } as ledger.RunRow),
-  'start: takeOver': async (on) => ledger.takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
+  'start: isReplaced': async (on) => instances.isReplaced(on, instance),
+  'start: takeOver': async (on) => takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);
     await readSwitchPace(on, 'seeded');
@@ -186,8 +188,8 @@ const works: Record<string, Work> = {
   'work: readChunk, one that failed in part': async (on) => readChunk({ database: on, instance }, 1, {}),
   'close: hasStaged': async (on) => hasStaged(on as Database, heldBack!.instance),
   'close: explainNotStarted': async (on) =>
-    ledger.explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
-  'close: completeInstance': async (on) => ledger.completeInstance(on, instance),
+    explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
+  'close: completeInstance': async (on) => instances.completeInstance(on, instance),
   'close: markMissing': async (on) =>
     markMissing(on, { job, instance: before!.instance, businessDate: '2026-11-19', target, dryRun: false }),
   'close: buildReport': async (on) => {

@@ -8,7 +8,7 @@ export type { Job } from './jobs/job.ts';
 export { JobRunningError } from './ledger/lease.ts';
 export type { RunResult } from './jobs/run/run.ts';
 export type { Transform, TransformParts } from './jobs/enrich/transform-worker.ts';
-export { findRun } from './jobs/ledger.ts';
+export { findRun } from './ledger/find-run.ts';
 export {
   openDatabase,
   rerunJob,

@@ -1,7 +1,7 @@
 /** Runs for programs: the same as `nightfill run` and `rerun`, with the defaults of the command line. */
 import { businessDateIn } from './jobs/business-date.ts';
 import type { Job } from './jobs/job.ts';
-import { findRun } from './jobs/ledger.ts';
+import { findRun } from './ledger/find-run.ts';
 import { sessionName, thisProcess } from './ledger/process-identity.ts';
 import * as jobs from './jobs/run/run.ts';
 import { StopReason } from './jobs/run/stop-reason.ts';

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { sessionName, thisProcess } from '../ledger/process-identity.ts';
-import type { Trigger } from '../jobs/ledger.ts';
+import type { Trigger } from '../ledger/run.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/postgres/choose-database.ts';
 import { openEmbedded } from '../sinks/embedded/embedded.ts';

@@ -1,4 +1,4 @@
-import { findRun } from '../jobs/ledger.ts';
+import { findRun } from '../ledger/find-run.ts';
 import { readReport, writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';

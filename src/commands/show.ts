@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises';
 import { readRefusedStarts, readRuns, type HistoryEntry } from '../jobs/history.ts';
-import { findRun } from '../jobs/ledger.ts';
+import { findRun } from '../ledger/find-run.ts';
 import {
   countFailures,
   readChunkLines,

@@ -1,6 +1,6 @@
 import { rfc3339, workOfRun } from '../report/figures.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import type { Purpose } from './ledger.ts';
+import type { Purpose } from '../ledger/instance.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from '../ledger/process-identity.ts';
 import { idRange } from '../ledger/run-id.ts';
 

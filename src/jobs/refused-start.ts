@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { v7 as uuid } from 'uuid';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import type { Trigger } from './ledger.ts';
+import type { Trigger } from '../ledger/run.ts';
 
 /** A start that came to nothing: it was refused before there was an instance to be a run of. */
 export interface RefusedStart {

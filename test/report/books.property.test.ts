@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { loadJob } from '../../src/config/load-job.ts';
-import { findRun } from '../../src/jobs/ledger.ts';
+import { findRun } from '../../src/ledger/find-run.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import { rerunJob, runJob, type RunOptions, type RunResult } from '../../src/jobs/run/run.ts';
 import { createLog } from '../../src/observe/log.ts';

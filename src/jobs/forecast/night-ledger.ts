@@ -3,7 +3,7 @@ import type { QuotaUse } from '../../resilience/quota.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 import type { Job } from '../job.ts';
-import { findInstance } from '../ledger.ts';
+import { findInstance } from '../../ledger/instance.ts';
 import { readChunk, unfinishedChunks } from '../plan/list-contracts.ts';
 import { contractsAtOnce } from '../run/run.ts';
 import { readSettled, type SettledConcurrency } from '../settled-concurrency.ts';

@@ -3,7 +3,7 @@ import type { ClientForCopy, Queryable } from '../../sinks/postgres/postgres.ts'
 import { summedColumns } from './amounts.ts';
 import { storeAmounts, storeFailures } from '../chunk-ledger.ts';
 import { rejectedRow, type FailureRecord } from './failure-record.ts';
-import { lockInstance } from '../ledger.ts';
+import { lockInstance } from '../../ledger/instance.ts';
 import { holdLease } from '../../ledger/lease.ts';
 import { rememberRows } from '../../ledger/loaded-row.ts';
 import { persist } from '../run/persist.ts';

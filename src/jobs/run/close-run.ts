@@ -3,27 +3,22 @@ import { blockedAbove } from '../../resilience/event-loop-delay.ts';
 import type { TaskFigures } from '../../resilience/task-metrics.ts';
 import { buildReport, withVerdict } from '../../report/build.ts';
 import { storeFigures, type RunFigures } from '../../report/figures.ts';
-import type { Report, ReportBody } from '../../report/schema.ts';
+import type { Report } from '../../report/schema.ts';
 import { storeReport } from '../../report/store.ts';
 import type { ApiStatistics } from '../../sources/api/api.ts';
 import { sumDefinitions } from '../load/amounts.ts';
 import { failureRecord } from '../load/failure-record.ts';
 import { isRefusedCredentials } from '../enrich/enrich.ts';
 import { joinByHash } from '../../ledger/join-by-hash.ts';
-import {
-  completeInstance,
-  discardInstance,
-  discardRun,
-  explainNotStarted,
-  finishRun,
-  lockInstance,
-  type RunStatus,
-} from '../ledger.ts';
+import { completeInstance, discardInstance, lockInstance } from '../../ledger/instance.ts';
+import { explainNotStarted } from '../../ledger/not-started.ts';
+import { discardRun, finishRun } from '../../ledger/run.ts';
 import { underLease } from '../../ledger/lease.ts';
 import { markMissing } from '../load/mark-missing.ts';
 import type { NewerNight } from './newer-night.ts';
 import type { RunContext } from './run-context.ts';
 import { forgetObsoleteStaged } from '../load/staging.ts';
+import { judge } from './judge.ts';
 import { readStanding } from './standing.ts';
 import { StopReason } from './stop-reason.ts';
 
@@ -129,31 +124,6 @@ async function refusedAtOnce({ database, run, tally }: RunContext, { listFailure
   if (!(error instanceof NightfillError) || !isRefusedCredentials(error)) return undefined;
   const { rowCount } = await database.query(`SELECT FROM nightfill.chunk_attempt WHERE run = $1 LIMIT 1`, [run]);
   return rowCount === 0 ? error : undefined;
-}
-
-/** Status and exit code; where several apply 1, 4, 3, 6 in this order. */
-function judge(
-  { counts, controls, run }: ReportBody,
-  o: {
-    broken: boolean;
-    listFailed: boolean;
-    unlisted: boolean;
-    booksBroken: boolean;
-    stopReason: StopReason | undefined;
-  },
-): { status: RunStatus; exitCode: number } {
-  const complete = counts.failed === 0 && counts.notStarted === 0 && !counts.staged && !o.unlisted;
-  const controlsFailed = controls.some(({ result, severity }) => result === 'fail' && severity === 'fail');
-  if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
-  // Figures that cannot be are no night's, whatever else happened to it.
-  if (o.booksBroken) return { status: 'controls-failed', exitCode: 4 };
-  if (o.stopReason?.code === 'SIGNAL' && !complete)
-    return { status: 'stopped', exitCode: o.stopReason.exitCode ?? 130 };
-  if (controlsFailed && run.mode !== 'dry-run') return { status: 'controls-failed', exitCode: 4 };
-  if (counts.failed > 0) return { status: o.stopReason ? 'stopped' : 'partial', exitCode: 3 };
-  if (counts.notStarted > 0 || o.unlisted)
-    return o.stopReason ? { status: 'stopped', exitCode: 6 } : { status: 'partial', exitCode: 3 };
-  return { status: 'succeeded', exitCode: 0 };
 }
 
 const brokenBooks = (problems: readonly string[], reason: string | null): string =>

@@ -1,7 +1,8 @@
 import { UsageError } from '../../resilience/failure.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import type { Job } from '../job.ts';
-import { targetName, type Instance } from '../ledger.ts';
+import type { Instance } from '../../ledger/instance.ts';
+import { targetName } from '../plan/stored-plan.ts';
 
 /** A later business date of which rows stand in the target. */
 export interface NewerNight {

@@ -19,11 +19,28 @@ import { closeRun } from './close-run.ts';
 import { closedNight, type NothingToDo } from './closed-night.ts';
 import { sweep } from '../../ledger/forget.ts';
 import type { Job } from '../job.ts';
-import * as ledger from '../ledger.ts';
+import {
+  createInstance,
+  findInstance,
+  hasLoadedRows,
+  readInstance,
+  reopenInstance,
+  type Instance,
+} from '../../ledger/instance.ts';
+import {
+  abandonRun,
+  latestRunOf,
+  startRun,
+  takeOver,
+  type RunMode,
+  type RunRow,
+  type Trigger,
+} from '../../ledger/run.ts';
 import { takeLease, underLease, type Lease } from '../../ledger/lease.ts';
 import { hasRowsToLoad, requireNewest, type NewerNight } from './newer-night.ts';
 import { persist } from './persist.ts';
 import { unfinishedChunks, type WorkSelection } from '../plan/list-contracts.ts';
+import { plannedWith, requireLatestPlan, requireSameTarget } from '../plan/stored-plan.ts';
 import { keepQuotas } from '../quota-ledger.ts';
 import { FailedAlone } from '../enrich/repeated-failure.ts';
 import { restWhileAway } from './rest-while-away.ts';
@@ -38,7 +55,7 @@ import { workWhileResting } from '../admission/work-while-resting.ts';
 
 export interface RunOptions {
   database: Database;
-  trigger: ledger.Trigger;
+  trigger: Trigger;
   ifRunning: 'fail' | 'wait';
   version: string;
   log: Log;
@@ -71,7 +88,7 @@ export async function runJob(
   const purpose = o.dryRun ? 'dry-run' : o.limit === undefined ? 'night' : 'sample';
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
-  const found = await ledger.findInstance(database, { job: job.name, businessDate, purpose });
+  const found = await findInstance(database, { job: job.name, businessDate, purpose });
   const anew = !found || o.again || o.dryRun || (purpose === 'sample' && found.status === 'complete');
   if (!anew && found.status === 'complete') {
     // Only of the target that holds the night's rows can it be said that it has them.
@@ -93,25 +110,22 @@ export async function runJob(
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
   const instance = anew
     ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
-        ledger.createInstance(client, { job, businessDate, purpose }),
+        createInstance(client, { ...plannedWith(job), businessDate, purpose }),
       )
     : found;
-  const continues = anew ? undefined : await ledger.latestRunOf(database, instance.id);
+  const continues = anew ? undefined : await latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
   const run = { id, job, instance, mode, continues, lease, target, transform, overNewer, selection: {} } as const;
   return { report: await execute(run, o) };
 }
 
 /** Fetches and loads again what failed or never started of an earlier run's instance, from its frozen plan. */
-export async function rerunJob(
-  job: Job,
-  o: RunOptions & { of: ledger.RunRow; selection: WorkSelection },
-): Promise<RunResult> {
+export async function rerunJob(job: Job, o: RunOptions & { of: RunRow; selection: WorkSelection }): Promise<RunResult> {
   const { database, selection } = o;
   const id = uuid();
   await using lease = await leaseFor(job, id, o);
-  const instance = await ledger.readInstance(database, o.of.instance);
-  await ledger.requireLatestPlan(database, instance, o.of);
+  const instance = await readInstance(database, o.of.instance);
+  await requireLatestPlan(database, instance, o.of);
   await requireSamePlan(database, { instance, job });
   if (instance.status === 'planning')
     throw new UsageError(
@@ -141,8 +155,8 @@ export async function rerunJob(
 }
 
 /** What was planned, and what of it is held back, fits only the job file it was planned with. */
-async function requireSamePlan(database: Database, o: { instance: ledger.Instance; job: Job }): Promise<void> {
-  ledger.requireSameTarget(o.instance, o.job);
+async function requireSamePlan(database: Database, o: { instance: Instance; job: Job }): Promise<void> {
+  requireSameTarget(o.instance, o.job);
   await requireSameLayout(database, { instance: o.instance.id, job: o.job });
 }
 
@@ -158,9 +172,9 @@ const leaseFor = async (job: Job, run: string, o: RunOptions): Promise<Lease> =>
 interface RunPlan {
   id: string;
   job: Job;
-  instance: ledger.Instance;
-  mode: ledger.RunMode;
-  continues: ledger.RunRow | undefined;
+  instance: Instance;
+  mode: RunMode;
+  continues: RunRow | undefined;
   lease: Lease;
   target: TargetTable;
   transform: RowTransform | undefined;
@@ -175,9 +189,16 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
   // Told to stop before anything has begun: then there is no run to report.
   o.stopping.throwIfAborted();
   const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
-    await ledger.startRun(client, { ...run, instance, trigger, version });
-    await ledger.reopenInstance(client, instance);
-    return ledger.takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
+    await startRun(client, {
+      ...run,
+      instance,
+      trigger,
+      version,
+      jobFile: job.file.path,
+      configSha256: job.file.sha256,
+    });
+    await reopenInstance(client, instance);
+    return takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
   });
   if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
   let discarded = run.mode === 'dry-run';
@@ -187,7 +208,7 @@ async function execute(run: RunPlan, o: RunOptions & { limit?: number }): Promis
     discarded ||= error instanceof UsageError;
     const reason = error instanceof Error ? error.message : String(error);
     // Where the ledger cannot be reached, the next run finds this one crashed.
-    await ledger.abandonRun(database, { run: run.id, reason }).catch(() => undefined);
+    await abandonRun(database, { run: run.id, reason }).catch(() => undefined);
     throw error;
   } finally {
     // Leaves an instance alone that is still there. What a kill keeps from being swept, prune sweeps.
@@ -349,9 +370,9 @@ const transformFor = async (job: Job, stack: AsyncDisposableStack): Promise<RowT
   job.transform && stack.use(await startTransform(job.transform));
 
 /** A target made anew would hold what is left of the plan and nothing of what was loaded before. Throws UsageError. */
-async function requireTargetKept(job: Job, o: { database: Database; instance: ledger.Instance }): Promise<void> {
+async function requireTargetKept(job: Job, o: { database: Database; instance: Instance }): Promise<void> {
   const { exists } = await o.database.withTransaction(async (client) => inspectTarget(client, job.load));
-  if (exists || !(await ledger.hasLoadedRows(o.database, o.instance.id))) return;
+  if (exists || !(await hasLoadedRows(o.database, o.instance.id))) return;
   const { schema, name } = job.load.table;
   throw new UsageError(
     `${schema}.${name} is gone, and with it the rows that were loaded for ${o.instance.businessDate}; restore the table, or plan the date anew with run --again`,

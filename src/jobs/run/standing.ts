@@ -4,7 +4,7 @@ import { DatabaseError, databaseError } from '../../sinks/postgres/database-erro
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { qualifiedName } from '../../sinks/target/target-table.ts';
 import { summedColumns } from '../load/amounts.ts';
-import { targetName } from '../ledger.ts';
+import { targetName } from '../plan/stored-plan.ts';
 import { isRememberedRow } from '../../ledger/loaded-row.ts';
 import { findNewerNight } from './newer-night.ts';
 import type { RunContext } from './run-context.ts';
