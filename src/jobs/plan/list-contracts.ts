@@ -1,6 +1,6 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
-import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from '../../sources/json/json-path.ts';
 import { listPages } from '../../sources/listing/paginate.ts';
 import type { Resolve } from '../../sources/json/template.ts';
@@ -102,8 +102,7 @@ export function plannedContract(
   { job, keep, ordinal }: { job: Job; keep: (record: Json) => Json; ordinal: number },
 ): PlannedContract {
   const path = job.contracts.key;
-  const value = getPath(record, path);
-  const key = typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : '';
+  const key = scalarText(getPath(record, path)) ?? '';
   const listed = keep(record);
   const fault = faultOf(key, path);
   if (fault === null) return { key, listed, problem: null };
