@@ -23,19 +23,19 @@ export async function resolveSecrets(
   source: JobFileSource,
   places: SecretPlaces,
 ): Promise<Map<string, Map<string, Secret>>> {
-  const secrets = new Map<string, Map<string, Secret>>();
-  for (const [api, { auth }] of Object.entries(apis)) {
-    const found = new Map<string, Secret>();
-    for (const part of secretParts) {
-      const reference = auth[part];
-      if (!isReference(reference)) continue;
+  const secrets = new Map(Object.keys(apis).map((api) => [api, new Map<string, Secret>()]));
+  const references = Object.entries(apis).flatMap(([api, { auth }]) =>
+    secretParts.map((part) => ({ api, part, reference: auth[part] })),
+  );
+  await Promise.all(
+    references.map(async ({ api, part, reference }) => {
+      if (!isReference(reference)) return;
       const path: Path = ['apis', api, 'auth', part, 'env' in reference ? 'env' : 'file'];
       const result = await readSecret(reference, places);
-      if (result instanceof Secret) found.set(part, result);
+      if (result instanceof Secret) secrets.get(api)?.set(part, result);
       else source.report(path, result);
-    }
-    secrets.set(api, found);
-  }
+    }),
+  );
   return secrets;
 }
 

@@ -45,6 +45,7 @@ export async function findInvalidValues(
   const inputErrors = await inputErrorFunction(client);
   const found = new Map<number, RejectedRow>();
   for (const { index, column } of checked) {
+    // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
     const invalid = await invalidValues(client, { index, type: column.formatted, inputErrors });
     for (const { ordinal, message, code } of invalid) {
       if (found.has(ordinal)) continue;

@@ -321,6 +321,7 @@ async function resolveAll(
     }
   }
   const found: [string, CatalogType][] = [];
+  // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
   for (const column of columns) found.push(...(await resolveAll(client, [column], problems)));
   return found;
 }
