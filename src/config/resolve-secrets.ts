@@ -89,13 +89,12 @@ export async function readSecretText(
 async function refuseReadableByOthers(path: string): Promise<string | undefined> {
   try {
     const found = await stat(path);
-    if (!found.isFile()) return `expected a file at ${path}, and something else is there`;
-    if (found.size > longest)
-      return `expected a secret of at most ${longest} bytes in ${path}, and it has ${found.size}`;
+    if (!found.isFile()) return `expected a file at ${path}, got something else`;
+    if (found.size > longest) return `expected a secret of at most ${longest} bytes in ${path}, got ${found.size}`;
     const others = found.mode & 0o077;
     if (others === 0 || process.platform === 'win32') return undefined;
     const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-    return `expected a file that only its owner may read, and ${path} has mode ${mode}; run: chmod 600 ${path}`;
+    return `expected a file that only its owner may read, but ${path} has mode ${mode}; run: chmod 600 ${path}`;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     return code === 'ENOENT'

@@ -24,7 +24,7 @@ export async function persist<T>(
       maxElapsed: databaseWaitMs,
       clock,
       signal,
-      retryIf: mayPass,
+      retryIf: isRetryable,
       onRetry: (attempt, error, delay) =>
         log.warn(
           { ...about, attempt, delayMs: Math.round(delay), reason: (error as Error).message },
@@ -34,12 +34,12 @@ export async function persist<T>(
   } catch (error) {
     signal.throwIfAborted();
     if (!isOfWholeDatabase(error)) throw error;
-    throw new DatabaseGoneError(error, { waitedMs: mayPass(error) ? clock.now() - begun : 0 });
+    throw new DatabaseGoneError(error, { waitedMs: isRetryable(error) ? clock.now() - begun : 0 });
   }
 }
 
-const mayPass = (error: unknown): boolean =>
-  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.mayPass);
+const isRetryable = (error: unknown): boolean =>
+  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.isRetryable);
 
 const isOfWholeDatabase = (error: unknown): error is Error =>
   error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.isOfWholeDatabase);

@@ -21,7 +21,7 @@ export class DatabaseError extends NightfillError {
   }
 
   /** Whether the same may succeed a little later. */
-  get mayPass(): boolean {
+  get isRetryable(): boolean {
     return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);
   }
 

@@ -183,7 +183,7 @@ export class Database implements AsyncDisposable, Queryable {
     const { silenceMs = this.#silenceMs } = o;
     const socket = socketOf(client);
     const giveUp = (): void =>
-      void socket.destroy(new Error(`Connection terminated: nothing came for ${silenceMs / 1_000} s`));
+      void socket.destroy(new Error(`Connection terminated: no data for ${silenceMs / 1_000} s`));
     socket.setTimeout(silenceMs, giveUp);
     let lost: Error | undefined;
     const noteLoss = (error: Error): void => void (lost ??= error);

@@ -4,19 +4,19 @@ import { isConnectionFault } from './database-error.ts';
 /** A database that cannot be connected to, with the reason as a sentence that holds no password. */
 export class DatabaseUnreachableError extends UsageError {
   /** Whether the same may succeed a little later: the server is not up yet, or has no connection left. */
-  readonly mayPass: boolean;
+  readonly isRetryable: boolean;
 
-  constructor(message: string, { cause, mayPass }: { cause: unknown; mayPass: boolean }) {
+  constructor(message: string, { cause, isRetryable }: { cause: unknown; isRetryable: boolean }) {
     super(message, { code: 'DATABASE_UNREACHABLE', cause });
-    this.mayPass = mayPass;
+    this.isRetryable = isRetryable;
   }
 
   /** The same, once it has been waited for. */
   after(waitedMs: number): DatabaseUnreachableError {
     const seconds = Math.max(1, Math.round(waitedMs / 1_000));
-    return new DatabaseUnreachableError(`${this.message}. It was waited for ${seconds} s (--database-wait)`, {
+    return new DatabaseUnreachableError(`${this.message}. Gave up after ${seconds} s (--database-wait)`, {
       cause: this.cause,
-      mayPass: this.mayPass,
+      isRetryable: this.isRetryable,
     });
   }
 }
@@ -26,7 +26,7 @@ const passingStates = /^(?:08(?!P01)|53|57P0[1235])/;
 const passingAtPgBouncer =
   /no more connections allowed|server login has been failing|cannot connect|shutting down|query_wait_timeout/i;
 
-function mayPass(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   const { code = '', message } = error as { code?: string; message: string };
   if (code === '08P01') return passingAtPgBouncer.test(message);
   return code === 'ENOENT' || passingStates.test(code) || isConnectionFault(error);
@@ -40,7 +40,7 @@ export function cannotConnect(error: unknown, description: string): DatabaseUnre
     [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
     [/^ENOTFOUND/, 'the host name is not known'],
     [/^EAI_AGAIN/, 'the host name cannot be looked up'],
-    [/^ETIMEDOUT|timeout expired/, 'no answer came in time'],
+    [/^ETIMEDOUT|timeout expired/, 'the server did not answer in time'],
     [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
     [/^28P01/, 'the user or the password is wrong'],
     [/^28000/, `the server refuses this user (${message})`],
@@ -62,6 +62,6 @@ export function cannotConnect(error: unknown, description: string): DatabaseUnre
   const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
   return new DatabaseUnreachableError(`cannot connect to ${description}: ${reason}`, {
     cause: error,
-    mayPass: mayPass(error),
+    isRetryable: isRetryable(error),
   });
 }

@@ -126,8 +126,8 @@ test('cron expressions of five fields are taken', () => {
 
 test('other schedules are refused with the field that is wrong', () => {
   const wrong: [string, RegExp][] = [
-    ['@daily', /five fields.*1 came/],
-    ['0 0 2 * * *', /five fields.*6 came/],
+    ['@daily', /five fields.*got 1/],
+    ['0 0 2 * * *', /five fields.*got 6/],
     ['60 2 * * *', /"60" is not a minute/],
     ['0 24 * * *', /"24" is not an hour/],
     ['0 2 0 * *', /"0" is not a day of the month/],
