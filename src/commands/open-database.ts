@@ -5,7 +5,7 @@ import type { Log } from '../observe/log.ts';
 import { sessionName, thisProcess } from '../ledger/process-identity.ts';
 import type { Trigger } from '../ledger/run.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
-import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/postgres/connection.ts';
+import { resolveConnection, type Connection, type PinnedDatabase } from '../sinks/postgres/choose-database.ts';
 import { openEmbedded } from '../sinks/embedded/embedded.ts';
 import { migrate, pendingMigrations } from '../ledger/migrations.ts';
 import { Database } from '../sinks/postgres/postgres.ts';

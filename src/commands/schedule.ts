@@ -67,7 +67,7 @@ function requirePlain(paths: readonly string[]): void {
   const found = paths.find((path) => path !== harmless(path));
   if (found === undefined) return;
   throw new UsageError(
-    `expected paths without control characters, because they stand in one line of the printed entries, and ${JSON.stringify(found)} came; rename it`,
+    `expected paths without control characters, because they stand in one line of the printed entries, got ${JSON.stringify(found)}; rename it`,
     { code: 'PATH_NOT_PRINTABLE' },
   );
 }

@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { UsageError } from '../../../src/resilience/failure.ts';
-import { resolveConnection } from '../../../src/sinks/postgres/connection.ts';
+import { resolveConnection } from '../../../src/sinks/postgres/choose-database.ts';
 
 function server(
   databaseUrl: string | undefined,
