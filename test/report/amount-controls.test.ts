@@ -119,6 +119,8 @@ test('what was loaded is held against what stands in the target, in whatever cur
     'USD 2.00 0 -2.00 fail',
     'GBP 0 3.00 3.00 fail',
   ]);
+  const [always] = await controlsOf(standing, { contracts, figures, controls: [] });
+  assert.deepEqual([always?.severity, always?.result], ['fail', 'fail'], 'whether the job sums or not');
   assert.deepEqual(await controlsOf(standing, { contracts }), [], 'a target that was not looked at');
 });
 
@@ -151,6 +153,7 @@ const moved = (before: string, after: string) => ({
 for (const [what, previous, result] of [
   ['less than the share', moved('100.00', '124.99'), 'pass'],
   ['the share itself', moved('100.00', '75.00'), 'fail'],
+  ['less than the share, below zero', moved('-100.00', '-80.00'), 'pass'],
   ['nothing at all', moved('0.00', '0.00'), 'pass'],
   ['from nothing to something', moved('0.00', '0.01'), 'fail'],
 ] as const) {

@@ -81,8 +81,9 @@ for (const [what, spoil] of [
   ['the row of a loaded contract is gone', `DELETE FROM nightfill.target_row WHERE instance = $1 AND key = 'a'`],
   ['fewer rows were written than loaded', `UPDATE nightfill.chunk SET inserted = 1 WHERE instance = $1 AND number = 1`],
   [
-    'a chunk that was worked on lacks a contract',
-    `UPDATE nightfill.chunk SET contracts = 4 WHERE instance = $1 AND number = 1`,
+    'a chunk that was worked on lacks an outcome',
+    `WITH more AS (INSERT INTO nightfill.contract (instance, chunk, key, position) VALUES ($1, 1, 'more', 9))
+     UPDATE nightfill.chunk SET contracts = 4 WHERE instance = $1 AND number = 1`,
   ],
   [
     'a chunk that was not started has loaded',

@@ -121,8 +121,8 @@ for (const [what, atLeast, absolute, changes, expected] of [
   ['of what was asked', 0.9, '0', { counts: { enriched: 8, degraded: 1 } }, '9 9 pass'],
   ['below what was asked', 0.9, '0', { counts: { enriched: 8 } }, '9 8 fail'],
   ['within the tolerance', 0.9, '1', { counts: { enriched: 8 } }, '9 8 pass'],
-  // 10 × 0.7 is 7.000000000000001 in binary.
-  ['of a share that binary numbers do not hold', 0.7, '0', { counts: { enriched: 7 } }, '7 7 pass'],
+  // 100 × 0.07 is 7.000000000000001 in binary.
+  ['of a share that binary numbers do not hold', 0.07, '0', { counts: { listed: 100, enriched: 7 } }, '7 7 pass'],
   ['of a night that is not finished', 0.9, '0', { counts: { enriched: 5, notStarted: 5 } }, '9 5 not-evaluated'],
   ['of a listing that was cut off', 0.9, '0', { planned: false }, '9 10 not-evaluated'],
 ] as const satisfies readonly [string, number, string, EvidenceChanges, string][]) {
