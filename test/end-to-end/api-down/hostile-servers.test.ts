@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import type { Ended, Running } from '../../support/night.ts';
+import type { Ended, RunningProcess } from '../../support/night.ts';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
 
@@ -108,7 +108,7 @@ describe('a listing that misbehaves ends the run with a clear message', { concur
 });
 
 /** The most memory the process ever held, in MB. */
-async function peakMemory({ processId, ended }: Running): Promise<number> {
+async function peakMemory({ processId, ended }: RunningProcess): Promise<number> {
   let peak = 0;
   let over = false;
   void ended.then(() => (over = true));
@@ -137,7 +137,7 @@ test('an answer of 400 MB does not fill the memory', { skip }, async (t) => {
       response.end('"]}');
     },
   });
-  const running = night.start('run', 'job.yaml');
+  const running = night.startProcess('run', 'job.yaml');
   const peak = await peakMemory(running);
   refused(await running.ended, /longer than maxResponse/);
   assert(peak > 50 && peak < 250, `${peak} MB at the peak`);
@@ -149,7 +149,7 @@ test('400 MB packed into an answer of less than one do not fill the memory', { s
   const { night } = await scriptedNight(t, {
     script: () => ({ body: packed, headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' } }),
   });
-  const running = night.start('run', 'job.yaml');
+  const running = night.startProcess('run', 'job.yaml');
   const peak = await peakMemory(running);
   refused(await running.ended, /longer than maxResponse/);
   assert(peak > 50 && peak < 250, `${peak} MB at the peak`);

@@ -109,7 +109,7 @@ const endpoints: readonly OddEndpoint[] = [
 /** Runs a job file in this process; gives its exit code and its report, where there is one. */
 async function run(night: Night, options: readonly string[] = []) {
   const report = path.join(night.folder, 'report.json');
-  const ended = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', report, ...options);
+  const ended = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', report, ...options);
   return { ...ended, report: await night.report('report.json').catch(() => undefined) };
 }
 

@@ -109,7 +109,7 @@ describe('a bad job file exits with 2 and one message, and nothing is asked', ()
     test(name, async (t) => {
       const night = await startNight(t, { databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
       await night.write('bad.yaml', change(good(server.origin)));
-      const run = await night.nightfillHere('run', path.join(night.folder, 'bad.yaml'));
+      const run = await night.nightfill('run', path.join(night.folder, 'bad.yaml'));
       assertRefused(run, says);
       assert(!run.stderr.includes('hush-hush'));
     });
@@ -189,7 +189,7 @@ describe('what cannot be started exits with 2 and one sentence', { concurrency: 
       });
       const file = path.join(night.folder, 'job.yaml');
       const run = async (date: string): Promise<Omit<Ended, 'signal'>> =>
-        night.nightfillHere('run', file, '--date', date, '--report', path.join(night.folder, `${date}.json`));
+        night.nightfill('run', file, '--date', date, '--report', path.join(night.folder, `${date}.json`));
       assert.equal((await run('2026-11-20')).exitCode, 0, 'with good credentials');
       const stored = await night.query('SELECT id, amount FROM contracts ORDER BY id');
       const before = server.requests.length;

@@ -23,8 +23,8 @@ async function startNightOf(t: TestContext, script: Script, job: { api?: object;
   const { night, server } = await scriptedNight(t, { script, job });
   const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
   const run = async (...options: string[]) =>
-    night.nightfillHere('run', file, '--date', '2026-03-01', '--report', report, ...options);
-  const command = async (name: string, ...options: string[]) => night.nightfillHere(name, ...options);
+    night.nightfill('run', file, '--date', '2026-03-01', '--report', report, ...options);
+  const command = async (name: string, ...options: string[]) => night.nightfill(name, ...options);
   return { night, server, file, run, command, report: async () => night.report('report.json') };
 }
 
@@ -358,7 +358,7 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     const { night, report, server } = await startNightOf(t, script, { api: { limits: { concurrency: 4 } } });
     const running = night.start('run', 'job.yaml', '--date', '2026-03-01', '--report', 'report.json', '--grace', '60s');
     await until(() => running.output().stderr.includes('rests until'), running.ended);
-    running.process.kill('SIGTERM');
+    running.signal('SIGTERM');
     const { exitCode, stderr } = await running.ended;
     assert.equal(exitCode, 143, stderr);
     const { counts } = await report();
@@ -376,14 +376,7 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     });
     assert.equal((await run()).exitCode, 0);
     resting = true;
-    const next = await night.nightfillHere(
-      'run',
-      file,
-      '--date',
-      '2026-03-02',
-      '--report',
-      `${night.folder}/report.json`,
-    );
+    const next = await night.nightfill('run', file, '--date', '2026-03-02', '--report', `${night.folder}/report.json`);
     assert.equal(next.exitCode, 0, next.stdout + next.stderr);
     assert.deepEqual((await report()).counts.degraded, 30);
   });

@@ -65,7 +65,7 @@ describe('the network to Postgres fails in the middle of a run', { concurrency: 
       const { url } = await createDatabase(t, { template: 'empty' });
       await using proxy = await startTcpProxy(url);
       const { simulator, night } = await slowNight(t, { databaseUrl: `${proxy.url}?connect_timeout=1` });
-      const running = night.start('run', 'job.yaml', '--database-wait', '2s');
+      const running = night.startProcess('run', 'job.yaml', '--database-wait', '2s');
       await someChunks(url, running);
       fail(proxy);
       const ended = await running.ended;

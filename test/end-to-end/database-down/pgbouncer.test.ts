@@ -104,7 +104,7 @@ describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgboun
 
   test('after SIGKILL the same command finishes the night', async (t) => {
     const { simulator, night } = await pooledNight(t, { latency: 40 });
-    const running = night.start('run', 'job.yaml');
+    const running = night.startProcess('run', 'job.yaml');
     await someChunks(night, running);
     running.process.kill('SIGKILL');
     await running.ended;

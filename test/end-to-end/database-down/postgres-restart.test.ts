@@ -53,7 +53,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
   test('killed for good: the run ends by itself with a sentence, and the next one finishes the night', async (t) => {
     const server = await cluster(t);
     const { simulator, night } = await slowNight(t, { databaseUrl: server.url });
-    const running = night.start('run', 'job.yaml', '--database-wait', '1s');
+    const running = night.startProcess('run', 'job.yaml', '--database-wait', '1s');
     await someChunks(server.url, running);
     await server.kill();
     const ended = await running.ended;
@@ -96,7 +96,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
 
   test('the embedded one is killed: the run ends with a sentence, and the next one starts it and finishes', async (t) => {
     const { night } = await slowNight(t, { databaseUrl: null });
-    const running = night.start('run', 'job.yaml', '--database-wait', '1s');
+    const running = night.startProcess('run', 'job.yaml', '--database-wait', '1s');
     const address = async (): Promise<string> => (await night.read('.nightfill/postgres/url')).trim();
     await until(
       async () =>
