@@ -95,7 +95,7 @@ const badFiles: Record<string, { change: (text: string) => string; says: RegExp 
   },
 };
 
-describe('a bad job file exits with 2 and one message, and nothing is asked', () => {
+describe('a bad job file exits with 2 and one message, and nothing is asked', { concurrency: 5 }, () => {
   let server: ScriptedServer;
   before(async () => {
     server = await ScriptedServer.start(() => ({ json: [] }));
@@ -116,7 +116,7 @@ describe('a bad job file exits with 2 and one message, and nothing is asked', ()
   }
 });
 
-describe('what cannot be started exits with 2 and one sentence', { concurrency: 3 }, () => {
+describe('what cannot be started exits with 2 and one sentence', { concurrency: 5 }, () => {
   const script = listAndLookUp([{ id: 'a' }]);
 
   test('a database that is down', async (t) => {

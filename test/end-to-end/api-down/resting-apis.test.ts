@@ -35,7 +35,7 @@ function timesAsked(server: ScriptedServer): Map<string, number> {
   return new Map([...Map.groupBy(asked, ({ url }) => keyOf(url))].map(([key, all]) => [key, all.length]));
 }
 
-describe('an API that asks for rest', { concurrency: 2 }, () => {
+describe('an API that asks for rest', { concurrency: 4 }, () => {
   test('beyond finishBy: what came is loaded, the rest is not started and not failed, and the next run goes on', async (t) => {
     let lookups = 0;
     const script = serving(120, (key) => {
@@ -147,7 +147,7 @@ test("while one API rests the others' work goes on, and not only for as many con
     return found(key);
   });
   const { night, server, run, report } = await startNightOf(t, script);
-  const limits = { concurrency: 2 };
+  const limits = { concurrency: 4 };
   const job = scriptedJob(server.origin, { api: { limits }, chunk: { size: 20 } }) as { apis: object; lookups: object };
   await night.write('job.yaml', {
     ...job,
@@ -160,7 +160,7 @@ test("while one API rests the others' work goes on, and not only for as many con
   assert.ok(crmMeanwhile > 60, `${crmMeanwhile} requests to the other API`);
 });
 
-describe('an API that is down', { concurrency: 2 }, () => {
+describe('an API that is down', { concurrency: 4 }, () => {
   const breaker = { failureRate: '50%', minimumCalls: 10, openFor: '50ms' };
 
   test('for a while: everybody waits for it, and nobody fails however few attempts there are', async (t) => {
@@ -235,7 +235,7 @@ describe('an API that is down', { concurrency: 2 }, () => {
   });
 });
 
-describe('an API that allows less than the job file says', { concurrency: 2 }, () => {
+describe('an API that allows less than the job file says', { concurrency: 4 }, () => {
   test('at once: it is met at what it allows, everything is loaded, and report, plan and check say so', async (t) => {
     let inFlight = 0;
     const script = serving(300, async (key) => {
@@ -315,7 +315,7 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
   });
 });
 
-describe('what a rest must not hide', { concurrency: 2 }, () => {
+describe('what a rest must not hide', { concurrency: 4 }, () => {
   test('whole chunks that were to be fetched anew and were not are no success, and are named', async (t) => {
     let resting = false;
     const script = serving(60, (key) =>

@@ -58,7 +58,7 @@ async function assertWholeNight(night: Night): Promise<void> {
   assert.deepEqual(await night.query('SELECT FROM nightfill.lease'), []);
 }
 
-describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgbouncerMissing() }, () => {
+describe('through PgBouncer in transaction mode', { concurrency: 4, skip: pgbouncerMissing() }, () => {
   test('migrate, check, plan, run, runs, show, report and prune do what they do without it', async (t) => {
     const { night } = await pooledNight(t);
     for (const [command, ...rest] of [

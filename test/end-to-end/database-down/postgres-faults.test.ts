@@ -70,7 +70,7 @@ async function assertFinished(
   assert.deepEqual(rows, [{ attempts: 1 }], 'what was rolled back is no attempt');
 }
 
-describe('a chunk that meets a passing fault of Postgres is loaded again', { concurrency: 2 }, () => {
+describe('a chunk that meets a passing fault of Postgres is loaded again', { concurrency: 4 }, () => {
   test('its connection is ended by an administrator', async (t) => {
     const night = await loadedNight(t);
     const other = await begin(t, night.databaseUrl, 'SELECT FROM enriched ORDER BY contract_id LIMIT 1 FOR UPDATE');
@@ -165,7 +165,7 @@ test('time limits that are meant for the queries of people do not fail chunks', 
   assert.doesNotMatch(ended.stderr, /Postgres is asked again/);
 });
 
-describe('a database that cannot take the night', { concurrency: 2 }, () => {
+describe('a database that cannot take the night', { concurrency: 4 }, () => {
   test('one that is read-only is named before anything is asked of an API', async (t) => {
     const { simulator, night } = await slowNight(t);
     const name = new URL(night.databaseUrl).pathname.slice(1);
@@ -222,7 +222,7 @@ async function roleOf(t: TestContext, night: Night, options = ''): Promise<strin
 
 describe(
   'a target that is taken away during the run ends it, and the rest stays not started',
-  { concurrency: 2 },
+  { concurrency: 4 },
   () => {
     for (const { how, change, back, sentence } of [
       {

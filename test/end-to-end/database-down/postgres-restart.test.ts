@@ -23,7 +23,7 @@ const cluster = async (t: TestContext): Promise<TestCluster> => {
 
 const isCopy = (bytes: Buffer): boolean => bytes.includes('COPY pg_temp');
 
-describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => {
+describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => {
   for (const { how, away } of [
     { how: 'killed in the middle of COPY', away: async (server: TestCluster) => server.kill() },
     { how: 'restarted by an administrator in the middle of COPY', away: async (server: TestCluster) => server.stop() },
