@@ -16,6 +16,8 @@ import type { ClientForCopy } from '../../src/sinks/postgres/postgres.ts';
 import { compileCache } from './compile-cache.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 
+export { until } from './until.ts';
+
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
 const reportJsonSchema = fileURLToPath(new URL('../../schema/report.schema.json', import.meta.url));
 
@@ -255,17 +257,4 @@ export function assertAllPass(controls: Report['controls']): void {
 export async function assertShippedSchema(report: unknown): Promise<void> {
   const fits = await compiled;
   assert(fits(report), JSON.stringify(fits.errors, undefined, 2));
-}
-
-/** Asks again and again until it is so; fails when `over` comes first. */
-export async function until(isSo: () => boolean | Promise<boolean>, over: Promise<unknown>): Promise<void> {
-  let tooLate = false;
-  const end = (): void => void (tooLate = true);
-  over.then(end, end);
-  while (!(await isSo())) {
-    assert(!tooLate, 'the command ended before what was waited for had happened');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
-  }
 }

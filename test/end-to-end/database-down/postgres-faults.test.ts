@@ -1,7 +1,7 @@
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import pg from 'pg';
-import { execute, rowsOf } from '../../support/database.ts';
+import { execute, rowsOf, untilRows } from '../../support/database.ts';
 import { until, type Night, type Running } from '../../support/night.ts';
 import { simulatedNight } from '../../support/simulated-job.ts';
 import {
@@ -37,8 +37,7 @@ async function blockedLoad(url: string, running: Running): Promise<number> {
   const blocked = `SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'nightfill%'
       AND query LIKE '%nightfill_load%'`;
-  let found: { pid: number } | undefined;
-  await until(async () => (found = (await rowsOf<{ pid: number }>(url, blocked))[0]) !== undefined, running.ended);
+  const [found] = await untilRows<{ pid: number }>(url, blocked, { over: running.ended });
   return found!.pid;
 }
 
@@ -136,12 +135,8 @@ describe('a chunk that meets a passing fault of Postgres is loaded again', { con
     const night = await loadedNight(t);
     const running = start(night);
     // Not before: the run begins by looking at the table.
-    await until(
-      async () =>
-        (await rowsOf(night.databaseUrl, `SELECT FROM nightfill.instance WHERE business_date = '2026-11-21'`)).length >
-        0,
-      running.ended,
-    );
+    const begun = `SELECT FROM nightfill.instance WHERE business_date = '2026-11-21'`;
+    await untilRows(night.databaseUrl, begun, { over: running.ended });
     const other = await begin(t, night.databaseUrl, 'LOCK TABLE enriched IN ACCESS EXCLUSIVE MODE');
     await isRepeated(running);
     await other.query('COMMIT');
