@@ -71,23 +71,16 @@ function kindOf(schema: Schema): string {
   const options = optionsOf(schema);
   if (options.length > 0) return [...new Set(options.map(kindOf))].join(' or ');
   if (Array.isArray(schema.type)) return schema.type.map((type) => kindOf({ type })).join(' or ');
-  switch (schema.type) {
-    case 'integer':
-      return wholeNumber(schema);
-    case 'boolean':
-      return '`true`, `false`';
-    case 'string':
-      return ({ 'date-time': 'time', date: 'date', uuid: 'UUID' } as Record<string, string>)[schema.format!] ?? 'text';
-    case 'array':
-      return listOf(kindOf(schema.items as Schema));
-    case 'object':
-      return schema.properties ? 'mapping' : `mapping of ${schemaOfValues(schema)}`;
-    case undefined:
-      return 'any value';
-    default:
-      return schema.type;
-  }
+  if (schema.type === 'integer') return wholeNumber(schema);
+  if (schema.type === 'boolean') return '`true`, `false`';
+  if (schema.type === 'string') return textKinds[schema.format ?? ''] ?? 'text';
+  if (schema.type === 'array') return listOf(kindOf(schema.items as Schema));
+  if (schema.type === 'object') return schema.properties ? 'mapping' : `mapping of ${schemaOfValues(schema)}`;
+  return schema.type ?? 'any value';
 }
+
+/** By the format that JSON Schema gives a text. */
+const textKinds: Record<string, string> = { 'date-time': 'time', date: 'date', uuid: 'UUID' };
 
 const schemaOfValues = (schema: Schema): string => {
   const values = schema.additionalProperties;

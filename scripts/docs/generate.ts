@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { jobFileSchema } from '../../src/config/schema/job-schema.ts';
 import { reportSchema } from '../../src/report/schema.ts';
 import { commandLinePage } from './command-line.ts';
+import { howItWorksPage, wayDrawing } from './drawing.ts';
 import { fillFieldsPage, keysTable, valuesTable } from './fields.ts';
 import { jsonSchemas, jsonSchemaText } from './json-schemas.ts';
 import { isLedgerPageCurrent, ledgerPage } from './ledger.ts';
@@ -25,6 +26,8 @@ export const generatedFiles: Record<string, GeneratedFile> = {
     generate: (page) => fillFieldsPage('docs/reference/report.md', page, { schema: reportSchema, table: valuesTable }),
   },
   'docs/reference/command-line.md': { generate: commandLinePage },
+  'docs/guide/how-it-works.md': { generate: howItWorksPage },
+  'docs/guide/way-of-a-key.svg': { generate: wayDrawing },
   'docs/reference/ledger.md': {
     generate: async (page) => withMigratedDatabase(async (database) => ledgerPage(page, database)),
     isCurrent: isLedgerPageCurrent,

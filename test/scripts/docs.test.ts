@@ -10,6 +10,8 @@ import { parse } from 'yaml';
 import { fillPage, partsOf, requireParts } from '../../scripts/docs/page.ts';
 import { generate } from '../../scripts/docs/generate.ts';
 import { ledgerPage } from '../../scripts/docs/ledger.ts';
+import { requireTrueWay } from '../../scripts/docs/drawing.ts';
+import type { Step } from '../../scripts/docs/way-of-a-key.ts';
 import { createDatabase } from '../support/database.ts';
 
 const checkout = new URL('../../', import.meta.url);
@@ -98,4 +100,21 @@ test('what stands around the generated parts of a page stays', () => {
   const filled = fillPage(page, (name) => `new ${name}`);
   assert.equal(filled.replace(/<!-- written[\s\S]*end -->/, '…'), 'By hand.\n…\nBy hand too.\n');
   assert.deepEqual([...partsOf(filled)], [['a', 'new a']]);
+});
+
+test('a way that no import stands behind, or that names a file that is gone, is refused', async () => {
+  const start = { file: 'jobs/run/run.ts', what: 'begins' };
+  const refusal = async (...way: Step[]): Promise<string> =>
+    requireTrueWay([start, ...way]).then(
+      () => 'none',
+      (error: Error) => error.message.split('\n').at(-1)!,
+    );
+  const to = (file: string, from?: string): Step => ({ file, what: 'goes on', ...(from !== undefined && { from }) });
+  assert.equal(await refusal(to('jobs/run/work.ts', 'jobs/run/run.ts')), 'none');
+  assert.equal(await refusal(to('jobs/gone.ts', 'jobs/run/run.ts')), 'src/jobs/gone.ts does not exist');
+  assert.equal(await refusal(to('cli.ts', 'jobs/run/run.ts')), 'src/jobs/run/run.ts does not import src/cli.ts');
+  assert.equal(
+    await refusal(to('jobs/run/run.ts', 'jobs/run/work.ts')),
+    'src/jobs/run/work.ts does not come before src/jobs/run/run.ts',
+  );
 });
