@@ -12,7 +12,7 @@ import { contractsAtOnce } from '../run/run.ts';
 import { readSettled } from '../settled-concurrency.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 
-/** What the ledger knows that bears on a night to come. */
+/** What the ledger knows that a forecast needs. */
 export interface NightLedger {
   /** For people. */
   database: string;
@@ -22,9 +22,9 @@ export interface NightLedger {
         sourceTotal: string | null;
         planned: number;
         loaded: number;
-        /** Of a listing that was cut off and comes anew; empty when it is whole. */
+        /** Of a listing that was cut off and will start over; empty when it is complete. */
         loadedKeys: ReadonlySet<string>;
-        /** Contracts to work on, and what they ask for. */
+        /** Contracts to work on, and the requests they take. */
         left: number;
         expected: ExpectedRequests;
         /** Rows held back for the switch at the end. */
@@ -42,7 +42,6 @@ export interface NightLedger {
   quotaUse: (origin: string, day: string) => QuotaUse | undefined;
 }
 
-/** Reads it. */
 export async function readNightLedger(
   database: Queryable & { description: string },
   { job, businessDate }: { job: Job; businessDate: string },
