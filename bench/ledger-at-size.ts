@@ -26,8 +26,8 @@ import {
   readFailureLines,
 } from '../src/ledger/history/night-details.ts';
 import { readNightLedger } from '../src/jobs/forecast/night-ledger.ts';
-import { readChunk, unfinishedChunks } from '../src/jobs/plan/list-contracts.ts';
-import { hasStaged, requireSameLayout } from '../src/jobs/load/staging.ts';
+import { isHoldingBack, isHeldBackOtherwise } from '../src/ledger/held-back.ts';
+import { readChunk, unfinishedChunks } from '../src/ledger/planned-work.ts';
 import { countHeldBack, readSwitchPace } from '../src/ledger/history/switch-pace.ts';
 import { buildReport } from '../src/report/build.ts';
 import { migrate } from '../src/ledger/migrations.ts';
@@ -181,18 +181,18 @@ const works: Record<string, Work> = {
     await latestRunOf(on, instance);
   },
   'start: hasLoadedRows': async (on) => instances.hasLoadedRows(on, instance),
-  'start: requireSameLayout': async (on) =>
-    requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
+  'start: isHeldBackOtherwise': async (on) =>
+    isHeldBackOtherwise(on as Database, { instance: heldBack!.instance, columns: job.load.columns }),
   'start: isReplaced': async (on) => instances.isReplaced(on, instance),
   'start: takeOver': async (on) => takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);
     await readSwitchPace(on, 'seeded');
   },
-  'work: unfinishedChunks': async (on) => unfinishedChunks({ database: on, instance }, {}),
-  'work: readChunk, one not started': async (on) => readChunk({ database: on, instance }, chunks, {}),
-  'work: readChunk, one that failed in part': async (on) => readChunk({ database: on, instance }, 1, {}),
-  'close: hasStaged': async (on) => hasStaged(on as Database, heldBack!.instance),
+  'work: unfinishedChunks': async (on) => unfinishedChunks(on, instance, {}),
+  'work: readChunk, one not started': async (on) => readChunk(on, { instance, number: chunks }, {}),
+  'work: readChunk, one that failed in part': async (on) => readChunk(on, { instance, number: 1 }, {}),
+  'close: isHoldingBack': async (on) => isHoldingBack(on as Database, heldBack!.instance),
   'close: explainNotStarted': async (on) =>
     explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
   'close: completeInstance': async (on) => instances.completeInstance(on, instance),

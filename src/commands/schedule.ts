@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
-import { findNewerNight } from '../jobs/run/newer-night.ts';
+import { findNewerNight } from '../ledger/newer-night.ts';
 import { readNightStatus } from '../ledger/history/night-status.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';

@@ -106,3 +106,9 @@ export async function abandonRun(database: Queryable, o: { run: string; reason: 
 export async function discardRun(database: Queryable, run: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.run WHERE id = $1`, [run]);
 }
+
+/** Whether the run has committed work on any chunk. */
+export async function hasAttempts(database: Queryable, run: string): Promise<boolean> {
+  const { rowCount } = await database.query(`SELECT FROM nightfill.chunk_attempt WHERE run = $1 LIMIT 1`, [run]);
+  return rowCount === 1;
+}

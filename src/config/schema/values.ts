@@ -117,7 +117,7 @@ export function jsonPath() {
   return textAs<JsonPath>('a path such as data or paging.next.after or items[0].id', { parse: parseJsonPath });
 }
 
-const pairedBraces = 'braces in pairs around paths such as {key} or {contract.customerId}';
+const pairedBraces = 'pairs of braces around paths such as {key} or {contract.customerId}';
 
 export function template() {
   return textAs<Template>(`text with ${pairedBraces}`, { parse: parseTemplate });

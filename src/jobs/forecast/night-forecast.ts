@@ -9,7 +9,7 @@ import { forecastApi, rateThatFits, spareMs, type ApiForecast } from './forecast
 import type { Job } from '../job.ts';
 import { dateScope, plannedContract } from '../plan/list-contracts.ts';
 import type { NightLedger } from './night-ledger.ts';
-import { contractsAtOnce } from '../run/run.ts';
+import { contractsAtOnce } from '../admission/admission.ts';
 import type { SwitchPace } from '../../ledger/history/switch-pace.ts';
 
 /** An API's requests tonight against its daily quota. */

@@ -7,8 +7,8 @@ import { readQuotaUse } from '../../ledger/quota-use.ts';
 import type { QuotaUse } from '../../resilience/quota.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import type { Job } from '../job.ts';
-import { readChunk, unfinishedChunks } from '../plan/list-contracts.ts';
-import { contractsAtOnce } from '../run/run.ts';
+import { readChunk, unfinishedChunks } from '../../ledger/planned-work.ts';
+import { contractsAtOnce } from '../admission/admission.ts';
 import { readSettled } from '../settled-concurrency.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 
@@ -69,9 +69,9 @@ async function readNight(
   const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   let left = 0;
   if (status !== 'planning')
-    for (const number of await unfinishedChunks({ database, instance: id }, {})) {
+    for (const number of await unfinishedChunks(database, id, {})) {
       // oxlint-disable-next-line no-await-in-loop -- a million contracts together would not fit into memory
-      const { contracts } = await readChunk({ database, instance: id }, number, {});
+      const { contracts } = await readChunk(database, { instance: id, number }, {});
       for (const contract of contracts) expected.add(contract);
       left += contracts.length;
     }

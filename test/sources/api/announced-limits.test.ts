@@ -137,12 +137,13 @@ test('what one route announces holds for that route, and the others keep the pac
     apiOptions(server.origin, { limits: { concurrency: 4, rates: [{ requests: 12, per: 300 }] } }),
     { onLowered: (info) => told.push(info) },
   );
-  for (const url of ['/search/1', '/search/2', '/get/1', '/get/2']) await api.request({ url, key: url.split('/')[1]! });
+  for (const url of ['/search/1', '/search/2', '/get/1', '/get/2'])
+    await api.request({ url, lane: url.split('/')[1]! });
   const before = server.requests.length;
   await Promise.all(
     ['search', 'get'].flatMap((key) =>
       Array.from({ length: key === 'get' ? 12 : 6 }, async (_, index) =>
-        api.request({ url: `/${key}/x${index}`, key }),
+        api.request({ url: `/${key}/x${index}`, lane: key }),
       ),
     ),
   );

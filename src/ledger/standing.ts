@@ -1,28 +1,44 @@
 import pg from 'pg';
-import type { Standing } from '../../report/figures.ts';
-import { DatabaseError, databaseError } from '../../sinks/postgres/database-error.ts';
-import type { Queryable } from '../../sinks/postgres/postgres.ts';
-import { qualifiedName } from '../../sinks/target/target-table.ts';
-import { summedColumns } from '../load/amounts.ts';
-import { targetName } from '../plan/stored-plan.ts';
-import { isRememberedRow } from '../../ledger/loaded-row.ts';
+import { DatabaseError, databaseError } from '../sinks/postgres/database-error.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
+import { qualifiedName, type TargetTable } from '../sinks/target/target-table.ts';
+import { isRememberedRow } from './loaded-row.ts';
 import { findNewerNight } from './newer-night.ts';
-import type { RunContext } from './run-context.ts';
+
+interface Night {
+  /** The job's name. */
+  job: string;
+  instance: string;
+  businessDate: string;
+  target: TargetTable;
+  /** The target as the ledger names it. */
+  targetName: string;
+  /** Summed columns, and the columns that their sums are split by. */
+  sums: readonly { column: string; by?: string }[];
+}
+
+/** What the target holds of the rows that the night has loaded. */
+export interface Standing {
+  /** Rows that contracts of the night were loaded into, and those of them that are there. */
+  loaded: number;
+  rows: number;
+  amounts: { column: string; currency: string | null; amount: string }[];
+}
 
 /**
  * What the target holds of the night as its run is closed: what was loaded may have been changed or deleted since, by
- * somebody, or by a trigger when a later chunk came. Null of a rehearsal, of nights begun before the ledger knew their rows,
+ * somebody, or by a trigger when a later chunk came. Null of nights begun before the ledger knew their rows,
  * and where a newer night has been loaded over it; undefined where a run that is told to stop finds the target locked.
  */
 export async function readStanding(
   client: Queryable,
-  context: RunContext,
+  night: Night,
   { hurried }: { hurried: boolean },
 ): Promise<Standing | null | undefined> {
-  if (!hurried) return lookAt(client, context);
+  if (!hurried) return lookAt(client, night);
   await client.query(`SAVEPOINT nightfill_standing; SET LOCAL lock_timeout = '100ms'`);
   try {
-    const found = await lookAt(client, context);
+    const found = await lookAt(client, night);
     await client.query(`RELEASE nightfill_standing; SET LOCAL lock_timeout = '5s'`);
     return found;
   } catch (error) {
@@ -33,15 +49,14 @@ export async function readStanding(
   }
 }
 
-async function lookAt(client: Queryable, context: RunContext): Promise<Standing | null> {
-  const { job, instance, target, businessDate, dryRun } = context;
-  if (dryRun || (await findNewerNight(client, { job: job.name, businessDate, target: targetName(job) }))) return null;
+async function lookAt(client: Queryable, night: Night): Promise<Standing | null> {
+  const { job, instance, target, businessDate, targetName, sums } = night;
+  if (await findNewerNight(client, { job, businessDate, target: targetName })) return null;
   const { rows: known } = await client.query<{ knows: boolean }>(
     `SELECT knows_rows AS knows FROM nightfill.instance WHERE id = $1`,
     [instance],
   );
   if (!known[0]?.knows) return null;
-  const sums = summedColumns(job);
   const columns = sums.map(({ column, by }, index) => {
     const group = target.columns.find(({ name }) => name === by);
     return {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Admission, type AdmissionContext } from '../../../src/jobs/admission/admission.ts';
-import type { PlannedChunk } from '../../../src/jobs/plan/list-contracts.ts';
+import { DeadlineGate, type DeadlineContext } from '../../../src/jobs/admission/deadline-gate.ts';
+import type { PlannedChunk } from '../../../src/ledger/planned-contract.ts';
 import { RollingWindow } from '../../../src/resilience/rolling-window.ts';
 import type { ApiStatistics } from '../../../src/sources/api/api.ts';
 import { parseTemplate } from '../../../src/sources/json/template.ts';
@@ -16,7 +16,7 @@ interface Night {
   deadline: number;
   batch?: number;
   path?: string;
-  switchOver?: AdmissionContext['switchOver'];
+  switchOver?: DeadlineContext['switchOver'];
 }
 
 /** One API `crm` with one lookup, whose window is a real one on a clock that stands still. */
@@ -49,7 +49,7 @@ function night({
     inFlight: 0,
     currentRate: 0,
   });
-  const context: AdmissionContext = {
+  const context: DeadlineContext = {
     job: {
       timezone: 'Europe/Berlin',
       contracts: { api: 'crm', path: parseTemplate('/contracts'), query: {}, key: ['id'], paginate: { type: 'none' } },
@@ -76,7 +76,7 @@ function night({
     tally,
     switchOver,
   };
-  return { admission: new Admission(context), clock, window, contracts, tally, figures };
+  return { admission: new DeadlineGate(context), clock, window, contracts, tally, figures };
 }
 
 let key = 0;

@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto';
-import { UsageError } from '../../resilience/failure.ts';
-import type { Queryable } from '../../sinks/postgres/postgres.ts';
-import { STAGING } from '../../sinks/target/upsert-statements.ts';
-import type { ChunkRecord } from '../chunk-ledger.ts';
-import type { Job } from '../job.ts';
-import type { RunContext } from '../run/run-context.ts';
+import type { Queryable } from '../sinks/postgres/postgres.ts';
+import type { TargetTable } from '../sinks/target/target-table.ts';
+import { STAGING } from '../sinks/target/upsert-statements.ts';
 
-/** `commit: run`: rows are held back in the ledger until the whole night switches into the target at once. */
-export const isStaged = ({ job, dryRun }: Pick<RunContext, 'job' | 'dryRun'>): boolean =>
-  job.commit === 'run' && !dryRun;
+/*
+ * `commit: run`: rows are held back in the ledger (table nightfill.staged) until the whole night switches into the target
+ * at once.
+ */
 
-/** Keeps the rows of an attempt, which the load's own staging table still holds. */
-export async function storeStaged(
+/** Holds the rows of an attempt back; the load's temporary table still has them. */
+export async function holdBack(
   client: Queryable,
-  { number, attempt, loaded }: ChunkRecord,
-  { instance, target }: RunContext,
+  {
+    number,
+    attempt,
+    loaded,
+  }: { number: number; attempt: number; loaded: readonly { contract: { key: string }; ordinal: number }[] },
+  { instance, target }: { instance: string; target: Pick<TargetTable, 'columns'> },
 ): Promise<void> {
   if (loaded.length === 0) return;
   const cells = target.columns.map((_, index) => `row.c${index}`).join(', ');
@@ -39,20 +41,19 @@ const layoutOf = (columns: readonly { name: string }[]): string =>
     .digest('hex')
     .slice(0, 16);
 
-/** Rows held back have the columns of the job file as it was then. Throws UsageError when it has others now. */
-export async function requireSameLayout(database: Queryable, o: { instance: string; job: Job }): Promise<void> {
+/** Whether rows are held back that have other columns than these: the job file's, which has changed since. */
+export async function isHeldBackOtherwise(
+  database: Queryable,
+  o: { instance: string; columns: readonly { name: string }[] },
+): Promise<boolean> {
   const { rowCount } = await database.query(
     `SELECT FROM nightfill.staged WHERE instance = $1 AND layout <> $2 LIMIT 1`,
-    [o.instance, layoutOf(o.job.load.columns)],
+    [o.instance, layoutOf(o.columns)],
   );
-  if (rowCount === 0) return;
-  throw new UsageError(
-    `rows of ${o.job.name} are held back for the switch at the end of the run, and load.columns of ${o.job.file.path} has changed since; put the job file back, or plan anew with run --again`,
-    { code: 'TARGET_CHANGED' },
-  );
+  return rowCount !== 0;
 }
 
-export async function hasStaged(database: Queryable, instance: string): Promise<boolean> {
+export async function isHoldingBack(database: Queryable, instance: string): Promise<boolean> {
   const { rowCount } = await database.query(`SELECT FROM nightfill.staged WHERE instance = $1 LIMIT 1`, [instance]);
   return rowCount === 1;
 }
@@ -61,7 +62,7 @@ export async function hasStaged(database: Queryable, instance: string): Promise<
  * A night planned anew replaces what earlier plans of the same date held back, once its own listing is stored whole: until
  * then it may be refused and forgotten, and the earlier plan is the latest again.
  */
-export async function forgetObsoleteStaged(client: Queryable, instance: string): Promise<void> {
+export async function dropReplacedRows(client: Queryable, instance: string): Promise<void> {
   await client.query(
     `DELETE FROM nightfill.staged USING nightfill.instance AS this, nightfill.instance AS earlier
      WHERE this.id = $1 AND this.status <> 'planning' AND staged.instance = earlier.id

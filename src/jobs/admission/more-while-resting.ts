@@ -1,4 +1,5 @@
-import type { RunContext } from '../run/run-context.ts';
+import type { Api } from '../../sources/api/api.ts';
+import type { Admission } from './admission.ts';
 
 /** Milliseconds between looks. */
 const lookEvery = 100;
@@ -6,14 +7,13 @@ const lookEvery = 100;
 const most = 5_000;
 
 /**
- * Contracts that wait for an API that rests take no worker's place: others are begun meanwhile, so that the other APIs'
- * work goes on. Memory bounds how many there are, as ever.
+ * Admits one more contract for each that waits for a resting API, so that the other APIs have work meanwhile. Memory still
+ * bounds how many there are.
  */
-export function workWhileResting({
-  contracts,
-  workers,
-  apis,
-}: Pick<RunContext, 'contracts' | 'workers' | 'apis'>): Disposable {
+export function admitMoreWhileResting(
+  { contracts, workers }: Pick<Admission, 'contracts' | 'workers'>,
+  apis: ReadonlyMap<string, Pick<Api, 'resting'>>,
+): Disposable {
   const look = (): void => {
     const resting = [...apis.values()].reduce((sum, api) => sum + api.resting, 0);
     const concurrency = workers + Math.min(most, resting);
