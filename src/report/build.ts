@@ -1,6 +1,7 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import * as ledger from '../ledger/books/reported-rows.ts';
+import type { AdviceAction } from '../ledger/failure.ts';
 import { readStale } from '../ledger/books/stale.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readBooks } from './books.ts';
@@ -104,7 +105,7 @@ async function readChunks(database: Queryable, instance: string): Promise<Report
   }));
 }
 
-const adviceOf = (action: ledger.Advice, after: string | null): Report['failures'][number]['advice'] => ({
+const adviceOf = (action: AdviceAction, after: string | null): Report['failures'][number]['advice'] => ({
   action,
   ...(after !== null && { after }),
 });

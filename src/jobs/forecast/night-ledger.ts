@@ -1,13 +1,14 @@
 import { readLatencies, type SettledConcurrency } from '../../ledger/history/api-figures.ts';
 import { readLastNight, type LastNight } from '../../ledger/history/last-night.ts';
-import { countHeldBack, readSwitchPace, type SwitchPace } from '../../ledger/history/switch-pace.ts';
+import { readSwitchPace, type SwitchPace } from '../../ledger/history/switch-pace.ts';
+import { countHeldBack } from '../../ledger/held-back.ts';
 import { findInstance } from '../../ledger/instance.ts';
-import { readLoadedKeys, readPlanTotals } from '../../ledger/plan-totals.ts';
+import { countPlanned } from '../../ledger/plan.ts';
+import { readChunk, readLoadedKeys, unfinishedChunks } from '../../ledger/planned-work.ts';
 import { readQuotaUse } from '../../ledger/quota-use.ts';
 import type { QuotaUse } from '../../resilience/quota.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import type { Job } from '../job.ts';
-import { readChunk, unfinishedChunks } from '../../ledger/planned-work.ts';
 import { contractsAtOnce } from '../admission/admission.ts';
 import { readSettled } from '../settled-concurrency.ts';
 import { ExpectedRequests } from './expected-requests.ts';
@@ -64,8 +65,8 @@ async function readNight(
 ): Promise<NightLedger['instance']> {
   const instance = await findInstance(database, { job: job.name, businessDate, purpose: 'night' });
   if (!instance) return undefined;
-  const { id, status } = instance;
-  const totals = await readPlanTotals(database, id);
+  const { id, status, sourceTotal } = instance;
+  const { contracts: planned, loaded } = await countPlanned(database, id, {});
   const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   let left = 0;
   if (status !== 'planning')
@@ -76,5 +77,6 @@ async function readNight(
       left += contracts.length;
     }
   const loadedKeys = status === 'planning' ? await readLoadedKeys(database, id) : new Set<string>();
-  return { status, ...totals, loadedKeys, left, expected, heldBack: await countHeldBack(database, id) };
+  const heldBack = await countHeldBack(database, id);
+  return { status, sourceTotal, planned, loaded, loadedKeys, left, expected, heldBack };
 }
