@@ -9,7 +9,7 @@ import { StopReason } from './jobs/run/stop-reason.ts';
 import { createLog } from './observe/log.ts';
 import { systemClock } from './resilience/clock.ts';
 import { UsageError } from './resilience/failure.ts';
-import { resolveConnection } from './sinks/postgres/connection.ts';
+import { resolveConnection } from './sinks/postgres/choose-database.ts';
 import { migrate } from './ledger/migrations.ts';
 import { Database } from './sinks/postgres/postgres.ts';
 import { version } from './version.ts';

@@ -13,7 +13,7 @@ const mayImport: Record<string, readonly string[]> = {
   ledger: ['resilience', 'sources', 'sinks', 'observe'],
   report: ['resilience', 'sinks', 'observe', 'ledger'],
   jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
-  config: ['resilience', 'sources', 'jobs', 'report', 'observe'],
+  config: ['resilience', 'sources', 'sinks', 'jobs', 'report', 'observe'],
   commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'ledger', 'report', 'jobs', 'config'],
 };
 

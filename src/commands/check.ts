@@ -6,7 +6,8 @@ import { listedFieldKeeper, summedColumns } from '../jobs/load/amounts.ts';
 import type { Job } from '../jobs/job.ts';
 import { formerWriterNote } from '../jobs/former-writer.ts';
 import type { PlannedContract } from '../ledger/planned-contract.ts';
-import { dateScope, plannedContract } from '../jobs/plan/list-contracts.ts';
+import { dateScope } from '../jobs/plan/date-scope.ts';
+import { plannedContract } from '../jobs/plan/list-contracts.ts';
 import { startTransform } from '../jobs/enrich/transform.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
@@ -25,9 +26,9 @@ import { writeLines, type Terminal } from './terminal.ts';
 
 /** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
-  const { environment, stdout, stderr } = terminal;
+  const { directory, environment, stdout, stderr } = terminal;
   const say = (line: string): void => writeLines(stdout, [line]);
-  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(stderr, [line]) });
   say(`ok    ${file} describes ${job.name}: ${job.lookups.length} lookups, ${job.load.columns.length} columns`);
 
   const problems: string[] = [];
@@ -42,7 +43,7 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   await using stack = new AsyncDisposableStack();
   const log = commandLog(terminal, secretsOf(job));
   const opened = await attempt(async () =>
-    openDatabase({ ...options, database: job.database, migrate: 'later' }, { environment, log }),
+    openDatabase({ ...options, database: job.database, migrate: 'later' }, { ...terminal, log }),
   );
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));

@@ -26,7 +26,7 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
   const log = commandLog(terminal);
   const say = (line: string): void =>
     progressMode(stderr, environment) === 'display' ? writeLines(stderr, [line]) : log.info(line);
-  await using opened = await openHistory(options, { environment, log });
+  await using opened = await openHistory(options, { ...terminal, log });
   const { database } = opened;
   const outdated = { keepMs: options.keep, job: opened.job };
   const all = await readOldInstances(database, outdated);

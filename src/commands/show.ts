@@ -32,8 +32,8 @@ type Found = { refused: HistoryEntry } | { run: HistoryEntry; instance: string }
 
 /** `nightfill show`: one run with its chunks, its failures and the controls that failed; or a start that was refused. */
 export async function showCommand(run: string, options: HistoryOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout } = terminal;
-  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
+  const { stdout } = terminal;
+  await using opened = await openHistory(options, { ...terminal, log: commandLog(terminal) });
   const { database } = opened;
   const found = await find(database, { run, job: opened.job });
   if (options.json) await pipeline(asJson(database, found), stdout, { end: false }).catch(unlessReadEnough);

@@ -50,7 +50,7 @@ export async function withDatabaseRetry<T>(
 }
 
 const isRetryable = (error: unknown): boolean =>
-  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.mayPass);
+  error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.isRetryable);
 
 const affectsWholeDatabase = (error: unknown): error is Error =>
   error instanceof CommitInDoubtError || (error instanceof DatabaseError && error.isOfWholeDatabase);

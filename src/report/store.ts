@@ -51,9 +51,9 @@ export async function makeReportFolder(path: string): Promise<void> {
 
 /**
  * Writes a file whole or not at all, readable only by owner and group because it names contracts and their money. Throws
- * UsageError when it cannot be written there.
+ * UsageError, which calls the file by its `name`, when it cannot be written there.
  */
-export async function writeReportFile(path: string, text: string): Promise<void> {
+export async function writeReportFile(path: string, text: string, name = path): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;
   try {
     await makeReportFolder(dirname(path));
@@ -61,7 +61,7 @@ export async function writeReportFile(path: string, text: string): Promise<void>
     await rename(unfinished, path);
   } catch (error) {
     throw new UsageError(
-      `the report cannot be written to ${path}: ${(error as Error).message}; it stands in the database, from which the report command writes it elsewhere (-o FILE)`,
+      `the report cannot be written to ${name}: ${(error as Error).message}; it stands in the database, from which the report command writes it elsewhere (-o FILE)`,
       {
         code: 'REPORT_NOT_WRITTEN',
         cause: error,

@@ -1,9 +1,9 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import { columnText } from '../../sinks/target/column-value.ts';
 import type { Row } from '../../sinks/target/copy-upsert.ts';
-import type { Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { formatJsonPath, getPath } from '../../sources/json/json-path.ts';
-import { scalarText, summedColumns } from '../load/amounts.ts';
+import { summedColumns } from '../load/amounts.ts';
 import type { PlannedContract } from '../../ledger/planned-contract.ts';
 import type { TargetTable } from '../../sinks/target/target-table.ts';
 import type { Column, Job } from '../job.ts';

@@ -3,7 +3,7 @@ import { getPath } from '../../sources/json/json-path.ts';
 import { renderTemplate, templatePaths, type Resolve } from '../../sources/json/template.ts';
 import type { Job, Lookup } from '../job.ts';
 import type { PlannedContract } from '../../ledger/planned-contract.ts';
-import { dateScope } from '../plan/list-contracts.ts';
+import { dateScope } from '../plan/date-scope.ts';
 
 /**
  * Counts the most requests that contracts' lookups can take: equal ones once, batches as full as possible. A lookup that

@@ -1,6 +1,6 @@
 import type { HeldRow } from '../../sinks/target/copy-upsert.ts';
 import type { SumDefinition } from '../../ledger/books/known-amounts.ts';
-import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { getPath, type JsonPath } from '../../sources/json/json-path.ts';
 import type { KnownAmount } from '../../ledger/amount.ts';
 import { templatePaths } from '../../sources/json/template.ts';
@@ -76,11 +76,6 @@ export function sourcedAmounts(
     return text !== undefined && isStorable(text) ? asRead(text, column) : null;
   };
   return summedColumns(job).map(({ column, by }) => ({ column, amount: find(column), currency: by ? find(by) : null }));
-}
-
-/** The text of a scalar; undefined for anything else. */
-export function scalarText(value: Json | undefined): string | undefined {
-  return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
 }
 
 /**

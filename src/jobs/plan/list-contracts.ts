@@ -3,12 +3,12 @@ import { closePlan, storeChunk } from '../../ledger/plan.ts';
 import type { PlannedContract } from '../../ledger/planned-contract.ts';
 import type { ListedContract } from '../../ledger/store-contracts.ts';
 import { NightfillError } from '../../resilience/failure.ts';
-import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from '../../sources/json/json-path.ts';
-import type { Resolve } from '../../sources/json/template.ts';
 import { listPages } from '../../sources/listing/paginate.ts';
 import type { Job } from '../job.ts';
 import { listedFieldKeeper } from '../load/amounts.ts';
+import { dateScope } from './date-scope.ts';
 import type { RunContext } from '../run/run-context.ts';
 
 /**
@@ -70,19 +70,12 @@ export async function listContracts(
   tally.listMs = clock.now() - started;
 }
 
-/** What the braces of the listing's templates may name. */
-export const dateScope =
-  (businessDate: string): Resolve =>
-  ([root]) =>
-    root === 'businessDate' ? businessDate : root === 'businessMonth' ? businessDate.slice(0, 7) : undefined;
-
 export function plannedContract(
   record: Json,
   { job, keep, ordinal }: { job: Job; keep: (record: Json) => Json; ordinal: number },
 ): PlannedContract {
   const path = job.contracts.key;
-  const value = getPath(record, path);
-  const key = typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : '';
+  const key = scalarText(getPath(record, path)) ?? '';
   const listed = keep(record);
   const fault = faultOf(key, path);
   if (fault === null) return { key, listed, problem: null };

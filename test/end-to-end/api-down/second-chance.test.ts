@@ -27,7 +27,7 @@ async function nightWith(
   });
   const report = ['--report', `${night.folder}/report.json`];
   const run = async (...command: string[]): Promise<Report> => {
-    const ended = await night.nightfillHere(...command, ...report);
+    const ended = await night.nightfill(...command, ...report);
     assert.equal(ended.exitCode, 3, ended.stdout + ended.stderr);
     return night.report('report.json');
   };

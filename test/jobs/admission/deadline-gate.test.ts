@@ -7,6 +7,7 @@ import { RollingWindow } from '../../../src/resilience/rolling-window.ts';
 import type { ApiStatistics } from '../../../src/sources/api/api.ts';
 import { parseTemplate } from '../../../src/sources/json/template.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { repeats } from '../../support/long.ts';
 
 interface Night {
   rate?: { requests: number; per: number };
@@ -255,6 +256,6 @@ test('nothing is admitted whose earliest legal end is after the deadline, and wi
         if (legal <= deadline) assert.equal(admitted, true, 'it fits');
       },
     ),
-    { numRuns: 300 },
+    { numRuns: repeats(100, 5_000) },
   );
 });

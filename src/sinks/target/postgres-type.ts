@@ -21,5 +21,3 @@ const summable = /^(?:smallint|integer|int|bigint|int2|int4|int8|numeric|decimal
 export function isExactNumericType(text: string): boolean {
   return summable.test(text);
 }
-
-export const identifierPattern = /^[a-z_][a-z0-9_]{0,62}$/;

@@ -1,78 +1,22 @@
-import type { Socket } from 'node:net';
-import pg from 'pg';
 import { UsageError } from '../../resilience/failure.ts';
 import { isConnectionFault } from './database-error.ts';
-
-/** How long a connection has to say goodbye, in milliseconds. */
-const farewellMs = 5_000;
-
-/** Goodbye to a server that does not answer ends as well: its open socket would keep the process alive. */
-export class Client extends pg.Client {
-  override end(): Promise<void>;
-  override end(callback: (error: Error) => void): void;
-  override end(callback?: (error: Error) => void): Promise<void> | void {
-    const socket = socketOf(this);
-    const late = setTimeout(() => socket.destroy(), farewellMs).unref();
-    socket.once('close', () => clearTimeout(late));
-    return callback ? super.end(callback) : super.end();
-  }
-}
-
-// Public in pg, and missing in its types.
-export const socketOf = (client: pg.ClientBase): Socket =>
-  (client as unknown as { connection: { stream: Socket } }).connection.stream;
-
-export interface ServerFacts {
-  /** For example 180004. */
-  serverVersion: number;
-  /** A standby, or a role or database whose transactions are read-only. */
-  readOnly: boolean;
-  /** Of transactions that do not name their own: `read committed`, unless the role or the database says otherwise. */
-  defaultIsolation: string;
-}
-
-/** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
-export async function serverOf(
-  config: pg.ClientConfig,
-  { description, signal }: { description: string; signal?: AbortSignal | undefined },
-): Promise<ServerFacts> {
-  const client = new Client(config);
-  client.on('error', () => {});
-  // A server that takes the connection and says nothing would hold whoever is told to stop.
-  const giveUp = (): void => void socketOf(client).destroy();
-  signal?.addEventListener('abort', giveUp, { once: true });
-  try {
-    await client.connect();
-    const { rows } = await client.query<ServerFacts>(
-      `SELECT current_setting('server_version_num')::integer AS "serverVersion",
-         current_setting('transaction_read_only')::boolean AS "readOnly",
-         current_setting('default_transaction_isolation') AS "defaultIsolation"`,
-    );
-    return rows[0]!;
-  } catch (error) {
-    throw cannotConnect(error, description);
-  } finally {
-    signal?.removeEventListener('abort', giveUp);
-    await client.end().catch(() => undefined);
-  }
-}
 
 /** A database that cannot be connected to, with the reason as a sentence that holds no password. */
 export class DatabaseUnreachableError extends UsageError {
   /** Whether the same may succeed a little later: the server is not up yet, or has no connection left. */
-  readonly mayPass: boolean;
+  readonly isRetryable: boolean;
 
-  constructor(message: string, { cause, mayPass }: { cause: unknown; mayPass: boolean }) {
+  constructor(message: string, { cause, isRetryable }: { cause: unknown; isRetryable: boolean }) {
     super(message, { code: 'DATABASE_UNREACHABLE', cause });
-    this.mayPass = mayPass;
+    this.isRetryable = isRetryable;
   }
 
   /** The same, once it has been waited for. */
   after(waitedMs: number): DatabaseUnreachableError {
     const seconds = Math.max(1, Math.round(waitedMs / 1_000));
-    return new DatabaseUnreachableError(`${this.message}. It was waited for ${seconds} s (--database-wait)`, {
+    return new DatabaseUnreachableError(`${this.message}. Gave up after ${seconds} s (--database-wait)`, {
       cause: this.cause,
-      mayPass: this.mayPass,
+      isRetryable: this.isRetryable,
     });
   }
 }
@@ -82,20 +26,21 @@ const passingStates = /^(?:08(?!P01)|53|57P0[1235])/;
 const passingAtPgBouncer =
   /no more connections allowed|server login has been failing|cannot connect|shutting down|query_wait_timeout/i;
 
-function mayPass(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   const { code = '', message } = error as { code?: string; message: string };
   if (code === '08P01') return passingAtPgBouncer.test(message);
   return code === 'ENOENT' || passingStates.test(code) || isConnectionFault(error);
 }
 
-function cannotConnect(error: unknown, description: string): DatabaseUnreachableError {
+/** The error of a failed attempt to connect, with its reason as a sentence. */
+export function cannotConnect(error: unknown, description: string): DatabaseUnreachableError {
   const { code, message } = error as { code?: string; message: string };
   const reasons: [RegExp, string][] = [
     [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
     [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
     [/^ENOTFOUND/, 'the host name is not known'],
     [/^EAI_AGAIN/, 'the host name cannot be looked up'],
-    [/^ETIMEDOUT|timeout expired/, 'no answer came in time'],
+    [/^ETIMEDOUT|timeout expired/, 'the server did not answer in time'],
     [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
     [/^28P01/, 'the user or the password is wrong'],
     [/^28000/, `the server refuses this user (${message})`],
@@ -117,6 +62,6 @@ function cannotConnect(error: unknown, description: string): DatabaseUnreachable
   const [, reason = message] = reasons.find(([pattern]) => pattern.test(`${code ?? ''} ${message}`)) ?? [];
   return new DatabaseUnreachableError(`cannot connect to ${description}: ${reason}`, {
     cause: error,
-    mayPass: mayPass(error),
+    isRetryable: isRetryable(error),
   });
 }

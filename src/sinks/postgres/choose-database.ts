@@ -91,7 +91,7 @@ function connectionOf(given: AddressParameters): Connection {
   const user = given.user ?? accountName();
   const database = given.dbname ?? user;
   if (host.includes(','))
-    throw new UsageError('one database host is expected, and several came: name the primary alone', {
+    throw new UsageError('expected one database host, got several: name the primary alone', {
       code: 'DATABASE_HOSTS_UNSUPPORTED',
     });
   const ssl = encryption(given);

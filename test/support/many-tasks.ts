@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { asCompleted } from '../../src/resilience/index.ts';
 
-/** A program: prints what a million tasks gave, and the most memory its process had. */
+const tasks = Number(process.argv[2]);
+
+/** A program: prints what so many tasks gave, and the most memory its process had. */
 function* numbers(): Generator<number> {
-  for (let number = 0; number < 1_000_000; number += 1) yield number;
+  for (let number = 0; number < tasks; number += 1) yield number;
 }
 
 /** Of the whole process, the runtime included. */
