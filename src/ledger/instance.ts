@@ -70,13 +70,14 @@ export async function isReplaced(database: Queryable, instance: string): Promise
   return rowCount === 1;
 }
 
-/** Whether chunks of this plan have put rows into the target; rows held back for the end do not count. */
+/** SQL: whether chunks of an instance have put rows into the target; rows held back for the switch do not count. */
+export const anyRowLoaded = (instance: string): string =>
+  `EXISTS (SELECT FROM nightfill.chunk WHERE chunk.instance = ${instance} AND inserted + updated + unchanged > 0)`;
+
+/** Whether chunks of the instance have put rows into the target. */
 export async function hasLoadedRows(database: Queryable, instance: string): Promise<boolean> {
-  const { rowCount } = await database.query(
-    `SELECT FROM nightfill.chunk WHERE instance = $1 AND inserted + updated + unchanged > 0 LIMIT 1`,
-    [instance],
-  );
-  return rowCount === 1;
+  const { rows } = await database.query<{ loaded: boolean }>(`SELECT ${anyRowLoaded('$1')} AS loaded`, [instance]);
+  return rows[0]!.loaded;
 }
 
 /** Contracts worked on again may fail or be held back: until it is completed again, the instance is unfinished. */

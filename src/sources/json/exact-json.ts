@@ -58,6 +58,11 @@ export function isExactNumber(value: unknown): value is number | RawJson {
   return typeof value === 'number' || JSON.isRawJSON(value);
 }
 
+/** The text of a JSON string or number; undefined for any other value. */
+export function scalarText(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
+}
+
 /** The number's digits as in the source. */
 export function numberText(value: number | RawJson): string {
   return typeof value === 'number' ? String(value) : value.rawJSON;

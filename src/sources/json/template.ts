@@ -1,5 +1,5 @@
 import { NightfillError } from '../../resilience/failure.ts';
-import { isExactNumber, numberText, type Json } from './exact-json.ts';
+import { scalarText, type Json } from './exact-json.ts';
 import { formatJsonPath, parseJsonPath, type JsonPath } from './json-path.ts';
 
 /** `/contracts/{key}` compiled to literal texts and paths. */
@@ -55,14 +55,13 @@ export function renderTemplate(
   encode: (text: string) => string = encodeURIComponent,
 ): string {
   return template.parts
-    .map((part) => (typeof part === 'string' ? part : encode(scalarText(resolve(part), part, template))))
+    .map((part) => (typeof part === 'string' ? part : encode(filledText(resolve(part), part, template))))
     .join('');
 }
 
-function scalarText(value: Json | undefined, path: JsonPath, template: Template): string {
-  if (typeof value === 'string' && value.isWellFormed()) return value;
-  if (typeof value === 'boolean') return String(value);
-  if (isExactNumber(value)) return numberText(value);
+function filledText(value: Json | undefined, path: JsonPath, template: Template): string {
+  const text = typeof value === 'boolean' ? String(value) : scalarText(value);
+  if (text?.isWellFormed()) return text;
   throw new NightfillError({
     code: 'TEMPLATE_VALUE_MISSING',
     class: 'data',

@@ -1,7 +1,7 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import type { Api, ApiAnswer } from '../api/api.ts';
 import type { ContractListing, Pagination } from '../api/api-options.ts';
-import { isExactNumber, type Json, numberText } from '../json/exact-json.ts';
+import { isExactNumber, type Json, scalarText } from '../json/exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from '../json/json-path.ts';
 import { linkTarget } from './link-header.ts';
 import { mayBePastEnd, PagesSoFar } from './listing-end.ts';
@@ -172,8 +172,8 @@ function pageAfter(url: string, paginate: Pagination): string {
 function nextValue(api: Api, answer: ApiAnswer, path: JsonPath): string | undefined {
   const value = getPath(answer.body, path);
   if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value === 'string') return value;
-  if (isExactNumber(value)) return numberText(value);
+  const text = scalarText(value);
+  if (text !== undefined) return text;
   throw listingError(
     'LISTING_SHAPE',
     api,
@@ -211,9 +211,9 @@ function totalOf(api: Api, { total }: ContractListing, answer: ApiAnswer): strin
       ? getPath(answer.body, total.path)
       : String(answer.headers[total.header.toLowerCase()] ?? '').trim();
   if (value === undefined || value === null || value === '') return undefined;
-  const digits = isExactNumber(value) ? numberText(value) : value;
+  const digits = scalarText(value);
   // No listing has a total of more than 15 digits, which is what a float represents exactly.
-  if (typeof digits === 'string' && /^0*\d{1,15}$/.test(digits)) return digits;
+  if (digits !== undefined && /^0*\d{1,15}$/.test(digits)) return digits;
   throw listingError(
     'LISTING_SHAPE',
     api,

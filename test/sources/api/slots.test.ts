@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Slots } from '../../../src/sources/api/slots.ts';
+import { repeats } from '../../support/long.ts';
 
 test('work whose caller gave up while it waited is never begun, and its place goes to the next', async () => {
   const slots = new Slots(1);
@@ -137,6 +138,6 @@ test('whoever asks, ends or gives up: never too many at once, no key starves, an
       for (const { ended } of asked) await ended;
       assert.deepEqual([slots.inUse, slots.waiting], [0, 0]);
     }),
-    { numRuns: 150 },
+    { numRuns: repeats(50, 2_000) },
   );
 });
