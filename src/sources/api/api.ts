@@ -7,7 +7,7 @@ import { SharedDeadlines } from '../../resilience/shared-deadlines.ts';
 import { ApiAddress } from '../http/api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest, OnRest } from './api-request.ts';
 import { type ApiStatistics, Tally } from './api-statistics.ts';
 import { RestRequests } from './rest-requests.ts';
 import { Asker } from './asker.ts';
@@ -54,13 +54,14 @@ export class Api implements AsyncDisposable {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
+    const onRest: OnRest = (rest) => hooks.onRest?.({ api: options.name, ...rest });
     this.#address = new ApiAddress(options);
     this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -72,19 +73,7 @@ export class Api implements AsyncDisposable {
     this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, ...hooks });
-    this.#breaker = new CircuitBreaker({
-      ...options.breaker,
-      onStateChange: (from, to) => {
-        if (to === 'closed') this.#rests.trialsFailed = false;
-        else if (from === 'half-open' && to === 'open') this.#rests.trialsFailed = true;
-        const rest = from === 'closed' && this.#rests.onWallClock;
-        if (rest) hooks.onRest?.({ api: options.name, ...rest });
-      },
-      clock,
-      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
-      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
-      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-    });
+    this.#breaker = this.#createBreaker(onRest);
     this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     const credentials = this.#credentials;
     const restRequests = new RestRequests();
@@ -95,7 +84,7 @@ export class Api implements AsyncDisposable {
       breaker,
       limits,
       credentials,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
     });
     this.#asker = new Asker({
       options,
@@ -119,6 +108,22 @@ export class Api implements AsyncDisposable {
       }),
       onRetry: hooks.onRetry,
       factsOf: (call, attempt) => this.#facts(call, attempt),
+    });
+  }
+
+  #createBreaker(onRest: OnRest): CircuitBreaker {
+    return new CircuitBreaker({
+      ...this.#options.breaker,
+      onStateChange: (from, to) => {
+        if (to === 'closed') this.#rests.trialsFailed = false;
+        else if (from === 'half-open' && to === 'open') this.#rests.trialsFailed = true;
+        const rest = from === 'closed' && this.#rests.onWallClock;
+        if (rest) onRest(rest);
+      },
+      clock: this.#clock,
+      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
+      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
     });
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../../resilience/clock.ts';
 import type { NightfillError } from '../../resilience/failure.ts';
 import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from '../api/api-options.ts';
-import type { Rest } from '../api/api-request.ts';
+import type { OnRest } from '../api/api-request.ts';
 import { shortestReportedRest } from '../api/api-rests-error.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
@@ -13,9 +13,6 @@ import type { TokenAnswer } from './token-server.ts';
 
 /** POSTs a form to the token URL once. Gives the answer whatever its status; throws when there is none. */
 export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
-
-/** Called when a rest of some seconds begins; `until` in epoch milliseconds. */
-export type OnTokenRest = (rest: Omit<Rest, 'api'>) => void;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
@@ -78,7 +75,7 @@ export class OAuthToken implements Credentials {
   readonly #api: string;
   readonly #sendForm: SendForm;
   readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
-  readonly #onRest: OnTokenRest;
+  readonly #onRest: OnRest;
   readonly #clock: Clock;
   #token: Token | undefined;
   #renewal: Renewal | undefined;
@@ -94,7 +91,7 @@ export class OAuthToken implements Credentials {
 
   constructor(
     auth: ClientCredentials,
-    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnRest; clock: Clock },
   ) {
     this.#auth = auth;
     this.#api = o.api;
