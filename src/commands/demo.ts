@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
 import type { Job } from '../jobs/job.ts';
-import { findRun, readInstance } from '../jobs/ledger.ts';
+import { findRun } from '../ledger/find-run.ts';
+import { readInstance } from '../ledger/instance.ts';
 import { rerunJob, runJob } from '../jobs/run/run.ts';
 import { simulatedCredentials, type SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulatorThread } from '../simulator/worker.ts';

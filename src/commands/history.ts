@@ -1,4 +1,5 @@
-import { readHistory, type HistoryEntry } from '../jobs/history.ts';
+import type { HistoryEntry } from '../ledger/history/entry.ts';
+import { readHistory } from '../ledger/history/history.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';

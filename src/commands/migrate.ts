@@ -1,4 +1,4 @@
-import { renameJob } from '../jobs/rename-job.ts';
+import { renameJob } from '../ledger/history/rename-job.ts';
 import { migrate } from '../ledger/migrations.ts';
 import { commandLog } from './command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';

@@ -4,19 +4,25 @@ import { isMap, parseDocument } from 'yaml';
 import { businessDateIn } from '../jobs/business-date.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import type { PinnedDatabase } from '../jobs/job.ts';
-import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
+import { storeRefusedStart, type RefusedStart } from '../ledger/history/refused-start.ts';
 import { secretFilter } from '../observe/redact.ts';
 import { UsageError } from '../resilience/failure.ts';
-import { resolveConnection } from '../sinks/postgres/connection.ts';
+import { resolveConnection } from '../sinks/postgres/choose-database.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { version } from '../version.ts';
 import { commandLog } from './command-log.ts';
-import { readIfThere } from './open-database.ts';
-import type { RunCommandOptions } from './run.ts';
+import { readIfThere, type DatabaseSelection } from './open-database.ts';
 import type { Terminal } from './terminal.ts';
 
+/** The options of a start that decide what is recorded of it, and where. */
+interface StartOptions extends Pick<DatabaseSelection, 'trigger' | 'databaseUrl'> {
+  date?: string;
+  limit?: number;
+  dryRun?: boolean;
+}
+
 type Start = Pick<RefusedStart, 'command' | 'job' | 'businessDate' | 'jobFile'> & {
-  options: Pick<RunCommandOptions, 'trigger' | 'limit' | 'dryRun' | 'databaseUrl'>;
+  options: StartOptions;
   secrets: readonly string[];
 };
 
@@ -40,7 +46,7 @@ export async function recordingRefusal<T>(database: Queryable, start: Start, tas
  */
 export async function recordUnusableFile(
   file: string,
-  { error, options, terminal }: { error: unknown; options: RunCommandOptions; terminal: Terminal },
+  { error, options, terminal }: { error: unknown; options: StartOptions; terminal: Terminal },
 ): Promise<void> {
   if (!(error instanceof UsageError)) return;
   const { directory, environment } = terminal;

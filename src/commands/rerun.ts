@@ -1,7 +1,9 @@
 import { loadJob } from '../config/load-job.ts';
 import type { Job } from '../jobs/job.ts';
 import type { Log } from '../observe/log.ts';
-import { findRun, readInstance, type Instance, type RunRow } from '../jobs/ledger.ts';
+import { findRun } from '../ledger/find-run.ts';
+import { readInstance, type Instance } from '../ledger/instance.ts';
+import type { RunRow } from '../ledger/run.ts';
 import { reportPlaceOf } from '../ledger/report-place.ts';
 import { rerunJob } from '../jobs/run/run.ts';
 import { UsageError } from '../resilience/failure.ts';

@@ -4,9 +4,10 @@ import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import { JobRunningError } from '../ledger/lease.ts';
-import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
+import { formerWriterNote } from '../jobs/former-writer.ts';
 import { keepReportPlace } from '../ledger/report-place.ts';
-import { runJob, type RunOptions, type RunResult } from '../jobs/run/run.ts';
+import type { RunOptions } from '../jobs/run/prepared-run.ts';
+import { runJob, type RunResult } from '../jobs/run/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
@@ -65,8 +66,8 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   const { signal } = signals;
   const selection = withPatience({ ...options, database: job.database });
   await using opened = await openDatabase(selection, { ...terminal, log, signal });
-  const former = await formerWriter(opened.database, job);
-  if (former) log.warn(formerWriterNote(job, former));
+  const former = await formerWriterNote(opened.database, job);
+  if (former !== undefined) log.warn(former);
   const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
   return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
     executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>

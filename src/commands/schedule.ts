@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
-import { findNewerNight } from '../jobs/run/newer-night.ts';
+import { findNewerNight } from '../ledger/newer-night.ts';
+import { readNightStatus } from '../ledger/history/night-status.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -66,7 +67,7 @@ function requirePlain(paths: readonly string[]): void {
   const found = paths.find((path) => path !== harmless(path));
   if (found === undefined) return;
   throw new UsageError(
-    `expected paths without control characters, because they stand in one line of the printed entries, and ${JSON.stringify(found)} came; rename it`,
+    `expected paths without control characters, because they stand in one line of the printed entries, got ${JSON.stringify(found)}; rename it`,
     { code: 'PATH_NOT_PRINTABLE' },
   );
 }
@@ -100,14 +101,8 @@ async function isMissing(
   // After a reboot the database may be up a little later than this process.
   const selection = { database: pinned, trigger: 'schedule', databaseWait: defaultDatabaseWaitMs } as const;
   const found = await readIfThere(selection, { ...terminal, log, signal }, async (database) => {
-    const { rows } = await database.query<{ status: string | null }>(
-      `SELECT max(status) FILTER (WHERE business_date = $2) AS status FROM (
-         SELECT DISTINCT ON (business_date) business_date, status FROM nightfill.instance
-         WHERE job = $1 AND purpose = 'night' ORDER BY business_date, generation DESC
-       ) AS night HAVING count(*) > 0`,
-      [name, businessDate],
-    );
-    return { night: rows[0], newer: await findNewerNight(database, { job: name, businessDate }) };
+    const night = await readNightStatus(database, { job: name, businessDate });
+    return { night, newer: await findNewerNight(database, { job: name, businessDate }) };
   });
   if ('unknown' in found) {
     log.info(

@@ -20,7 +20,7 @@ export interface Log {
   divert?(write?: (line: string) => void): void;
 }
 
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export interface LogOptions {
   /** One of `logLevels`; as NIGHTFILL_LOG_LEVEL gives it. */

@@ -13,7 +13,7 @@ const schemas: { file: string; title: string; schema: z.ZodType; holdsVariables:
 const variable = String.raw`\$\{`;
 
 /** The JSON Schema of a zod schema, as text. Draft 7 is what YAML editors know best. */
-export function jsonSchemaText({ title, schema, holdsVariables }: Omit<(typeof schemas)[number], 'file'>): string {
+function jsonSchemaText({ title, schema, holdsVariables }: Omit<(typeof schemas)[number], 'file'>): string {
   const generated = z.toJSONSchema(schema, {
     io: 'input',
     target: 'draft-7',
@@ -38,16 +38,17 @@ function allowVariables(part: z.core.JSONSchema.BaseSchema): void {
 
 /** Writes the schemas into `folder`; with `check` only compares. Gives the names of those that were not current. */
 export async function emitSchemas(folder: string, { check }: { check: boolean }): Promise<string[]> {
-  const stale: string[] = [];
   if (!check) await mkdir(folder, { recursive: true });
-  for (const { file, ...schema } of schemas) {
-    const text = jsonSchemaText(schema);
-    const present = await readFile(`${folder}/${file}`, 'utf8').catch(() => '');
-    if (present === text) continue;
-    stale.push(file);
-    if (!check) await writeFile(`${folder}/${file}`, text);
-  }
-  return stale;
+  const stale = await Promise.all(
+    schemas.map(async ({ file, ...schema }) => {
+      const text = jsonSchemaText(schema);
+      const present = await readFile(`${folder}/${file}`, 'utf8').catch(() => '');
+      if (present === text) return [];
+      if (!check) await writeFile(`${folder}/${file}`, text);
+      return [file];
+    }),
+  );
+  return stale.flat();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

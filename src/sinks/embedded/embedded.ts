@@ -115,10 +115,10 @@ async function makeUnlessThere(cluster: Cluster, passwordFile: string): Promise<
 
 /** What a creation that was killed left behind; nobody else creates during our turn. */
 async function sweep(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith('unfinished-')) continue;
-    await rm(path.join(folder, name), { recursive: true, force: true, maxRetries: 5 });
-  }
+  const unfinished = (await readdir(folder)).filter((name) => name.startsWith('unfinished-'));
+  await Promise.all(
+    unfinished.map(async (name) => rm(path.join(folder, name), { recursive: true, force: true, maxRetries: 5 })),
+  );
 }
 
 /** Resolves with the port once the server lets us in, whether it ran, was starting, was stopping or did not run. */
@@ -127,6 +127,7 @@ async function runServer(
   { password, preferredPort }: { password: string; preferredPort: number | undefined },
 ): Promise<{ port: number; started: boolean }> {
   const deadline = performance.now() + patience;
+  /* oxlint-disable no-await-in-loop -- polls the state of one server, and each step depends on the state just read */
   for (let started = false; ; await delay(50)) {
     const running = await readPostmaster(cluster.dataDirectory);
     if (running?.status === 'ready' && (await letsIn(running.port, password))) return { port: running.port, started };
@@ -146,6 +147,7 @@ async function runServer(
     }
     started = true;
   }
+  /* oxlint-enable no-await-in-loop */
 }
 
 function clientConfig(port: number, password: string): pg.PoolConfig {

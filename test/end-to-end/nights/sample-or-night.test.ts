@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import type { HistoryEntry } from '../../../src/jobs/history.ts';
+import type { HistoryEntry } from '../../../src/ledger/history/entry.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
 

@@ -139,12 +139,12 @@ describe('limits that an API announces', { concurrency: true }, () => {
       { onLowered: (info) => told.push(info) },
     );
     for (const url of ['/search/1', '/search/2', '/get/1', '/get/2'])
-      await api.request({ url, key: url.split('/')[1]! });
+      await api.request({ url, lane: url.split('/')[1]! });
     const before = server.requests.length;
     await Promise.all(
       ['search', 'get'].flatMap((key) =>
         Array.from({ length: key === 'get' ? 12 : 6 }, async (_, index) =>
-          api.request({ url: `/${key}/x${index}`, key }),
+          api.request({ url: `/${key}/x${index}`, lane: key }),
         ),
       ),
     );

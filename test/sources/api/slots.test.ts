@@ -52,7 +52,7 @@ test('an error of the work is the error of the run, and frees the slot', async (
 test('one who asks for thousands keeps nobody else out for longer than a turn', async () => {
   const slots = new Slots(2);
   const begun: string[] = [];
-  const ask = async (key: string): Promise<void> => slots.run(async () => (begun.push(key), settled()), { key });
+  const ask = async (key: string): Promise<void> => slots.run(async () => (begun.push(key), settled()), { lane: key });
   const flood = Array.from({ length: 3_000 }, async () => ask('usage'));
   await settled();
   const before = begun.length;
@@ -105,7 +105,7 @@ test('whoever asks, ends or gives up: never too many at once, no key starves, an
           assert.ok(running.size <= limit);
           await promise.finally(() => running.delete(id));
         };
-        const ended = slots.run(work, { key, signal: controller.signal }).catch((error: unknown) => {
+        const ended = slots.run(work, { lane: key, signal: controller.signal }).catch((error: unknown) => {
           if (error instanceof assert.AssertionError) throw error;
         });
         asked.push({ key, controller, ended });
