@@ -1,4 +1,4 @@
-import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
+import { CommanderError, Help, InvalidArgumentError, Option, type Command } from 'commander';
 import type { checkCommand } from './commands/check.ts';
 import type { demoCommand } from './commands/demo.ts';
 import type { runsCommand } from './commands/history.ts';
@@ -11,7 +11,7 @@ import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
 import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
-import { writeLines, writeText, type Terminal } from './commands/terminal.ts';
+import { ownTerminal, writeLines, writeText, type Terminal } from './commands/terminal.ts';
 import {
   durationOption,
   finishByOption,
@@ -23,6 +23,7 @@ import {
   rateOption,
   renameOption,
 } from './cli-values.ts';
+import { EnvironmentCommand } from './environment-command.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { faultNames, parseFaults } from './simulator/faults.ts';
 import { holdsPassword } from './sinks/postgres/database-url.ts';
@@ -32,10 +33,7 @@ import { version } from './version.ts';
  * Runs the command that `arguments_` name and gives its exit code. A command's code is loaded when it is called: help is
  * there at once, and `run` does not wait for what only `demo` needs.
  */
-export async function main(
-  arguments_: readonly string[],
-  terminal: Terminal = { stdout: process.stdout, stderr: process.stderr, environment: process.env },
-): Promise<number> {
+export async function main(arguments_: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   let exitCode = 0;
   const finish = (code: number): void => void (exitCode = code);
   try {
@@ -51,7 +49,7 @@ type Finish = (exitCode: number) => void;
 
 /** The commander program. `finish` gets the exit code of the command that was called. */
 export function program(terminal: Terminal, finish: Finish): Command {
-  const nightfill = new Command('nightfill')
+  const nightfill = new EnvironmentCommand('nightfill', terminal.environment)
     .description(
       "Nightly batch ETL: CRM contracts, enriched under the APIs' limits, loaded into Postgres, with a report that ties out.",
     )
@@ -98,12 +96,10 @@ function warnOfPassword(command: Command, { stderr }: Terminal): void {
   ]);
 }
 
-/** An option that NIGHTFILL_… can set as well; a switch is left off by an empty value, 0 or false. */
+/** An option that NIGHTFILL_… can set as well. */
 function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  const name = made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
-  const isOff = made.isBoolean() && /^(|0|false)$/i.test(process.env[`NIGHTFILL_${name}`] ?? 'unset');
-  return isOff ? made : made.env(`NIGHTFILL_${name}`);
+  return made.env(`NIGHTFILL_${made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase()}`);
 }
 
 // Not by `option`: what a variable says must be told from what was typed, because a job file that pins its database

@@ -1,11 +1,12 @@
 import { Writable } from 'node:stream';
 import type { Command, Option } from 'commander';
 import { main, program } from '../../src/cli.ts';
+import { ownTerminal } from '../../src/commands/terminal.ts';
 import { faultMeanings } from '../../src/simulator/faults.ts';
 import { code, fillPage, requireParts, table, written } from './page.ts';
 
 /** The program as `nightfill --help` knows it; its commands are never run. */
-const nightfill = program({ stdout: process.stdout, stderr: process.stderr, environment: {} }, () => {});
+const nightfill = program({ ...ownTerminal(), environment: {} }, () => {});
 
 const file = 'docs/reference/command-line.md';
 
@@ -100,6 +101,6 @@ async function helpOf(...command: string[]): Promise<string> {
       done();
     },
   });
-  await main([...command, '--help'], { stdout, stderr: process.stderr, environment: {} });
+  await main([...command, '--help'], { ...ownTerminal(), stdout, environment: {} });
   return text;
 }

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
 import type { Job } from '../jobs/job.ts';
-import { findRun, readInstance } from '../jobs/ledger.ts';
+import { findRun } from '../ledger/find-run.ts';
+import { readInstance } from '../ledger/instance.ts';
 import { rerunJob, runJob } from '../jobs/run/run.ts';
 import { simulatedCredentials, type SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulatorThread } from '../simulator/worker.ts';
@@ -55,11 +56,7 @@ async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal):
   using signals = signalsOf(options, terminal);
   await using opened = await openDatabase(
     { ...options, database: job.database },
-    {
-      environment: terminal.environment,
-      log,
-      signal: signals.signal,
-    },
+    { ...terminal, log, signal: signals.signal },
   );
   const { database } = opened;
   const of = await findRun(database, { run: 'latest', job: job.name });

@@ -5,7 +5,7 @@ import { parseJsonPath, type JsonPath } from '../sources/json/json-path.ts';
 import { literalBraces, parseTemplate, templatePaths } from '../sources/json/template.ts';
 import { findCycles, lookupNeeds } from './lookup-order.ts';
 import type { Outline } from './yaml/outline.ts';
-import { isExactNumericType, isPostgresType } from './schema/postgres-type.ts';
+import { isExactNumericType, isPostgresType } from '../sinks/target/postgres-type.ts';
 import { didYouMean } from './suggest.ts';
 
 const dates = ['businessDate', 'businessMonth'];
@@ -65,7 +65,7 @@ function checkTemplates({ contracts, lookups }: Outline, source: JobFileSource):
       if (!isExactly(used, dates)) {
         source.report(
           path,
-          `expected {businessDate} or {businessMonth} in the listing, and {${String(used[0])}} came; ${literalBraces}`,
+          `expected {businessDate} or {businessMonth} in the listing, got {${String(used[0])}}; ${literalBraces}`,
         );
       }
     }
@@ -101,7 +101,7 @@ function checkColumns({ lookups, load, transform }: Outline, source: JobFileSour
     if (first !== undefined) {
       checkName(source, { path: [...path, 'from'], name: String(first), known, what: 'a path that begins with' });
     } else if (from === undefined && transform === undefined) {
-      source.report([...path, 'from'], `expected from: a path such as listed.${name}, and it is missing`);
+      source.report([...path, 'from'], `expected from: a path such as listed.${name}, but it is missing`);
     }
   }
   for (const [index, key] of load.key.entries()) {
@@ -167,8 +167,8 @@ interface Reference {
 function checkName(source: JobFileSource, { path, name, known, what, or }: Reference): void {
   if (known.includes(name)) return;
   const choice = known.length > 0 ? `${what} (${known.join(', ')})` : what;
-  const came = source.writtenAt(path) ?? name;
-  source.report(path, `expected ${choice}, and "${came}" came${didYouMean(name, known)}${or ? `; ${or}` : ''}`);
+  const written = source.writtenAt(path) ?? name;
+  source.report(path, `expected ${choice}, got "${written}"${didYouMean(name, known)}${or ? `; ${or}` : ''}`);
 }
 
 /** The texts of a request in which braces may stand, each with its place. */

@@ -37,7 +37,7 @@ export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: 
   }
   if (issue.code === 'invalid_key') {
     const expected = issue.issues[0]?.message ?? 'another name';
-    source.report(path, `expected ${expected}, and "${String(path.at(-1))}" came`, 'key');
+    source.report(path, `expected ${expected}, got "${String(path.at(-1))}"`, 'key');
     return;
   }
   const meant = issue.code === 'invalid_union' && meantBranch(issue.errors, valueAt(source.value, path));
@@ -45,7 +45,7 @@ export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: 
     for (const inner of meant) explain(inner, source, path);
     return;
   }
-  source.report(path, isSentence(issue) ? issue.message : `expected ${issue.message}, and ${whatCame(source, path)}`);
+  source.report(path, isSentence(issue) ? issue.message : `expected ${issue.message}, ${foundAt(source, path)}`);
 }
 
 const isSentence = (issue: z.core.$ZodIssue): boolean => issue.code === 'custom' && issue.params?.['sentence'] === true;
@@ -63,23 +63,23 @@ function meantBranch(branches: z.core.$ZodIssue[][], value: unknown): z.core.$Zo
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 
-/** How the message ends: what stands at the path, as the file has it. Credentials are never quoted. */
-function whatCame(source: JobFileSource, path: Path): string {
+/** The end of the message: the value at the path as the file has it. Credentials are never quoted. */
+function foundAt(source: JobFileSource, path: Path): string {
   const value = valueAt(source.value, path);
   const written = source.writtenAt(path) ?? value;
-  if (value === undefined) return 'it is missing';
-  if (value === null) return 'nothing came';
-  if (Array.isArray(value)) return 'a list came';
+  if (value === undefined) return 'but it is missing';
+  if (value === null) return 'got nothing';
+  if (Array.isArray(value)) return 'got a list';
   if (typeof value === 'object') {
     const keys = isCredential(path) ? [] : Object.keys(value);
-    return keys.length > 0 ? `a mapping with ${keys.join(', ')} came` : 'a mapping came';
+    return keys.length > 0 ? `got a mapping with ${keys.join(', ')}` : 'got a mapping';
   }
   if (typeof written === 'string') {
-    if (mayBeSecret(path, written)) return 'other text came';
+    if (mayBeSecret(path, written)) return 'got other text';
     const shown = JSON.stringify(written.length > 60 ? `${written.slice(0, 60)}…` : written);
-    return source.writtenAt(path) === undefined ? `${shown} came` : `what ${shown} stands for came`;
+    return source.writtenAt(path) === undefined ? `got ${shown}` : `got the value of ${shown}`;
   }
-  return `${String(written)} came`;
+  return `got ${String(written)}`;
 }
 
 function mayBeSecret(path: Path, written: string): boolean {

@@ -15,13 +15,15 @@ export async function resolveTls(
   places: SecretPlaces,
 ): Promise<Map<string, TlsOptions>> {
   const found = new Map<string, TlsOptions>();
-  for (const [api, { tls, baseUrl = '' }] of Object.entries(apis)) {
-    if (!tls) continue;
-    const path: Path = ['apis', api, 'tls'];
-    if (/^http:/i.test(baseUrl))
-      source.report(path, 'tls has a meaning only with https; change baseUrl, or remove tls', 'key');
-    found.set(api, await readTls(tls, { path, source, places }));
-  }
+  await Promise.all(
+    Object.entries(apis).map(async ([api, { tls, baseUrl = '' }]) => {
+      if (!tls) return;
+      const path: Path = ['apis', api, 'tls'];
+      if (/^http:/i.test(baseUrl))
+        source.report(path, 'tls has a meaning only with https; change baseUrl, or remove tls', 'key');
+      found.set(api, await readTls(tls, { path, source, places }));
+    }),
+  );
   return found;
 }
 

@@ -106,6 +106,7 @@ export async function keepSchedule(
     }
     if (byMs > setBackMs) {
       o.setBack?.({ byMs, next: nextAfter(now) });
+      // oxlint-disable-next-line no-await-in-loop -- each round waits for the next start
       await makeUp(now);
     }
     next ??= nextAfter(handled);
@@ -119,10 +120,12 @@ export async function keepSchedule(
       if (!due) continue;
       const start = startOf(due, missed.length - 1);
       if (catchUp === 'none' && now.getTime() - due.getTime() > missedAfterMs) o.passedOver?.(start);
+      // oxlint-disable-next-line no-await-in-loop -- each round waits for the next start
       else await begin(start);
       continue;
     }
     const wait = next ? Math.min(lookEveryMs, next.getTime() - now.getTime()) : lookEveryMs;
+    // oxlint-disable-next-line no-await-in-loop -- each round waits for the next start
     await clock.sleep(wait, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });

@@ -71,6 +71,7 @@ export async function sweep(
   for (const { table, by, first } of parts) {
     let from: string | number = first;
     for (let deleted = rowsAtOnce; deleted === rowsAtOnce;) {
+      // oxlint-disable-next-line no-await-in-loop -- one bounded transaction after the other
       const step = await database.withTransaction(async (client) => {
         // Without statistics of this instance Postgres may sort all of its rows for every step.
         await client.query(

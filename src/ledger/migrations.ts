@@ -44,7 +44,9 @@ export async function migrate(
         name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
       const applied: string[] = [];
       for (const { name, sql, sha256 } of await pending(client, migrations)) {
+        // oxlint-disable-next-line no-await-in-loop -- in order, in one transaction
         await client.query(sql);
+        // oxlint-disable-next-line no-await-in-loop -- in order, in one transaction
         await client.query(`INSERT INTO nightfill.migration (name, sha256) VALUES ($1, $2)`, [name, sha256]);
         applied.push(name);
       }

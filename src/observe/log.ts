@@ -20,22 +20,24 @@ export interface Log {
   divert?(write?: (line: string) => void): void;
 }
 
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export interface LogOptions {
   /** One of `logLevels`; as NIGHTFILL_LOG_LEVEL gives it. */
   level: string;
   /** Values that must never be written. */
   secrets: readonly string[];
-  /** Standard error by default. */
+  /** Takes the lines. Default: writes them to `stream`. */
   write?: (line: string) => void;
+  /** Default: standard error. */
+  stream?: NodeJS.WritableStream;
 }
 
 /**
  * A log of JSON lines, by default on standard error and written at once: nothing is lost when the process ends.
  * Throws UsageError for an unknown level.
  */
-export function createLog({ level, secrets, write = writeToStandardError() }: LogOptions): Log {
+export function createLog({ level, secrets, stream, write = writeTo(stream) }: LogOptions): Log {
   if (!logLevels.some((known) => known === level)) {
     throw new UsageError(`NIGHTFILL_LOG_LEVEL must be one of ${logLevels.join(', ')}, and is "${level}".`);
   }
@@ -61,7 +63,8 @@ export function createLog({ level, secrets, write = writeToStandardError() }: Lo
   };
 }
 
-function writeToStandardError(): (line: string) => void {
+function writeTo(stream: NodeJS.WritableStream = process.stderr): (line: string) => void {
+  if (stream !== process.stderr) return (line) => void stream.write(line);
   // A worker thread of pino's own would lose lines on an early exit.
   const destination = openDestination({ dest: 2, sync: true });
   // A full disk under the log must not end the night; pino itself forgives only a closed pipe.

@@ -2,16 +2,18 @@ import type { Log } from './log.ts';
 import { logLineForPeople } from './log-line.ts';
 import { renderProgress, type ProgressSnapshot } from './render-progress.ts';
 import { TerminalDisplay } from './terminal-display.ts';
-import { harmless, textWidth } from './terminal-text.ts';
+import { harmless } from './terminal-text.ts';
 
 export type { ProgressSnapshot } from './render-progress.ts';
+
+export type ProgressMode = 'display' | 'lines';
 
 export interface ProgressOptions {
   /** Called up to ten times a second. */
   snapshot: () => ProgressSnapshot;
   stream: NodeJS.WriteStream;
   log: Log;
-  mode: 'display' | 'lines' | 'off';
+  mode: ProgressMode;
   /** `process.env` by default; NO_COLOR, FORCE_COLOR and TERM decide about colours. */
   environment?: NodeJS.ProcessEnv;
 }
@@ -30,10 +32,7 @@ const lookEvery = 100; // ms
 const lineEvery = { contracts: 100, ms: 30_000 };
 
 /** Where progress may be drawn in place, and where it must be lines. */
-export function progressMode(
-  stream: { isTTY?: boolean | undefined },
-  environment: NodeJS.ProcessEnv,
-): 'display' | 'lines' {
+export function progressMode(stream: { isTTY?: boolean | undefined }, environment: NodeJS.ProcessEnv): ProgressMode {
   const { CI = '', TERM } = environment;
   const automated = CI !== '' && CI !== 'false' && CI !== '0';
   return stream.isTTY && !automated && TERM !== 'dumb' ? 'display' : 'lines';
@@ -41,25 +40,14 @@ export function progressMode(
 
 /** Shows a run's progress until stopped. Never keeps the process alive. */
 export function startProgress(options: ProgressOptions): Progress {
-  switch (options.mode) {
-    case 'display':
-      return startDisplay(options);
-    case 'lines':
-      return startLines(options);
-    case 'off':
-      return { stop: () => undefined, note: (line) => options.log.info(line), advance: () => undefined };
-  }
+  return options.mode === 'display' ? startDisplay(options) : startLines(options);
 }
 
 function startDisplay({ snapshot, stream, log, environment = process.env }: ProgressOptions): Progress {
   const display = new TerminalDisplay(stream);
   const colour = allowsColour(stream, environment);
   function draw(): void {
-    const facts = snapshot();
-    const { width } = display;
-    // The plain rendering is the measure: the same lines without the colours' invisible bytes.
-    const widths = renderProgress(facts, { width, colour: false }).map(textWidth);
-    display.draw(renderProgress(facts, { width, colour }), widths);
+    display.draw(renderProgress(snapshot(), { width: display.width, colour }));
   }
   function onResize(): void {
     display.resized();

@@ -1,4 +1,4 @@
-import { fitLine, piecesWidth, type Piece, type Style } from './terminal-text.ts';
+import { fitLine, piecesWidth, type Piece, type Style } from './styled-line.ts';
 
 /** Where a run stands. Durations in milliseconds. */
 export interface ProgressSnapshot {

@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import { harmless } from './terminal-text.ts';
 
 const hideCursor = '\u001b[?25l';
@@ -15,7 +16,10 @@ export interface Screen {
   rows?: number;
 }
 
-/** Lines that stay in place at the end of a terminal, redrawn over themselves; other text scrolls by above them. */
+/**
+ * Lines that stay in place at the end of a terminal; other text scrolls by above them. Rejected: log-update 8, which on a
+ * narrower terminal erases as many rows as it drew at the former width, so that reflowed rows stay behind (seen in tmux).
+ */
 export class TerminalDisplay {
   readonly #screen: Screen;
   /** Columns of each line drawn, and so how far up the display begins. */
@@ -32,14 +36,14 @@ export class TerminalDisplay {
     return Math.max(1, (this.#screen.columns ?? 80) - 1);
   }
 
-  /** Draws `lines`, `widths` columns each, in place of what was drawn before. */
-  draw(lines: readonly string[], widths: readonly number[]): void {
+  /** Draws `lines` in place of what was drawn before. */
+  draw(lines: readonly string[]): void {
     const visible = Math.max(1, (this.#screen.rows ?? 24) - 1);
     const shown = lines.slice(0, visible);
     const frame = shown.map((line) => `${line}${clearToLineEnd}\n`).join('');
     if (frame === this.#lastFrame) return;
     this.#screen.write(`${beginFrame}${this.#toStart()}${frame}${clearBelow}${endFrame}`);
-    this.#drawn = widths.slice(0, visible);
+    this.#drawn = shown.map((line) => stringWidth(line));
     this.#lastFrame = frame;
   }
 

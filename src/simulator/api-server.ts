@@ -4,22 +4,11 @@ import { once } from 'node:events';
 import { UsageError } from '../resilience/failure.ts';
 import { faultyAnswer, misbehave, send, type Answer } from './answer.ts';
 import { Arrivals, type Rate } from './arrivals.ts';
+import type { Behaviour, Latency } from './behaviour.ts';
 import { readControl } from './control.ts';
-import { faultDecision, type Fault, type Faults } from './faults.ts';
+import { faultDecision, type Fault } from './faults.ts';
 import { hash } from './hash.ts';
 import type { Resource } from './resource.ts';
-
-export type Latency = number | { min: number; max: number };
-
-/** What can be changed while the simulator runs. Durations in milliseconds. */
-export interface Behaviour {
-  faults: Faults;
-  /** Undefined: no limit. */
-  rate: Rate | undefined;
-  latency: Latency;
-  /** What `slow` adds to the latency. */
-  slowBy: number;
-}
 
 export interface ApiServerOptions {
   name: 'crm' | 'usage';

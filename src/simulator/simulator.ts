@@ -1,5 +1,6 @@
-import { startApiServer, type ApiServer, type ApiStatistics, type Latency } from './api-server.ts';
+import { startApiServer, type ApiServer, type ApiStatistics } from './api-server.ts';
 import type { Rate } from './arrivals.ts';
+import type { Latency } from './behaviour.ts';
 import { findInCrm, type Population } from './crm.ts';
 import { checkFaults, type Faults } from './faults.ts';
 import { contractCount } from './records.ts';

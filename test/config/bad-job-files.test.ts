@@ -43,25 +43,25 @@ const badFiles: Record<string, BadFile> = {
     instead: /^contracts:[^]*?(?=^load)/m.exec(smallJob)![0],
     write: '',
     path: 'contracts',
-    says: /expected a mapping of keys to values, and it is missing/,
+    says: /expected a mapping of keys to values, but it is missing/,
   },
   'text where a mapping belongs': {
     instead: '\n  crm:\n    type: rest\n    baseUrl: https://crm.example',
     write: '\n  crm: ▸rest',
     path: 'apis.crm',
-    says: /expected a mapping of keys to values, and "rest" came/,
+    says: /expected a mapping of keys to values, got "rest"/,
   },
   'a key that stands alone': {
     instead: api,
     write: `${api}    retry:▸\n`,
     path: 'apis.crm.retry',
-    says: /expected a mapping of keys to values, and nothing came/,
+    says: /expected a mapping of keys to values, got nothing/,
   },
   'a name with a space': {
     instead: 'name: small',
     write: 'name: ▸small job',
     path: 'name',
-    says: /expected a name of letters.*"small job" came/,
+    says: /expected a name of letters.*got "small job"/,
   },
   'no API at all': {
     instead: '\n  crm:\n    type: rest\n    baseUrl: https://crm.example',
@@ -72,17 +72,17 @@ const badFiles: Record<string, BadFile> = {
   'a time zone that does not exist': {
     write: 'timezone: ▸Europe/Berln\n',
     path: 'timezone',
-    says: /expected a time zone such as Europe\/Berlin or UTC, and "Europe\/Berln" came/,
+    says: /expected a time zone such as Europe\/Berlin or UTC, got "Europe\/Berln"/,
   },
   'a time zone that is only an offset': {
     write: 'timezone: ▸"+01:00"\n',
     path: 'timezone',
-    says: /expected a time zone such as Europe\/Berlin or UTC, and "\+01:00" came/,
+    says: /expected a time zone such as Europe\/Berlin or UTC, got "\+01:00"/,
   },
   'a schedule of four fields': {
     write: 'schedule: ▸"0 2 * *"\n',
     path: 'schedule',
-    says: /expected five fields.*and 4 came/,
+    says: /expected five fields.*got 4/,
   },
   'a schedule past the hour': {
     write: 'schedule: ▸0 24 * * *\n',
@@ -92,13 +92,13 @@ const badFiles: Record<string, BadFile> = {
   'a time that is none': {
     write: 'finishBy: ▸24:00\n',
     path: 'finishBy',
-    says: /expected a time as "HH:MM".*"24:00" came/,
+    says: /expected a time as "HH:MM".*got "24:00"/,
   },
   'a base URL that is none': {
     instead: url,
     write: '▸crm.example',
     path: 'apis.crm.baseUrl',
-    says: /expected an address such as https:.*"crm.example" came/,
+    says: /expected an address such as https:.*got "crm.example"/,
   },
   'a base URL of another protocol': {
     instead: url,
@@ -134,37 +134,37 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    timeout: ▸30 seconds\n`,
     path: 'apis.crm.timeout',
-    says: /expected a duration such as 250ms, 30s.*"30 seconds" came/,
+    says: /expected a duration such as 250ms, 30s.*got "30 seconds"/,
   },
   'a duration without a unit': {
     instead: api,
     write: `${api}    timeout: ▸30\n`,
     path: 'apis.crm.timeout',
-    says: /expected a duration such as.*and 30 came/,
+    says: /expected a duration such as.*got 30/,
   },
   'a timeout of nothing': {
     instead: api,
     write: `${api}    timeout: ▸0s\n`,
     path: 'apis.crm.timeout',
-    says: /longer than nothing.*"0s" came/,
+    says: /longer than nothing.*got "0s"/,
   },
   'a timeout longer than a timer can run': {
     instead: api,
     write: `${api}    timeout: ▸25d\n`,
     path: 'apis.crm.timeout',
-    says: /at most 24d.*"25d" came/,
+    says: /at most 24d.*got "25d"/,
   },
   'a rate of zero': {
     instead: api,
     write: `${api}    limits: { rates: [{ requests: ▸0, per: 1s }] }\n`,
     path: 'apis.crm.limits.rates[0].requests',
-    says: /expected a whole number from 1 .*and 0 came/,
+    says: /expected a whole number from 1 .*got 0/,
   },
   'a fraction of a request': {
     instead: api,
     write: `${api}    limits: { rates: [{ requests: ▸2.5, per: 1s }] }\n`,
     path: 'apis.crm.limits.rates[0].requests',
-    says: /expected a whole number.*and 2.5 came/,
+    says: /expected a whole number.*got 2.5/,
   },
   'no concurrency': {
     instead: api,
@@ -182,13 +182,13 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    auth: { type: ▸digest }\n`,
     path: 'apis.crm.auth.type',
-    says: /expected one of none, bearer, header, basic, oauth2, and "digest" came/,
+    says: /expected one of none, bearer, header, basic, oauth2, got "digest"/,
   },
   'an authentication without its part': {
     instead: api,
     write: `${api}    ▸auth: { type: basic, password: { env: CRM_TOKEN } }\n`,
     path: 'apis.crm.auth.username',
-    says: /expected a user name, and it is missing/,
+    says: /expected a user name, but it is missing/,
   },
   'a credential among the headers': {
     instead: api,
@@ -206,25 +206,25 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    headers: { accept: ▸"a\\nb" }\n`,
     path: 'apis.crm.headers.accept',
-    says: /without line breaks, and other text came/,
+    says: /without line breaks, got other text/,
   },
   'a response rule without a condition': {
     instead: api,
     write: `${api}    responses: [▸{ action: fail }]\n`,
     path: 'apis.crm.responses[0]',
-    says: /expected a condition: status, contains or both, and a mapping with action came/,
+    says: /expected a condition: status, contains or both, got a mapping with action/,
   },
   'an unknown action': {
     instead: api,
     write: `${api}    responses: [{ status: 400, action: ▸ignore }]\n`,
     path: 'apis.crm.responses[0].action',
-    says: /expected one of ok, retry, rate-limited, fail, missing, unauthorized, and "ignore" came/,
+    says: /expected one of ok, retry, rate-limited, fail, missing, unauthorized, got "ignore"/,
   },
   'an answer larger than memory': {
     instead: api,
     write: `${api}    maxResponse: ▸2GB\n`,
     path: 'apis.crm.maxResponse',
-    says: /a size such as 32MB, at most 256MB, and "2GB" came/,
+    says: /a size such as 32MB, at most 256MB, got "2GB"/,
   },
   'a first delay above the longest': {
     instead: api,
@@ -236,7 +236,7 @@ const badFiles: Record<string, BadFile> = {
     instead: 'api: crm',
     write: 'api: ▸cmr',
     path: 'contracts.api',
-    says: /expected an API under apis \(crm\), and "cmr" came \(did you mean "crm"\?\)/,
+    says: /expected an API under apis \(crm\), got "cmr" \(did you mean "crm"\?\)/,
   },
   'a path without its slash': {
     instead: listing,
@@ -278,7 +278,7 @@ const badFiles: Record<string, BadFile> = {
     instead: listing,
     write: '  path: ▸"/contracts/{key}"\n',
     path: 'contracts.path',
-    says: /expected \{businessDate\} or \{businessMonth\} in the listing, and \{key\} came/,
+    says: /expected \{businessDate\} or \{businessMonth\} in the listing, got \{key\}/,
   },
   'a JSON path that is none': {
     instead: '  key: id\n',
@@ -290,7 +290,7 @@ const badFiles: Record<string, BadFile> = {
     instead: listing,
     write: `${listing}  paginate: { type: ▸scroll }\n`,
     path: 'contracts.paginate.type',
-    says: /expected one of none, cursor, offset, page, link-header, next-url, and "scroll" came/,
+    says: /expected one of none, cursor, offset, page, link-header, next-url, got "scroll"/,
   },
   'a pagination without its part': {
     instead: listing,
@@ -302,18 +302,18 @@ const badFiles: Record<string, BadFile> = {
     instead: listing,
     write: `${listing}  total: ▸5\n`,
     path: 'contracts.total',
-    says: /a path such as meta\.total, or \{ header: X-Total-Count \}, and 5 came/,
+    says: /a path such as meta\.total, or \{ header: X-Total-Count \}, got 5/,
   },
   'a total with a bad header': {
     instead: listing,
     write: `${listing}  total: { header: ▸"x y" }\n`,
     path: 'contracts.total.header',
-    says: /a header's name, and "x y" came/,
+    says: /a header's name, got "x y"/,
   },
   'a lookup at an API that is not there': {
     write: lookup('{ api: ▸usage, path: /x }'),
     path: 'lookups.one.api',
-    says: /expected an API under apis \(crm\), and "usage" came/,
+    says: /expected an API under apis \(crm\), got "usage"/,
   },
   'a lookup with a taken name': {
     write: 'lookups:\n  ▸listed: { api: crm, path: /x }\n',
@@ -323,7 +323,7 @@ const badFiles: Record<string, BadFile> = {
   'a template of an unknown lookup': {
     write: lookup('{ api: crm, path: ▸"/x/{too.id}" }'),
     path: 'lookups.one.path',
-    says: /\(key, businessDate, businessMonth, listed, one\), and "too" came/,
+    says: /\(key, businessDate, businessMonth, listed, one\), got "too"/,
   },
   'a template in a query of an unknown word': {
     write: lookup('{ api: crm, path: /x, query: { month: ▸"{bussinessMonth}" } }'),
@@ -343,23 +343,23 @@ const badFiles: Record<string, BadFile> = {
   'a brace without its partner': {
     write: lookup('{ api: crm, path: ▸"/x/{key" }'),
     path: 'lookups.one.path',
-    says: /braces in pairs around paths.*the \{ at character 4 has no partner; .*write \{\{ and \}\}/,
+    says: /pairs of braces around paths.*the \{ at character 4 has no matching brace; .*write \{\{ and \}\}/,
   },
   'a query with the braces of JSON': {
     write: lookup(`{ api: crm, path: /x, query: { where: ▸'{"customerId":"{key}"}' } }`),
     path: 'lookups.one.query.where',
-    says: /the \{ at character 1 has no partner; .*write \{\{ and \}\}/,
+    says: /the \{ at character 1 has no matching brace; .*write \{\{ and \}\}/,
   },
   'a query with the braces of a formula': {
     write: lookup(`{ api: crm, path: /x, query: { filterByFormula: ▸"{Id}='{key}'" } }`),
     path: 'lookups.one.query.filterByFormula',
-    says: /expected a path that begins with \(key, .*and "Id" came; .*write \{\{ and \}\}/,
+    says: /expected a path that begins with \(key, .*got "Id"; .*write \{\{ and \}\}/,
   },
   'a listing with the braces of a formula': {
     instead: listing,
     write: `${listing}  query: { filterByFormula: ▸"{Id}>0" }\n`,
     path: 'contracts.query.filterByFormula',
-    says: /\{Id\} came; .*write \{\{ and \}\}/,
+    says: /got \{Id\}; .*write \{\{ and \}\}/,
   },
   'a lookup that waits for itself': {
     write: 'lookups:\n  ▸one: { api: crm, path: "/x/{one.id}" }\n',
@@ -381,7 +381,7 @@ const badFiles: Record<string, BadFile> = {
   'an unknown way to fail': {
     write: lookup('{ api: crm, path: /x, onFailure: ▸ignore }'),
     path: 'lookups.one.onFailure',
-    says: /expected one of fail, last-known, null, and "ignore" came/,
+    says: /expected one of fail, last-known, null, got "ignore"/,
   },
   'an age nothing is taken by': {
     write: lookup('{ api: crm, path: /x, ▸maxAge: 5h }'),
@@ -392,7 +392,7 @@ const badFiles: Record<string, BadFile> = {
     instead: 'table: contracts',
     write: 'table: ▸public.Contracts',
     path: 'load.table',
-    says: /in lower case.*"public\.Contracts" came/,
+    says: /in lower case.*got "public\.Contracts"/,
   },
   'a table with SQL after it': {
     instead: 'table: contracts',
@@ -416,7 +416,7 @@ const badFiles: Record<string, BadFile> = {
     instead: 'key: [id]',
     write: 'key: [▸idd]',
     path: 'load.key[0]',
-    says: /a column under load\.columns \(id, amount, currency\), and "idd" came \(did you mean "id"\?\)/,
+    says: /a column under load\.columns \(id, amount, currency\), got "idd" \(did you mean "id"\?\)/,
   },
   'a key column twice': {
     instead: 'key: [id]',
@@ -428,13 +428,13 @@ const badFiles: Record<string, BadFile> = {
     instead: 'key: [id]',
     write: 'key: ▸[]',
     path: 'load.key',
-    says: /a list of at least one column, and a list came/,
+    says: /a list of at least one column, got a list/,
   },
   'a column in upper case': {
     instead: '    amount:',
     write: '    ▸Amount:',
     path: 'load.columns.Amount',
-    says: /in lower case.*"Amount" came/,
+    says: /in lower case.*got "Amount"/,
   },
   'a column with a name Postgres keeps for itself': {
     instead: '    amount:',
@@ -446,30 +446,30 @@ const badFiles: Record<string, BadFile> = {
     instead: 'from: listed.amount',
     write: 'from: ▸contract.amount',
     path: 'load.columns.amount.from',
-    says: /a path that begins with \(listed\), and "contract" came/,
+    says: /a path that begins with \(listed\), got "contract"/,
   },
   'a column without from': {
     instead: 'amount: { from: listed.amount, ',
     write: '▸amount: { ',
     path: 'load.columns.amount.from',
-    says: /expected from: a path such as listed\.amount, and it is missing/,
+    says: /expected from: a path such as listed\.amount, but it is missing/,
   },
   'a type with SQL after it': {
     instead: 'listed.id, type: text',
     write: 'listed.id, type: ▸"text; drop table x"',
     path: 'load.columns.id.type',
-    says: /a Postgres type such as.*nothing after it, and "text; drop table x" came/,
+    says: /a Postgres type such as.*nothing after it, got "text; drop table x"/,
   },
   'a default that JSON does not have': {
     instead: 'type: char(3)',
     write: 'type: char(3), default: ▸.nan',
     path: 'load.columns.currency.default',
-    says: /a number with digits, and \.inf or \.nan came/,
+    says: /a number with digits, got \.inf or \.nan/,
   },
   'a sum of a column that is not there': {
     write: 'controls: [{ sum: ▸amounts }]\n',
     path: 'controls[0].sum',
-    says: /"amounts" came \(did you mean "amount"\?\)/,
+    says: /got "amounts" \(did you mean "amount"\?\)/,
   },
   'a sum of text': {
     write: 'controls: [{ sum: ▸currency }]\n',
@@ -484,7 +484,7 @@ const badFiles: Record<string, BadFile> = {
   'a control that is none': {
     write: 'controls: [▸{ completness: 100% }]\n',
     path: 'controls[0]',
-    says: /expected \{ sum: column, by: column \}, \{ completeness: 100% \} or \{ listed: \{ change: 50% \} \}, and a mapping with completness came/,
+    says: /expected \{ sum: column, by: column \}, \{ completeness: 100% \} or \{ listed: \{ change: 50% \} \}, got a mapping with completness/,
   },
   'a sum split in two ways': {
     write: 'controls: [{ sum: amount, by: currency }, ▸{ sum: amount, change: 25% }]\n',
@@ -509,17 +509,17 @@ const badFiles: Record<string, BadFile> = {
   'a share without its sign': {
     write: 'failures: { stopAbove: ▸20 }\n',
     path: 'failures.stopAbove',
-    says: /a percentage from 0% to 100%, such as 5%, and 20 came/,
+    says: /a percentage from 0% to 100%, such as 5%, got 20/,
   },
   'more than all': {
     write: 'controls: [{ completeness: ▸101% }]\n',
     path: 'controls[0].completeness',
-    says: /a percentage from 0% to 100%.*"101%" came/,
+    says: /a percentage from 0% to 100%.*got "101%"/,
   },
   'chunks of nothing': {
     write: 'chunk: { size: ▸0 }\n',
     path: 'chunk.size',
-    says: /a whole number from 1 to 10,000, and 0 came/,
+    says: /a whole number from 1 to 10,000, got 0/,
   },
   'a key named __proto__': {
     write: '▸__proto__: { name: x }\n',
@@ -540,7 +540,7 @@ const badFiles: Record<string, BadFile> = {
   'a batch without the field its records are matched by': {
     write: lookup('{ api: crm, path: /x, ▸batch: { size: 50, param: ids } }'),
     path: 'lookups.one.batch.key',
-    says: /expected a path .* and it is missing/,
+    says: /expected a path .* but it is missing/,
   },
   "marking what is missing without the source's own count": {
     instead: '  key: [id]\n',
@@ -576,7 +576,7 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    limits: { quota: { requests: 5, per: ▸1h } }\n`,
     path: 'apis.crm.limits.quota.per',
-    says: /expected day, and "1h" came/,
+    says: /expected day, got "1h"/,
   },
   'a quota that is all reserve': {
     instead: api,

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { migrate, migrationsDirectory } from '../../src/ledger/migrations.ts';
 import { Database } from '../../src/sinks/postgres/postgres.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
+import { until } from './until.ts';
 
 export interface TestDatabase {
   name: string;
@@ -78,6 +79,32 @@ export async function rowsOf<Row extends pg.QueryResultRow>(url: string, sql: st
     return (await client.query<Row>(sql)).rows;
   } finally {
     await client.end();
+  }
+}
+
+/**
+ * The rows of a query once there are as many, asked over one connection; what fails, as where the table is not there yet, is
+ * asked again. Fails when `over` comes first.
+ */
+export async function untilRows<Row extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  { rows: atLeast = 1, over }: { rows?: number; over: Promise<unknown> },
+): Promise<Row[]> {
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  pool.on('error', () => {});
+  try {
+    let rows: Row[] = [];
+    await until(async () => {
+      rows = await pool.query<Row>(sql).then(
+        (result) => result.rows,
+        () => [],
+      );
+      return rows.length >= atLeast;
+    }, over);
+    return rows;
+  } finally {
+    await pool.end();
   }
 }
 

@@ -13,7 +13,7 @@ const fields: { name: string; first: number; last: number; words?: string[] }[] 
 export function cronProblem(text: string): string | undefined {
   const parts = text.trim().split(/\s+/);
   if (parts.length !== fields.length) {
-    return `expected five fields (minute hour day month weekday), and ${parts.length} came`;
+    return `expected five fields (minute hour day month weekday), got ${parts.length}`;
   }
   for (const [index, field] of fields.entries()) {
     for (const item of parts[index]!.split(',')) {

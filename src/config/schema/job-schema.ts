@@ -3,7 +3,7 @@ import type { Json } from '../../sources/json/exact-json.ts';
 import { apiSchema } from './api-schema.ts';
 import { cronProblem } from './cron-expression.ts';
 import { defaults } from './defaults.ts';
-import { isPostgresType } from './postgres-type.ts';
+import { isPostgresType } from '../../sinks/target/postgres-type.ts';
 import {
   age,
   identifier,

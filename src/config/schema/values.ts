@@ -3,7 +3,6 @@ import type { Tolerance } from '../../jobs/job.ts';
 import { parseJsonPath, type JsonPath } from '../../sources/json/json-path.ts';
 import { parseTemplate, type Template } from '../../sources/json/template.ts';
 import { durationPattern, parseDuration } from './duration.ts';
-import { identifierPattern } from './postgres-type.ts';
 import { byteSizePattern, parseByteSize, parsePercentage, percentagePattern } from './quantity.ts';
 
 /*
@@ -121,7 +120,7 @@ export function jsonPath() {
   });
 }
 
-const pairedBraces = 'braces in pairs around paths such as {key} or {contract.customerId}';
+const pairedBraces = 'pairs of braces around paths such as {key} or {contract.customerId}';
 
 export function template() {
   return textAs<Template>(`text with ${pairedBraces}`, { parse: parseTemplate });
@@ -149,7 +148,7 @@ export function parameter() {
 export function identifier(what: string) {
   return text(
     `the name of a ${what} in lower case: a letter or _, then letters, digits and _, at most 63`,
-    identifierPattern,
+    /^[a-z_][a-z0-9_]{0,62}$/,
   );
 }
 

@@ -71,10 +71,10 @@ class Reader {
   }
 
   #refuse(target: Node, path: Path): string | undefined {
-    if (this.#around.has(target)) return 'this alias stands inside what it refers to; write the values out';
-    if (path.length > deepest) return `expected at most ${deepest} levels, and here are more`;
+    if (this.#around.has(target)) return 'this alias refers to a value that contains it; write the values out';
+    if (path.length > deepest) return `expected at most ${deepest} levels, got more`;
     if (this.#reading.places.size <= mostValues) return undefined;
-    return `expected at most ${mostValues} values, and with its aliases the file has more; write fewer`;
+    return `expected at most ${mostValues} values with aliases expanded, got more; write fewer`;
   }
 
   #readList(list: YAMLSeq, path: Path): unknown[] {
@@ -95,7 +95,7 @@ class Reader {
   #readScalar(node: Scalar, path: Path, place: Place): unknown {
     const { environment, report } = this.#reading;
     if (typeof node.value === 'number' && !Number.isFinite(node.value)) {
-      report(path, 'expected a number with digits, and .inf or .nan came', place.offset);
+      report(path, 'expected a number with digits, got .inf or .nan', place.offset);
       return undefined;
     }
     if (typeof node.value !== 'string') return exactScalar(node, path);

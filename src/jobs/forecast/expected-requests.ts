@@ -2,7 +2,8 @@ import type { Json } from '../../sources/json/exact-json.ts';
 import { getPath } from '../../sources/json/json-path.ts';
 import { renderTemplate, templatePaths, type Resolve } from '../../sources/json/template.ts';
 import type { Job, Lookup } from '../job.ts';
-import { dateScope, type PlannedContract } from '../plan/list-contracts.ts';
+import type { PlannedContract } from '../../ledger/planned-contract.ts';
+import { dateScope } from '../plan/date-scope.ts';
 
 /**
  * Counts the requests that contracts' lookups take at most: what is known to be the same once, batches as full as they

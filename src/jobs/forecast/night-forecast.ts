@@ -1,15 +1,17 @@
+import type { LastNight } from '../../ledger/history/last-night.ts';
 import type { Clock } from '../../resilience/clock.ts';
 import { Api, type ApiHooks } from '../../sources/api/api.ts';
-import type { SettledConcurrency } from '../settled-concurrency.ts';
+import type { SettledConcurrency } from '../../ledger/history/api-figures.ts';
 import { listPages } from '../../sources/listing/paginate.ts';
 import { listedFieldKeeper } from '../load/amounts.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 import { forecastApi, rateThatFits, spareMs, type ApiForecast } from './forecast.ts';
 import type { Job } from '../job.ts';
-import { dateScope, plannedContract } from '../plan/list-contracts.ts';
+import { dateScope } from '../plan/date-scope.ts';
+import { plannedContract } from '../plan/list-contracts.ts';
 import type { NightLedger } from './night-ledger.ts';
-import { contractsAtOnce } from '../run/run.ts';
-import type { SwitchPace } from './switch-forecast.ts';
+import { contractsAtOnce } from '../admission/admission.ts';
+import type { SwitchPace } from '../../ledger/history/switch-pace.ts';
 
 /** What one API would be asked for tonight, of the requests it gives per day. */
 export type QuotaForecast = { api: string; requests: number } & (
@@ -40,12 +42,12 @@ export interface NightForecast {
   fits: boolean | null;
   /** Per API whose rates are too low: the requests per second at which it would fit; null when none would. */
   ratesThatFit: { api: string; perSecond: number | null }[];
-  /** Per API whose semaphore is too small: the requests in flight at which it would fit; null when none would. */
   /** APIs that refused more in flight in the latest run, where the job file still allows more. */
   settled: readonly SettledConcurrency[];
+  /** Per API whose semaphore is too small: the requests in flight at which it would fit; null when none would. */
   concurrencyThatFits: { api: string; concurrency: number | null }[];
   quotas: QuotaForecast[];
-  lastRun: { id: string; businessDate: string; status: string; contracts: number; failed: number } | null;
+  lastRun: LastNight | null;
   /** Share of contracts above which failures stop the run, and whether the last run's share was above it. */
   failures: { stopAbove: number; lastRunAbove: boolean };
 }

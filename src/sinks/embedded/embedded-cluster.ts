@@ -1,7 +1,7 @@
 import { appendFile, chown, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { retry } from '../../resilience/retry.ts';
 import { runProgram, type ServerAccount } from './embedded-account.ts';
 import { EmbeddedPostgresError, type PostgresBinaries } from './embedded-binaries.ts';
 import { commandLineOf } from './process-command.ts';
@@ -66,25 +66,30 @@ export async function createCluster(
   }
 }
 
-/** Starts the server on 127.0.0.1 and resolves with its port once it accepts connections. `port` is tried first. */
+/** Another process took the port after it was found free, or processes of a killed server still hold its memory. */
+const retryableStart = /Address already in use|shared memory block .* is still in use/;
+
+/** Starts the server on 127.0.0.1 and gives its port once it accepts connections. `preferredPort` is tried first. */
 export async function startServer(cluster: Cluster, preferredPort?: number): Promise<number> {
-  const { binaries, account, dataDirectory, logFile } = cluster;
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort(attempt === 1 ? preferredPort : undefined);
-    const where = ['-D', dataDirectory, '-l', logFile, '-o', `-p ${port}`];
-    const { exitCode, output } = await runProgram(account, binaries.pgCtl, [...where, '-t', startSeconds, 'start']);
-    if (exitCode === 0) return port;
-    const logged = await lastLines(logFile);
-    // Another process took the port in between; or processes of a killed server are still going away.
-    const passing = /Address already in use|shared memory block .* is still in use/.test(logged);
-    if (!passing || attempt === 8) {
-      throw new EmbeddedPostgresError(
-        `the embedded PostgreSQL did not start: ${lastSentence(logged) ?? lastSentence(output) ?? `exit code ${exitCode}`} (its log is ${logFile})`,
-        { code: 'EMBEDDED_POSTGRES_START', cause: new Error(`${output}\n${logged}`) },
-      );
-    }
-    await delay(50 * attempt);
-  }
+  return retry(async (attempt) => tryStart(cluster, await freePort(attempt === 1 ? preferredPort : undefined)), {
+    attempts: 8,
+    backoff: 'linear',
+    baseDelay: 50,
+    jitter: false,
+    maxElapsed: Infinity,
+    retryIf: (error) => error instanceof EmbeddedPostgresError && retryableStart.test((error.cause as Error).message),
+  });
+}
+
+async function tryStart({ binaries, account, dataDirectory, logFile }: Cluster, port: number): Promise<number> {
+  const where = ['-D', dataDirectory, '-l', logFile, '-o', `-p ${port}`];
+  const { exitCode, output } = await runProgram(account, binaries.pgCtl, [...where, '-t', startSeconds, 'start']);
+  if (exitCode === 0) return port;
+  const logged = await lastLines(logFile);
+  throw new EmbeddedPostgresError(
+    `the embedded PostgreSQL did not start: ${lastSentence(logged) ?? lastSentence(output) ?? `exit code ${exitCode}`} (its log is ${logFile})`,
+    { code: 'EMBEDDED_POSTGRES_START', cause: new Error(`${output}\n${logged}`) },
+  );
 }
 
 /** Stops the server: open transactions are rolled back, the data is written out. Fine when it does not run. */
@@ -157,7 +162,7 @@ async function succeed(
 /** Hands files to the account the server runs under, when that is another user. */
 export async function giveTo(account: ServerAccount, ...files: string[]): Promise<void> {
   if (account.kind !== 'other') return;
-  for (const file of files) await chown(file, account.uid, account.gid);
+  await Promise.all(files.map(async (file) => chown(file, account.uid, account.gid)));
 }
 
 async function freePort(preferred = 0): Promise<number> {

@@ -30,6 +30,8 @@ export interface EmbeddedPostgres extends AsyncDisposable {
 export interface EmbeddedOptions {
   /** Where data, password, log and locks live; made when missing. */
   directory: string;
+  /** The directory from which messages name it. Default: the process's working directory. */
+  from?: string;
   /** Told, a line at a time, what is made, started, joined and stopped. */
   log?: (line: string) => void;
 }
@@ -46,9 +48,13 @@ const patience = 150_000;
  * In `directory`: `data` and `server.log` (the server's), `password`, `url` (for `psql "$(cat url)"`), `turn.lock`
  * (held while somebody comes or goes), `users.lock` (held shared by each user).
  */
-export async function openEmbedded({ directory, log = () => {} }: EmbeddedOptions): Promise<EmbeddedPostgres> {
+export async function openEmbedded({
+  directory,
+  from = '',
+  log = () => {},
+}: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const folder = path.resolve(directory);
-  const fromHere = path.relative('', folder);
+  const fromHere = path.relative(from, folder);
   const description = `embedded PostgreSQL in ${fromHere === '' || fromHere.startsWith('..') ? folder : fromHere}`;
   const file = (name: string): string => path.join(folder, name);
   const takeTurn = async (): Promise<FileLock> =>
@@ -109,10 +115,10 @@ async function makeUnlessThere(cluster: Cluster, passwordFile: string): Promise<
 
 /** What a creation that was killed left behind; nobody else creates during our turn. */
 async function sweep(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith('unfinished-')) continue;
-    await rm(path.join(folder, name), { recursive: true, force: true, maxRetries: 5 });
-  }
+  const unfinished = (await readdir(folder)).filter((name) => name.startsWith('unfinished-'));
+  await Promise.all(
+    unfinished.map(async (name) => rm(path.join(folder, name), { recursive: true, force: true, maxRetries: 5 })),
+  );
 }
 
 /** Resolves with the port once the server lets us in, whether it ran, was starting, was stopping or did not run. */
@@ -121,6 +127,7 @@ async function runServer(
   { password, preferredPort }: { password: string; preferredPort: number | undefined },
 ): Promise<{ port: number; started: boolean }> {
   const deadline = performance.now() + patience;
+  /* oxlint-disable no-await-in-loop -- polls the state of one server, and each step depends on the state just read */
   for (let started = false; ; await delay(50)) {
     const running = await readPostmaster(cluster.dataDirectory);
     if (running?.status === 'ready' && (await letsIn(running.port, password))) return { port: running.port, started };
@@ -140,6 +147,7 @@ async function runServer(
     }
     started = true;
   }
+  /* oxlint-enable no-await-in-loop */
 }
 
 function clientConfig(port: number, password: string): pg.PoolConfig {

@@ -44,6 +44,7 @@ export class FileLock implements Disposable {
       const lock = attempt();
       if (lock) return lock;
       if (tries === 40) onWait();
+      // oxlint-disable-next-line no-await-in-loop -- polls, because SQLite's lock cannot be awaited
       await delay(50);
     }
   }

@@ -21,7 +21,7 @@ export class DatabaseError extends NightfillError {
   }
 
   /** Whether the same may succeed a little later. */
-  get mayPass(): boolean {
+  get isRetryable(): boolean {
     return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);
   }
 
@@ -63,7 +63,8 @@ export class DatabaseGoneError extends NightfillError {
  */
 const transientStates = /^(08|53|40001|40P01|55P03|57014|57P0[1235]|25P0[34])/;
 const configStates = /^(28|3D|3F|42|25006|0A|57P04|F0)/;
-// Also what triggers raise and what an index entry cannot hold: a row is to blame, though it was not found.
+// Cardinality, data exception, integrity constraint, (external) routine, WITH CHECK OPTION, program limit (an index entry
+// too large), and what a trigger raises.
 const dataStates = /^(21|22|23|38|39|44|54|P0)/;
 
 /** Beside the transient ones: an I/O error of its storage, and a standby that is about to be, or was, the primary. */
@@ -112,12 +113,15 @@ export function isConnectionFault(error: unknown): boolean {
   return (typeof code === 'string' && networkCodes.has(code)) || connectionFaults.test(error.message);
 }
 
+/** Whether a row is to blame for a statement that failed with this SQLSTATE. */
+export const isDataState = (state: string): boolean => dataStates.test(state);
+
 const classOf = (state: string): FailureClass =>
   transientStates.test(state)
     ? 'transient'
     : configStates.test(state)
       ? 'config'
-      : dataStates.test(state)
+      : isDataState(state)
         ? 'data'
         : 'system';
 

@@ -51,7 +51,7 @@ export function parseDatabaseUrl(name: string, text: string): AddressParameters 
     throw invalid(
       name,
       place.includes(',')
-        ? 'one host is expected, and several came: name the primary alone'
+        ? 'expected one host, got several: name the primary alone'
         : 'what should be host and port is not; is a character such as / ? or # in the password not percent-encoded',
     );
   }

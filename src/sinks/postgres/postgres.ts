@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import pg from 'pg';
 import { UsageError } from '../../resilience/failure.ts';
-import { Client, serverOf, socketOf, type ServerFacts } from './connect.ts';
+import { Client, serverOf, socketOf, type ServerFacts } from './client.ts';
 import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } from './database-error.ts';
 
 export { CommitInDoubtError, DatabaseError, DatabaseGoneError } from './database-error.ts';
@@ -12,7 +12,7 @@ export interface Queryable {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
     values?: unknown[],
-  ): Promise<{ rows: Row[]; rowCount: number | null }>;
+  ): Promise<Pick<pg.QueryResult<Row>, 'rows' | 'rowCount' | 'fields'>>;
 }
 
 /** A lent client, good for COPY. */
@@ -183,7 +183,7 @@ export class Database implements AsyncDisposable, Queryable {
     const { silenceMs = this.#silenceMs } = o;
     const socket = socketOf(client);
     const giveUp = (): void =>
-      void socket.destroy(new Error(`Connection terminated: nothing came for ${silenceMs / 1_000} s`));
+      void socket.destroy(new Error(`Connection terminated: no data for ${silenceMs / 1_000} s`));
     socket.setTimeout(silenceMs, giveUp);
     let lost: Error | undefined;
     const noteLoss = (error: Error): void => void (lost ??= error);

@@ -1,5 +1,5 @@
 import { retry } from '../../resilience/retry.ts';
-import { DatabaseUnreachableError } from './connect.ts';
+import { DatabaseUnreachableError } from './unreachable-error.ts';
 import { DatabaseError } from './database-error.ts';
 
 /**
@@ -28,7 +28,7 @@ export async function waitForDatabase<T>(
       jitter: true,
       maxElapsed: o.waitMs,
       signal: o.signal,
-      retryIf: mayPass,
+      retryIf: isRetryable,
       onRetry: (_, error) => {
         const { message } = error as Error;
         if (message !== told) o.onWait(message);
@@ -42,5 +42,5 @@ export async function waitForDatabase<T>(
   }
 }
 
-const mayPass = (error: unknown): boolean =>
-  (error instanceof DatabaseUnreachableError || error instanceof DatabaseError) && error.mayPass;
+const isRetryable = (error: unknown): boolean =>
+  (error instanceof DatabaseUnreachableError || error instanceof DatabaseError) && error.isRetryable;

@@ -10,19 +10,17 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-export const columnKinds = [
-  'text',
-  'integer',
-  'numeric',
-  'float',
-  'boolean',
-  'date',
-  'timestamp',
-  'json',
-  'array',
-  'other',
-] as const;
-export type ColumnKind = (typeof columnKinds)[number];
+type ColumnKind =
+  | 'text'
+  | 'integer'
+  | 'numeric'
+  | 'float'
+  | 'boolean'
+  | 'date'
+  | 'timestamp'
+  | 'json'
+  | 'array'
+  | 'other';
 
 /** What a column can hold, as far as Postgres would otherwise change a value without a word. */
 export interface ColumnShape {
@@ -42,7 +40,7 @@ export interface ValueProblem {
 }
 
 /** Carries a problem out of nested arrays; never leaves this file. */
-class Unholdable extends Error {
+class ColumnValueError extends Error {
   readonly problem: ValueProblem;
   constructor(code: string, message: string) {
     super(message);
@@ -63,7 +61,7 @@ export function columnText(
   try {
     return { text: textFor(value, column.shape, timezone) };
   } catch (error) {
-    if (!(error instanceof Unholdable)) throw error;
+    if (!(error instanceof ColumnValueError)) throw error;
     const { code, message } = error.problem;
     return { problem: { code, message: `column ${column.name} (${column.formatted}) ${message}` } };
   }
@@ -74,15 +72,16 @@ function textFor(value: JsonValue, shape: ColumnShape, timezone: string): string
   if (typeof value === 'string') return stringText(value, shape, timezone);
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new Unholdable('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
+    if (!Number.isFinite(value))
+      throw new ColumnValueError('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
     return numberText(String(value), shape);
   }
   if (JSON.isRawJSON(value)) return numberText(value.rawJSON, shape);
   if (shape.kind === 'text') return withinLength(jsonText(value), shape);
   if (Array.isArray(value) && shape.element) return arrayLiteral(value, shape.element, { timezone });
-  throw new Unholdable(
+  throw new ColumnValueError(
     'VALUE_WRONG_TYPE',
-    `holds one value, and a JSON ${Array.isArray(value) ? 'array' : 'object'} came: map one of its parts, or declare the column jsonb`,
+    `holds one value, got a JSON ${Array.isArray(value) ? 'array' : 'object'}: map one of its parts, or declare the column jsonb`,
   );
 }
 
@@ -102,7 +101,7 @@ function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): s
     return kind === 'date' ? `${date}${era}` : `${date} ${time}${era}`;
   } catch (error) {
     if (!(error instanceof UnreadableOffset)) throw error;
-    throw new Unholdable(
+    throw new ColumnValueError(
       'VALUE_OFFSET_UNREADABLE',
       `is without an offset, and ${shown(text)} has one in a form that is not understood: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
     );
@@ -121,18 +120,24 @@ function requireStorable(text: string): void {
   if (!text.isWellFormed()) throw notUnicode();
 }
 
-const hasNul = (): Unholdable =>
-  new Unholdable('VALUE_HAS_NUL', 'was given a NUL character, which Postgres cannot store: remove it at the source');
-const notUnicode = (): Unholdable =>
-  new Unholdable('VALUE_NOT_UNICODE', 'was given half of a surrogate pair, which is not text: mend it at the source');
+const hasNul = (): ColumnValueError =>
+  new ColumnValueError(
+    'VALUE_HAS_NUL',
+    'was given a NUL character, which Postgres cannot store: remove it at the source',
+  );
+const notUnicode = (): ColumnValueError =>
+  new ColumnValueError(
+    'VALUE_NOT_UNICODE',
+    'was given half of a surrogate pair, which is not text: mend it at the source',
+  );
 
 /** Counts code points, as Postgres does. Trailing blanks count too, although Postgres would cut them off. */
 function withinLength(text: string, { length }: ColumnShape): string {
   // UTF-16 units are never fewer than code points, so the costly count runs only when it could decide.
   if (length !== undefined && text.length > length && Array.from(text).length > length) {
-    throw new Unholdable(
+    throw new ColumnValueError(
       'VALUE_TOO_LONG',
-      `holds ${length} characters, and ${Array.from(text).length} came: ${shown(text)}`,
+      `holds ${length} characters, got ${Array.from(text).length}: ${shown(text)}`,
     );
   }
   return text;
@@ -168,11 +173,11 @@ function requireDigitsKept(text: string, { precision, scale }: ColumnShape): voi
   if (!number || number.digits === '') return;
   if (number.digits.length - number.point > scale) {
     const keeps = scale < 0 ? `whole multiples of 1e${-scale}` : `${scale} digits after the point`;
-    throw new Unholdable('VALUE_LOSES_DIGITS', `keeps ${keeps}, and ${shown(text)} would be rounded`);
+    throw new ColumnValueError('VALUE_LOSES_DIGITS', `keeps ${keeps}, and ${shown(text)} would be rounded`);
   }
   if (number.point > precision - scale) {
     const most = precision - scale;
-    throw new Unholdable('VALUE_OUT_OF_RANGE', `holds ${most} digits before the point, and ${shown(text)} came`);
+    throw new ColumnValueError('VALUE_OUT_OF_RANGE', `holds ${most} digits before the point, got ${shown(text)}`);
   }
 }
 
@@ -180,11 +185,12 @@ function requireDigitsKept(text: string, { precision, scale }: ColumnShape): voi
 function integerText(text: string): string {
   const number = parseDecimal(text);
   if (!number || number.digits.length > Math.max(number.point, 0)) {
-    throw new Unholdable('VALUE_NOT_INTEGER', `holds whole numbers, and ${shown(text)} came`);
+    throw new ColumnValueError('VALUE_NOT_INTEGER', `holds whole numbers, got ${shown(text)}`);
   }
   if (number.digits === '') return '0';
   // bigint has 19 digits: a longer one need not be written out (1e1000000).
-  if (number.point > 19) throw new Unholdable('VALUE_OUT_OF_RANGE', `holds 19 digits at most, and ${shown(text)} came`);
+  if (number.point > 19)
+    throw new ColumnValueError('VALUE_OUT_OF_RANGE', `holds 19 digits at most, got ${shown(text)}`);
   return (number.negative ? '-' : '') + number.digits.padEnd(number.point, '0');
 }
 
@@ -198,16 +204,17 @@ function jsonText(value: JsonValue): string {
     text = JSON.stringify(value) as string | undefined;
   } catch (cause) {
     const why = cause instanceof RangeError ? 'nested too deeply' : 'not a JSON value';
-    throw new Unholdable('VALUE_NOT_JSON', `was given something ${why}`);
+    throw new ColumnValueError('VALUE_NOT_JSON', `was given something ${why}`);
   }
-  if (text === undefined) throw new Unholdable('VALUE_NOT_JSON', `was given a ${typeof value}, which JSON cannot hold`);
+  if (text === undefined)
+    throw new ColumnValueError('VALUE_NOT_JSON', `was given a ${typeof value}, which JSON cannot hold`);
   const found = text.includes('\\u') ? unstorableEscape.exec(text) : null;
   if (found) throw found[1] === '0000' ? hasNul() : notUnicode();
   return text;
 }
 
 /** Postgres's MAXDIM. */
-const MOST_DIMENSIONS = 6;
+const mostDimensions = 6;
 
 /** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas in one are only text. */
 function arrayLiteral(
@@ -215,10 +222,10 @@ function arrayLiteral(
   element: ColumnShape,
   { timezone, dimension = 1 }: { timezone: string; dimension?: number },
 ): string {
-  if (dimension > MOST_DIMENSIONS) {
-    throw new Unholdable(
+  if (dimension > mostDimensions) {
+    throw new ColumnValueError(
       'VALUE_WRONG_TYPE',
-      `holds arrays of ${MOST_DIMENSIONS} dimensions at most, and a deeper one came`,
+      `holds arrays of ${mostDimensions} dimensions at most, got a deeper one`,
     );
   }
   const items = values.map((value) => {

@@ -81,22 +81,34 @@ export async function copyUpsert(
   rejectUnsendable(load);
   await stage(load);
   for (;;) {
-    const { inserted, updated } = await upsertStaged(load);
-    signal?.throwIfAborted();
-    const { digest, totals, missing, suppressed, held } = await readBack(client, table, sums);
-    const refused = [...missing.map(notStored), ...suppressed.map(notUpdated), ...sharedKeys(load, held)];
-    if (refused.length === 0) refused.push(...(await claim(held)));
-    if (refused.length === 0) {
-      await client.query('RELEASE nightfill_load');
-      const unchanged = Math.max(0, held.length - inserted - updated);
-      const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
-      return { inserted, updated, unchanged, rejected, digest, totals, held };
-    }
-    // Loaded once more without them: what they or their triggers wrote is undone.
-    for (const one of refused) load.rejected.set(one.row, one);
-    await client.query('ROLLBACK TO nightfill_load; RELEASE nightfill_load');
-    await client.query(statements.dropOrdinals, [[...load.rejected.keys()]]);
+    // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
+    const result = await tryStaged(load, { sums, claim });
+    if (result) return result;
   }
+}
+
+/** Loads what is staged; undefined when rows had to be rejected afterwards: then it is undone, and the others still staged. */
+async function tryStaged(
+  load: Load,
+  { sums, claim }: Required<Pick<LoadOptions, 'sums' | 'claim'>>,
+): Promise<LoadResult | undefined> {
+  const { client, table, statements, signal } = load;
+  const { inserted, updated } = await upsertStaged(load);
+  signal?.throwIfAborted();
+  const { digest, totals, missing, suppressed, held } = await readBack(client, table, sums);
+  const refused = [...missing.map(notStored), ...suppressed.map(notUpdated), ...sharedKeys(load, held)];
+  if (refused.length === 0) refused.push(...(await claim(held)));
+  if (refused.length === 0) {
+    await client.query('RELEASE nightfill_load');
+    const unchanged = Math.max(0, held.length - inserted - updated);
+    const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
+    return { inserted, updated, unchanged, rejected, digest, totals, held };
+  }
+  for (const one of refused) load.rejected.set(one.row, one);
+  // Undoes what the rejected rows and their triggers wrote.
+  await client.query('ROLLBACK TO nightfill_load; RELEASE nightfill_load');
+  await client.query(statements.dropOrdinals, [[...load.rejected.keys()]]);
+  return undefined;
 }
 
 const notStored = (row: number): RejectedRow => ({
@@ -157,22 +169,26 @@ function rejectUnsendable({ table, rows, key, rejected }: Load): void {
 
 /** Fills the staging table. Rows the database's encoding cannot hold are rejected one by one. */
 async function stage(load: Load): Promise<void> {
-  const { client, statements, rejected } = load;
   load.signal?.throwIfAborted();
-  await client.query(`${statements.stage}; SAVEPOINT nightfill_copy`);
-  for (;;) {
-    const ordinals = inKeyOrder(load);
-    try {
-      await copy(load, ordinals);
-      await client.query('RELEASE nightfill_copy');
-      return;
-    } catch (error) {
-      load.signal?.throwIfAborted();
-      const row = isOneRowsFault(error) ? ordinals[refusedLine(error) - 1] : undefined;
-      if (row === undefined || !isOneRowsFault(error)) throw error;
-      await client.query('ROLLBACK TO nightfill_copy');
-      rejected.set(row, refusal(row, error));
-    }
+  await load.client.query(`${load.statements.stage}; SAVEPOINT nightfill_copy`);
+  // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
+  while (!(await tryCopy(load)));
+}
+
+/** Copies the rows not rejected so far; false when one of them had to be rejected and nothing was copied. */
+async function tryCopy(load: Load): Promise<boolean> {
+  const ordinals = inKeyOrder(load);
+  try {
+    await copy(load, ordinals);
+    await load.client.query('RELEASE nightfill_copy');
+    return true;
+  } catch (error) {
+    load.signal?.throwIfAborted();
+    const row = isOneRowsFault(error) ? ordinals[refusedLine(error) - 1] : undefined;
+    if (row === undefined || !isOneRowsFault(error)) throw error;
+    await load.client.query('ROLLBACK TO nightfill_copy');
+    load.rejected.set(row, refusal(row, error));
+    return false;
   }
 }
 

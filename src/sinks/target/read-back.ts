@@ -1,7 +1,8 @@
 import pg from 'pg';
 import { UsageError } from '../../resilience/failure.ts';
+import type { Queryable } from '../postgres/postgres.ts';
 import { qualifiedName } from './target-table.ts';
-import type { Queryable, TargetColumn, TargetTable } from './target-table.ts';
+import type { TargetColumn, TargetTable } from './target-table.ts';
 import { STAGING } from './upsert-statements.ts';
 
 export interface SumRequest {

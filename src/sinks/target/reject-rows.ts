@@ -1,5 +1,7 @@
 import pg from 'pg';
-import type { Queryable, TargetColumn } from './target-table.ts';
+import { isDataState } from '../postgres/database-error.ts';
+import type { Queryable } from '../postgres/postgres.ts';
+import type { TargetColumn } from './target-table.ts';
 import { STAGING } from './upsert-statements.ts';
 
 export interface RejectedRow {
@@ -12,21 +14,13 @@ export interface RejectedRow {
   message: string;
 }
 
-// SQLSTATE classes: cardinality, data exception, integrity constraint, (external) routine, WITH CHECK OPTION,
-// program limit (an index entry too large), and what a trigger raises.
-const rowClasses = ['21', '22', '23', '38', '39', '44', '54', 'P0'];
-
 /** Whether one row can be to blame, so that the others would load without it. Deadlocks and lost connections are not. */
 export function isOneRowsFault(error: unknown): error is pg.DatabaseError {
   if (!(error instanceof pg.DatabaseError)) return false;
   const { code = '', routine } = error;
   // XX000 is what extensions raise that name no SQLSTATE of their own. A row that a policy forbids has that of a missing
   // privilege; the server's function that says so is the only difference that no language setting translates.
-  return (
-    rowClasses.includes(code.slice(0, 2)) ||
-    code === 'XX000' ||
-    (code === '42501' && routine === 'ExecWithCheckOptions')
-  );
+  return isDataState(code) || code === 'XX000' || (code === '42501' && routine === 'ExecWithCheckOptions');
 }
 
 /** Whether a value may have been refused: names of tables or roles, for example, fail with class 42. */
@@ -51,6 +45,7 @@ export async function findInvalidValues(
   const inputErrors = await inputErrorFunction(client);
   const found = new Map<number, RejectedRow>();
   for (const { index, column } of checked) {
+    // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
     const invalid = await invalidValues(client, { index, type: column.formatted, inputErrors });
     for (const { ordinal, message, code } of invalid) {
       if (found.has(ordinal)) continue;

@@ -1,12 +1,11 @@
 import pg from 'pg';
-import type { ClientBase } from 'pg';
 import { NightfillError, UsageError } from '../../resilience/failure.ts';
-import { holds, union } from './column-fit.ts';
+import type { Queryable } from '../postgres/postgres.ts';
+import { holds, union, type TypeWithModifier } from './column-fit.ts';
 import type { ColumnShape } from './column-value.ts';
+import { isPostgresType } from './postgres-type.ts';
 import { describeTypes, readCatalog } from './target-catalog.ts';
 import type { Catalog, CatalogColumn, CatalogType } from './target-catalog.ts';
-
-export type Queryable = Pick<ClientBase, 'query'>;
 
 /** A table to load into, as the job file declares it. */
 export interface TargetDeclaration {
@@ -243,11 +242,11 @@ function columnProblems(
 
 /** The mark is compared and written as a date, so nothing else will do. */
 const fits = ({ there, declared, isMark }: { there: CatalogColumn; declared: CatalogType; isMark: boolean }): boolean =>
-  isMark ? there.typeOid === declared.oid : holds(typeOf(there), declared);
+  isMark ? Number(there.typeOid) === declared.oid : holds(typeOf(there), declared);
 
-const typeOf = ({ typeOid: oid, typeModifier: modifier }: CatalogColumn): { oid: string; modifier: number } => ({
-  oid,
-  modifier,
+const typeOf = ({ typeOid, typeModifier }: CatalogColumn): TypeWithModifier => ({
+  oid: Number(typeOid),
+  modifier: typeModifier,
 });
 
 /** What makes the table's column take what the job gives. */
@@ -282,13 +281,6 @@ function keyProblems({ table, key }: TargetDeclaration, { uniqueKeys }: Relation
   return [{ code: 'KEY_NOT_UNIQUE', message }];
 }
 
-const word = String.raw`(?:"(?:[^"\0]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`;
-// One type name with its modifier and nothing that could end a CAST: "Some Type", app.status, timestamp(3) with time zone[].
-const typeName = new RegExp(
-  String.raw`^\s*${word}(?:(?:\s*\.\s*|\s+)${word})*\s*(?:\([\p{L}\p{N}_,\s-]*\)(?:\s+${word})*)?\s*(?:\[\s*\d*\s*\]\s*)*$`,
-  'u',
-);
-
 /** The declared types by column, as Postgres understands them; what it does not understand becomes a problem. */
 async function resolveTypes(
   client: Queryable,
@@ -296,7 +288,7 @@ async function resolveTypes(
   problems: TargetProblem[],
 ): Promise<Map<string, CatalogType>> {
   const wellFormed = columns.filter(({ name, type }) => {
-    if (typeName.test(type)) return true;
+    if (isPostgresType(type)) return true;
     problems.push(problem('TYPE_UNKNOWN', `has the type "${type}", which is not the name of a type`, name));
     return false;
   });
@@ -329,6 +321,7 @@ async function resolveAll(
     }
   }
   const found: [string, CatalogType][] = [];
+  // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
   for (const column of columns) found.push(...(await resolveAll(client, [column], problems)));
   return found;
 }

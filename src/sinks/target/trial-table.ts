@@ -1,4 +1,5 @@
-import { qualifiedName, type Queryable, type TargetTable } from './target-table.ts';
+import type { Queryable } from '../postgres/postgres.ts';
+import { qualifiedName, type TargetTable } from './target-table.ts';
 
 /**
  * An empty temporary table with the target's types, constraints and indexes, dropped with the transaction: what it takes,

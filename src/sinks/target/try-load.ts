@@ -13,7 +13,7 @@ import { upsertStatements } from './upsert-statements.ts';
 export async function tryLoad(
   client: ClientBase,
   { table, exists }: { table: TargetTable; exists: boolean },
-): Promise<{ message: string; mayPass: boolean } | undefined> {
+): Promise<{ message: string; isRetryable: boolean } | undefined> {
   await client.query('SAVEPOINT nightfill_try');
   const refused = await refusalOf(async () => {
     if (!exists) await createTable(client, table);
@@ -26,7 +26,7 @@ export async function tryLoad(
   if (refused === undefined) return undefined;
   const remedy = refused.sqlState === '42501' ? await missingGrant(client, table) : undefined;
   const message = `a load, tried without a row, is refused: ${refused.message}${remedy ? `; ${remedy}` : ''}`;
-  return { message, mayPass: refused.mayPass };
+  return { message, isRetryable: refused.isRetryable };
 }
 
 /**
@@ -65,7 +65,7 @@ async function refusalOf(task: () => Promise<void>): Promise<DatabaseError | und
 /** Throws a UsageError when Postgres refuses what a load does. What may pass by itself is left to the load, which tries again. */
 export async function requireLoadable(client: ClientBase, table: TargetTable): Promise<void> {
   const refused = await tryLoad(client, { table, exists: true });
-  if (!refused || refused.mayPass) return;
+  if (!refused || refused.isRetryable) return;
   throw new UsageError(`${table.schema}.${table.name} cannot be loaded: ${refused.message}`, { code: 'TARGET_TABLE' });
 }
 

@@ -4,7 +4,7 @@ import { type Credentials, sendable } from './credentials.ts';
 import { OAuthToken, type OnTokenRest, type SendForm } from './oauth-token.ts';
 import { redactorOf } from './redact-echoes.ts';
 
-/** Credentials for one API. `sendForm` is used for OAuth tokens only. Throws CREDENTIALS_UNUSABLE. */
+/** Creates the credentials of one API. `sendForm` is used for OAuth tokens only. Throws CREDENTIALS_UNUSABLE. */
 export function createCredentials(
   auth: AuthOptions,
   options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },

@@ -29,7 +29,7 @@ for (const [what, { commit, within }] of Object.entries(places)) {
     t.after(async () => standby(''));
 
     const arrested = scene.proxy.arrestWhen({ direction: 'toServer', matches: commitOf(within), pass: false });
-    const running = scene.night.nightfillHere(...scene.command('run'));
+    const running = scene.night.nightfill(...scene.command('run'));
     const arrest = await arrested;
     await standby('nobody');
     await delay(50);
