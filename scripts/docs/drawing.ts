@@ -64,8 +64,8 @@ function graphText(): string {
   const files = [...new Set(steps.map(({ file }) => file))];
   return [
     'digraph way {',
-    'graph [bgcolor=transparent, rankdir=TB, nodesep=0.25, ranksep=0.35]',
-    `node [shape=box, style="filled,rounded", color="${line}", fontcolor="${ink}", fontname="Courier", margin="0.12,0.06"]`,
+    'graph [bgcolor=transparent, rankdir=TB, nodesep=0.15, ranksep=0.3]',
+    `node [shape=box, style="filled,rounded", color="${line}", fontcolor="${ink}", fontname="Courier", fontsize=12, margin="0.08,0.05"]`,
     `edge [color="${line}", arrowsize=0.8, penwidth=1.4]`,
     ...files.map((file) => `"${file}" [fillcolor="${fillOf(file)}", tooltip="src/${file}", label=<${labelOf(file)}>]`),
     ...steps.flatMap(({ file, from }) => (from === undefined ? [] : [`"${from}" -> "${file}"`])),
@@ -86,12 +86,12 @@ function labelOf(file: string): string {
   ].join('<br/>');
 }
 
-/** Lines of about 28 characters, as HTML. */
+/** Lines of about 22 characters, as HTML. */
 function wrapped(text: string): string[] {
   const lines: string[] = [];
   for (const word of text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').split(' ')) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length < 28) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + word.length < 22) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;

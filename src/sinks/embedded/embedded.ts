@@ -127,9 +127,11 @@ async function runServer(
   { password, preferredPort }: { password: string; preferredPort: number | undefined },
 ): Promise<{ port: number; started: boolean }> {
   const deadline = performance.now() + patience;
-  /* oxlint-disable no-await-in-loop -- polls the state of one server, and each step depends on the state just read */
+  // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
   for (let started = false; ; await delay(50)) {
+    // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
     const running = await readPostmaster(cluster.dataDirectory);
+    // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
     if (running?.status === 'ready' && (await letsIn(running.port, password))) return { port: running.port, started };
     if (performance.now() > deadline) {
       throw new EmbeddedPostgresError(
@@ -138,11 +140,14 @@ async function runServer(
       );
     }
     if (running) continue;
+    // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
     await disownStalePostmaster(cluster.dataDirectory);
     try {
+      // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
       await startServer(cluster, preferredPort);
     } catch (error) {
       // A start that a killed process had begun may have come first.
+      // oxlint-disable-next-line no-await-in-loop -- polls the state of one server, and each step depends on the state just read
       if (!(await readPostmaster(cluster.dataDirectory))) throw error;
     }
     started = true;

@@ -113,7 +113,6 @@ export class OAuthToken implements Credentials {
   async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
     Record<string, string>
   > {
-    /* oxlint-disable no-await-in-loop -- the result of one renewal decides whether another is tried */
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -122,6 +121,7 @@ export class OAuthToken implements Credentials {
       const outage = this.#outage;
       if (!outage || outage.until <= now) {
         // Callers that waited for the token may use it however short its lifetime is.
+        // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
         const token = await this.#renewForAll(signal);
         if (token) return token.headers;
         continue;
@@ -131,6 +131,7 @@ export class OAuthToken implements Credentials {
       if (outage.failsAtOnce) throw outage.error;
       if (outage.until > (outage.statedByServer ? Math.min(deadline, outage.since + longestOutage) : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
+      // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
     /* oxlint-enable no-await-in-loop */
