@@ -12,7 +12,7 @@ import {
 } from '../ledger/history/night-details.ts';
 import { readRefusedStarts } from '../ledger/history/refused-start.ts';
 import { readRuns } from '../ledger/history/runs.ts';
-import { isRunId } from '../ledger/run-id.ts';
+import { isIdBeginning } from '../ledger/id-beginning.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -51,7 +51,7 @@ async function find(database: Queryable, o: { run: string; job: string | undefin
   const job = o.job === undefined ? {} : { job: o.job };
   const latest = o.run === 'latest';
   const refused =
-    latest || isRunId(o.run)
+    latest || isIdBeginning(o.run)
       ? (await readRefusedStarts(database, { ...job, ...(!latest && { id: o.run }), limit: latest ? 1 : 2 })).filter(
           ({ id }) => latest || id.startsWith(o.run.toLowerCase()),
         )

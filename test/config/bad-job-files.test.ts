@@ -26,12 +26,12 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    ▸time-out: 5s\n`,
     path: 'apis.crm.time-out',
-    says: /did you mean "timeout"\?\); here go type, baseUrl/,
+    says: /did you mean "timeout"\?\); known here: type, baseUrl/,
   },
   'a key nothing is close to': {
     write: '▸sprockets: 1\n',
     path: 'sprockets',
-    says: /^unknown key "sprockets"; here go name, timezone/,
+    says: /^unknown key "sprockets"; known here: name, timezone/,
   },
   'a missing part': {
     instead: 'load:\n  table: contracts\n',
@@ -146,7 +146,7 @@ const badFiles: Record<string, BadFile> = {
     instead: api,
     write: `${api}    timeout: ▸0s\n`,
     path: 'apis.crm.timeout',
-    says: /longer than nothing.*got "0s"/,
+    says: /above 0 and.*got "0s"/,
   },
   'a timeout longer than a timer can run': {
     instead: api,
@@ -364,19 +364,19 @@ const badFiles: Record<string, BadFile> = {
   'a lookup that waits for itself': {
     write: 'lookups:\n  ▸one: { api: crm, path: "/x/{one.id}" }\n',
     path: 'lookups.one',
-    says: /wait for one another: one → one/,
+    says: /depend on one another: one → one/,
   },
-  'lookups that wait for one another': {
+  'lookups that depend on one another': {
     write:
       'lookups:\n  ▸a: { api: crm, path: "/x/{c.id}" }\n  b: { api: crm, path: "/x/{a.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
     path: 'lookups.a',
-    says: /wait for one another: a → c → b → a/,
+    says: /depend on one another: a → c → b → a/,
   },
   'a lookup on the way to a ring': {
     write:
       'lookups:\n  a: { api: crm, path: "/x/{b.id}" }\n  ▸b: { api: crm, path: "/x/{c.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
     path: 'lookups.b',
-    says: /wait for one another: b → c → b;/,
+    says: /depend on one another: b → c → b;/,
   },
   'an unknown way to fail': {
     write: lookup('{ api: crm, path: /x, onFailure: ▸ignore }'),
@@ -504,7 +504,7 @@ const badFiles: Record<string, BadFile> = {
   'a stray key in a control': {
     write: 'controls: [{ sum: amount, ▸buy: currency }]\n',
     path: 'controls[0].buy',
-    says: /unknown key "buy" \(did you mean "by"\?\); here go sum, by/,
+    says: /unknown key "buy" \(did you mean "by"\?\); known here: sum, by/,
   },
   'a share without its sign': {
     write: 'failures: { stopAbove: ▸20 }\n',
@@ -553,13 +553,13 @@ const badFiles: Record<string, BadFile> = {
     write:
       '  key: id\n  total: total\nload:\n  table: contracts\n  missing: mark\n  key: [id]\n  columns:\n    id: { from: listed.id, type: text }\n    ▸missing_since: { from: listed.gone, type: date }\n',
     path: 'load.columns.missing_since',
-    says: /keeps its mark in a column of the name missing_since; give this one another name/,
+    says: /needs the column name missing_since for its mark; rename this column/,
   },
   'a bound for marks that nobody sets': {
     instead: '  key: [id]\n',
     write: '  key: [id]\n  ▸markAtMost: 10%\n',
     path: 'load.markAtMost',
-    says: /markAtMost has a meaning only with missing: mark/,
+    says: /markAtMost applies only with missing: mark/,
   },
   'a transform without threads': {
     write: 'transform: { module: ./rows.ts, threads: ▸0 }\n',

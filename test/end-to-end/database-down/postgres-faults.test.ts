@@ -168,7 +168,10 @@ describe('a database that cannot take the night', { concurrency: 4 }, () => {
     for (const command of ['run', 'check']) {
       const refused = await night.nightfill(command, 'job.yaml');
       assert.equal(refused.exitCode, 2, refused.stderr);
-      assert.match(refused.stderr + refused.stdout, /is read-only: a standby, or .*; name the primary instead/);
+      assert.match(
+        refused.stderr + refused.stdout,
+        /is read-only, because it is a standby or .*; name the primary instead/,
+      );
       if (command === 'check') continue;
       const { crm, usage } = await simulator.statistics();
       assert.deepEqual([crm.requests, usage.requests], [0, 0]);

@@ -90,7 +90,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => 
     await simulator.reset();
     const refused = await night.nightfill('run', 'job.yaml');
     assert.equal(refused.exitCode, 2, refused.stderr);
-    assertSentence(refused, /is read-only: a standby/);
+    assertSentence(refused, /is read-only, because it is a standby/);
     assert.equal((await simulator.statistics()).crm.requests, 0);
   });
 

@@ -94,7 +94,7 @@ describe('the database that a job file pins', () => {
   });
 });
 
-describe('a start that nobody watches', () => {
+describe('an unattended start', () => {
   test('loads nowhere rather than into an embedded database that nobody asked for', async (t) => {
     const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
     delete night.environment['DATABASE_URL'];
