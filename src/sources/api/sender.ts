@@ -16,7 +16,7 @@ import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import { exchange, ExchangeError, type WireRequest } from '../http/exchange.ts';
 import { isLostConnection } from '../http/fault-code.ts';
 import type { SentLevels, Pace } from './pace.ts';
-import { readAnswer } from '../http/read-answer.ts';
+import { readAnswer } from './read-answer.ts';
 import type { CredentialRefusals } from './credential-refusals.ts';
 import { RequestError } from './request-error.ts';
 import type { Meaning } from './responses.ts';
