@@ -56,14 +56,14 @@ test('a permit that was sent cannot be given back', async () => {
   assert.equal(drain(window), 0);
 });
 
-test('before any answer a permit rests for window, margin and the whole spread of the uplink', () => {
+test('before any answer a slot stays blocked for window, margin and the whole spread of the uplink', () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 5, uplinkSpread: 0.1, clock });
   drain(window);
   assert.deepEqual(window.tryAcquire(), { waitMs: 1105 });
 });
 
-test('once the way is known, a request of the usual speed rests for window and margin alone', async () => {
+test('once the round-trip time is known, a request of usual speed blocks its slot for window and margin only', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -75,7 +75,7 @@ test('once the way is known, a request of the usual speed rests for window and m
   assert.equal(drain(window), 100);
 });
 
-test('a request whose answer came late rests longer by as much, up to the spread', async () => {
+test('a late answer blocks its slot longer by its lateness, up to the spread', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, uplinkSpread: 0.1, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -101,7 +101,7 @@ test('a request whose answer came late rests longer by as much, up to the spread
   assert.equal(drain(window), 1);
 });
 
-test('what is said twice counts once', async () => {
+test('a repeated call of sent or answered counts once', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -115,7 +115,7 @@ test('what is said twice counts once', async () => {
   assert.equal(window.peaks()[0]?.peak, 100);
 });
 
-test('an answer to a request that was never said to be sent rests from now, and teaches nothing', async () => {
+test('an answer without a call of sent blocks its slot from now, and is not measured', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -127,7 +127,7 @@ test('an answer to a request that was never said to be sent rests from now, and 
   assert.equal(drain(window), 99);
 });
 
-test('a way that became slower does not make earlier requests rest less than their window', async () => {
+test('a slower transit does not free slots of earlier requests before their window', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 2200, per: 60_000 }], margin: 5, clock });
   const exchange = async (count: number, ms: number): Promise<void> => {
@@ -141,7 +141,7 @@ test('a way that became slower does not make earlier requests rest less than the
   assert.deepEqual(window.tryAcquire(), { waitMs: 60_005 - 510 });
 });
 
-test('those who wait are served as soon as answers show that the way was no longer than usual', async () => {
+test('waiters are served as soon as answers show that the transit was not slower than usual', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 20, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 20 }, async () => window.acquire()));
@@ -153,7 +153,7 @@ test('those who wait are served as soon as answers show that the way was no long
   assert.equal(clock.now(), 1005);
 });
 
-test('those who wait are served when a permit is given back', async () => {
+test('waiters are served when a permit is released', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
   const permit = await window.acquire();
@@ -164,7 +164,7 @@ test('those who wait are served when a permit is given back', async () => {
   assert.equal(clock.now(), 0);
 });
 
-test('what has rested already is not counted again in how long a weight has to wait', async () => {
+test('freed slots are not counted again in the wait for a weight', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 20, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 20 }, async () => window.acquire()));
@@ -196,7 +196,7 @@ test('every window holds at once', async () => {
   ]);
 });
 
-test('those who wait are served the moment a permit has rested, and their waiting is counted', async () => {
+test('waiters are served the moment a slot is free, and their wait is counted', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);
@@ -218,7 +218,7 @@ test('a weight takes as much of every window', () => {
   assert.equal(drain(window), 2);
 });
 
-test('how long a heavy weight has to wait is told exactly', async () => {
+test('the wait for a heavy weight is exact', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   for (let count = 0; count < 3; count += 1) {
@@ -266,7 +266,7 @@ test('keys take turns, and inside one key the first come is first served', async
   assert.deepEqual(order, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
 });
 
-test('a heavy one at the head is not overtaken by light ones', async () => {
+test('a heavy waiter at the head is not overtaken by light ones', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   (await window.acquire()).sent();
@@ -305,7 +305,7 @@ test('an abort while waiting leaves no timer and no listener, and lets the next 
   await assert.rejects(window.acquire({ signal: abort.signal }), { message: 'gone' });
 });
 
-test('a pause holds everyone, also those who wait already', async () => {
+test('a pause applies to all, including current waiters', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);
@@ -323,7 +323,7 @@ test('an idle window that is paused says until when', () => {
   assert.deepEqual(window.tryAcquire(), { waitMs: 250 });
 });
 
-test('after a complaint the limit halves, and climbs back by a tenth of the ceiling per quiet window', async () => {
+test('after a refusal the limit halves, and rises by a tenth of the ceiling per window without one', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   window.slowDown();
@@ -353,7 +353,7 @@ test('a lowered limit still lets one request through, however heavy', async () =
   permit.sent();
 });
 
-test('those who wait for a lowered limit go on when it climbs', async () => {
+test('waiters for a lowered limit are served when it rises', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 10, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   const permits = await Promise.all(Array.from({ length: 5 }, async () => window.acquire()));
@@ -365,7 +365,7 @@ test('those who wait for a lowered limit go on when it climbs', async () => {
   assert.equal(permits.length, 5);
 });
 
-test('an early timer gives nothing away too early', async () => {
+test('an early timer grants no permit too early', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   const sleep = clock.sleep.bind(clock);
@@ -421,7 +421,7 @@ test('a limit that the server announces lowers the windows that are not longer, 
   assert.throws(() => window.lowerTo({ requests: 0, per: 1000 }), UsageError);
 });
 
-test('those who wait when the limit is lowered are served at the lower one, and a heavy one still passes', async () => {
+test('waiters are served at a lowered limit, and a heavy one still passes', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 6, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);
@@ -440,7 +440,7 @@ test('those who wait when the limit is lowered are served at the lower one, and 
   assert.deepEqual(order, [1, 1, 5, 1]);
 });
 
-test('those who are sent away leave nothing behind, and who comes later is served', async () => {
+test('dismissed waiters leave nothing behind, and later ones are served', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
   drain(window);
@@ -455,7 +455,7 @@ test('those who are sent away leave nothing behind, and who comes later is serve
   await clock.finish(window.acquire());
 });
 
-test('tells when the last of many can be sent at the soonest, to the millisecond when one window decides', async () => {
+test('gives the earliest time of the last of many requests, exact when one window decides', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ requests: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 500 }) }), {

@@ -8,7 +8,7 @@ import { ApiAddress } from '../http/api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks, ApiRequest, OnRest } from './api-request.ts';
-import { type ApiStatistics, Tally } from './api-statistics.ts';
+import { type ApiStatistics, ApiCounters } from './api-statistics.ts';
 import { RestRequests } from './rest-requests.ts';
 import { Asker } from './asker.ts';
 import { createCredentials } from '../auth/auth.ts';
@@ -45,7 +45,7 @@ export class Api implements AsyncDisposable {
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #refusals = new CredentialRefusals();
-  readonly #tally = new Tally();
+  readonly #counters = new ApiCounters();
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -77,7 +77,7 @@ export class Api implements AsyncDisposable {
     this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     const credentials = this.#credentials;
     const restRequests = new RestRequests();
-    const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
+    const [breaker, limits, counters] = [this.#breaker, this.#limits, this.#counters];
     this.#rests = new Rests({
       options,
       clock,
@@ -90,7 +90,7 @@ export class Api implements AsyncDisposable {
       options,
       clock,
       breaker,
-      tally,
+      counters,
       slots: this.#slots,
       rests: this.#rests,
       restRequests,
@@ -100,7 +100,7 @@ export class Api implements AsyncDisposable {
         breaker,
         limits,
         credentials,
-        tally,
+        counters,
         pool: this.#pool,
         pace: this.#pace,
         restRequests,
@@ -135,9 +135,9 @@ export class Api implements AsyncDisposable {
       permit: async (signal) => this.#limits.permit({ lane: 'token', signal, deadline: () => Infinity }),
       written: () => {
         this.quota?.spend();
-        this.#tally.written(this.#clock.now());
+        this.#counters.written(this.#clock.now());
       },
-      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+      answered: (status, latencyMs) => this.#counters.answered(status, latencyMs),
     };
     // A client certificate is a credential, so it is sent to the API's own origin only.
     const connections = { proxy, ...(isOwn && { tls }) };
@@ -201,7 +201,7 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable, request }: Call, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    const { hasAnswered } = this.#tally;
+    const { hasAnswered } = this.#counters;
     const refusesAll = (): boolean =>
       this.#refusals.refused(url.pathname + url.search, { failedBefore: request.failedBefore ?? false });
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
@@ -220,23 +220,23 @@ export class Api implements AsyncDisposable {
 
   /** A copy of the figures so far. */
   statistics(): ApiStatistics {
-    const tally = this.#tally;
+    const counters = this.#counters;
     const { settled } = this.#pace;
     return {
       name: this.name,
-      requests: tally.requests,
-      retries: tally.retries,
-      timeouts: tally.timeouts,
-      statuses: { ...tally.statuses },
-      rateLimited: tally.rateLimited,
+      requests: counters.requests,
+      retries: counters.retries,
+      timeouts: counters.timeouts,
+      statuses: { ...counters.statuses },
+      rateLimited: counters.rateLimited,
       waitedMs: Math.round(this.#limits.waitedMs),
-      latencyMs: tally.latencyMs(),
+      latencyMs: counters.latencyMs(),
       rates: this.#limits.peaks(),
       concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
       rests: this.#rests.onWallClock,
-      currentRate: tally.currentRate(this.#clock.now()),
+      currentRate: counters.currentRate(this.#clock.now()),
     };
   }
 

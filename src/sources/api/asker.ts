@@ -6,7 +6,7 @@ import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks } from './api-request.ts';
 import { ApiRestsError } from './api-rests-error.ts';
-import type { Tally } from './api-statistics.ts';
+import type { ApiCounters } from './api-statistics.ts';
 import type { RestRequests } from './rest-requests.ts';
 import type { Call } from './call.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
@@ -24,7 +24,7 @@ interface AskerParts {
   sender: Sender;
   rests: Rests;
   restRequests: RestRequests;
-  tally: Tally;
+  counters: ApiCounters;
   onRetry: ApiHooks['onRetry'];
   /** The facts for an attempt's error message. */
   factsOf: (call: Call, attempt: number) => RequestFacts;
@@ -202,7 +202,7 @@ export class Asker {
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
-    this.#parts.tally.retries += 1;
+    this.#parts.counters.retries += 1;
     if (!this.#parts.onRetry || !(error instanceof RequestError)) return;
     const { code, httpStatus } = error;
     this.#parts.onRetry({
