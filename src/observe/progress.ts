@@ -19,11 +19,11 @@ export interface ProgressOptions {
 }
 
 export interface Progress {
-  /** Shows where the run stands for a last time, and gives the terminal back. */
+  /** Shows the last state and restores the terminal. */
   stop(): void;
-  /** Says a line: above the display, or in the log. */
+  /** Writes a line above the display, or to the log. */
   note(line: string): void;
-  /** A contract is done. Only who calls this gets a line every 100 contracts however fast they are done. */
+  /** A contract is done. Without these calls fast runs get fewer than a line every 100 contracts. */
   advance(): void;
 }
 
@@ -31,7 +31,7 @@ const drawEvery = 125; // ms
 const lookEvery = 100; // ms
 const lineEvery = { contracts: 100, ms: 30_000 };
 
-/** Where progress may be drawn in place, and where it must be lines. */
+/** `display` where progress can be redrawn in place, otherwise `lines`. */
 export function progressMode(stream: { isTTY?: boolean | undefined }, environment: NodeJS.ProcessEnv): ProgressMode {
   const { CI = '', TERM } = environment;
   const automated = CI !== '' && CI !== 'false' && CI !== '0';
@@ -59,7 +59,7 @@ function startDisplay({ snapshot, stream, log, environment = process.env }: Prog
   }
   const timer = setInterval(draw, drawEvery).unref();
   stream.on('resize', onResize);
-  // However the process ends, its terminal gets the cursor back.
+  // Shows the cursor again, however the process ends.
   const restore = (): void => display.end();
   process.once('exit', restore);
   log.divert?.((line) => note(harmless(logLineForPeople(line))));
@@ -82,7 +82,7 @@ function startDisplay({ snapshot, stream, log, environment = process.env }: Prog
   };
 }
 
-/** NO_COLOR (no-color.org): any value but the empty one. The rest is Node's judgement. */
+/** NO_COLOR (no-color.org): any value but the empty one. Node decides the rest. */
 function allowsColour(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
   return !environment['NO_COLOR'] && stream.hasColors?.(environment) === true;
 }
@@ -96,7 +96,7 @@ function startLines({ snapshot, log }: ProgressOptions): Progress {
   }
   function look(): void {
     const facts = snapshot();
-    // A second chance takes failures back: fewer are done than before.
+    // A second chance resets failures, so that fewer are done than before.
     if (facts.done < last.done) last = { ...last, done: facts.done };
     const { contracts, ms } = lineEvery;
     if (facts.done - last.done >= contracts || facts.elapsedMs - last.elapsedMs >= ms) line(facts);
@@ -118,7 +118,7 @@ function startLines({ snapshot, log }: ProgressOptions): Progress {
   };
 }
 
-/** The snapshot as a log line holds it: whole numbers, and what no one asks for left out. */
+/** The snapshot as facts of a log line, with rounded numbers. */
 function progressFacts({ job, businessDate, apis, ...facts }: ProgressSnapshot): object {
   const { elapsedMs, etaMs, finishByMs } = facts;
   return {
