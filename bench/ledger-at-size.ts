@@ -9,7 +9,8 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { hiddenInstances, hideInstance, sweep } from '../src/ledger/forget.ts';
-import { readHistory, readRuns } from '../src/jobs/history.ts';
+import { readHistory } from '../src/ledger/history/history.ts';
+import { readRuns } from '../src/ledger/history/runs.ts';
 import type { Job } from '../src/jobs/job.ts';
 import { joinByHash } from '../src/ledger/join-by-hash.ts';
 import { findRun } from '../src/ledger/find-run.ts';
@@ -18,11 +19,17 @@ import { explainNotStarted } from '../src/ledger/not-started.ts';
 import { latestRunOf, takeOver } from '../src/ledger/run.ts';
 import { rememberedTarget } from '../src/ledger/loaded-row.ts';
 import { markMissing } from '../src/jobs/load/mark-missing.ts';
-import { countFailures, readChunkLines, readControls, readFailures } from '../src/jobs/night-details.ts';
+import {
+  countFailures,
+  readChunkLines,
+  readControlLines,
+  readFailureLines,
+} from '../src/ledger/history/night-details.ts';
 import { readNightLedger } from '../src/jobs/forecast/night-ledger.ts';
-import { readChunk, unfinishedChunks } from '../src/jobs/plan/list-contracts.ts';
-import { hasStaged, requireSameLayout } from '../src/jobs/load/staging.ts';
-import { countHeldBack, readSwitchPace } from '../src/jobs/forecast/switch-forecast.ts';
+import { isHoldingBack, isHeldBackOtherwise } from '../src/ledger/held-back.ts';
+import { readChunk, unfinishedChunks } from '../src/ledger/planned-work.ts';
+import { countHeldBack } from '../src/ledger/held-back.ts';
+import { readSwitchPace } from '../src/ledger/history/switch-pace.ts';
 import { buildReport } from '../src/report/build.ts';
 import { migrate } from '../src/ledger/migrations.ts';
 import { Database, type ClientForCopy, type Queryable } from '../src/sinks/postgres/postgres.ts';
@@ -157,15 +164,15 @@ const works: Record<string, Work> = {
   'findRun, by id': async (on) => findRun(on, { run }),
   'show: the run, its controls and chunks': async (on) => {
     await readRuns(on, { id: run, limit: 1 });
-    await readControls(on, run);
+    await readControlLines(on, run);
     await readChunkLines(on, instance);
   },
   'show: failures': async (on) => {
     await countFailures(on, instance);
-    await readFailures(on, { instance, limit: 50 });
+    await readFailureLines(on, { instance, limit: 50 });
   },
   'show --json: 10,000 failures from the middle': async (on) =>
-    readFailures(on, { instance, after: { key: '', chunk: Math.ceil(chunks / 2) }, limit: 10_000 }),
+    readFailureLines(on, { instance, after: { key: '', chunk: Math.ceil(chunks / 2) }, limit: 10_000 }),
   'plan, of a date not begun': async (on) => readNightLedger(on, { job, businessDate: '2026-11-21' }),
   'plan, of what is left of tonight': async (on) => readNightLedger(on, { job, businessDate: '2026-11-20' }),
   'plan, of a listing that was cut off': async (on) =>
@@ -175,18 +182,18 @@ const works: Record<string, Work> = {
     await latestRunOf(on, instance);
   },
   'start: hasLoadedRows': async (on) => instances.hasLoadedRows(on, instance),
-  'start: requireSameLayout': async (on) =>
-    requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
+  'start: isHeldBackOtherwise': async (on) =>
+    isHeldBackOtherwise(on as Database, { instance: heldBack!.instance, columns: job.load.columns }),
   'start: isReplaced': async (on) => instances.isReplaced(on, instance),
   'start: takeOver': async (on) => takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);
     await readSwitchPace(on, 'seeded');
   },
-  'work: unfinishedChunks': async (on) => unfinishedChunks({ database: on, instance }, {}),
-  'work: readChunk, one not started': async (on) => readChunk({ database: on, instance }, chunks, {}),
-  'work: readChunk, one that failed in part': async (on) => readChunk({ database: on, instance }, 1, {}),
-  'close: hasStaged': async (on) => hasStaged(on as Database, heldBack!.instance),
+  'work: unfinishedChunks': async (on) => unfinishedChunks(on, instance, {}),
+  'work: readChunk, one not started': async (on) => readChunk(on, { instance, number: chunks }, {}),
+  'work: readChunk, one that failed in part': async (on) => readChunk(on, { instance, number: 1 }, {}),
+  'close: isHoldingBack': async (on) => isHoldingBack(on as Database, heldBack!.instance),
   'close: explainNotStarted': async (on) =>
     explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
   'close: completeInstance': async (on) => instances.completeInstance(on, instance),

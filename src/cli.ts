@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { CommanderError, Help, InvalidArgumentError, Option, type Command } from 'commander';
 import type { checkCommand } from './commands/check.ts';
 import type { demoCommand } from './commands/demo.ts';
 import type { runsCommand } from './commands/history.ts';
@@ -11,7 +11,7 @@ import type { runCommand } from './commands/run.ts';
 import type { scheduleCommand } from './commands/schedule.ts';
 import type { showCommand } from './commands/show.ts';
 import type { simulateCommand } from './commands/simulate.ts';
-import { writeLines, writeText, type Terminal } from './commands/terminal.ts';
+import { ownTerminal, writeLines, writeText, type Terminal } from './commands/terminal.ts';
 import {
   durationOption,
   finishByOption,
@@ -23,8 +23,9 @@ import {
   rateOption,
   renameOption,
 } from './cli-values.ts';
+import { EnvironmentCommand } from './environment-command.ts';
 import { exitCodeOf } from './exit-code.ts';
-import { parseFaults } from './simulator/faults.ts';
+import { faultNames, parseFaults } from './simulator/faults.ts';
 import { holdsPassword } from './sinks/postgres/database-url.ts';
 import { version } from './version.ts';
 
@@ -32,10 +33,7 @@ import { version } from './version.ts';
  * Runs the command that `arguments_` name and gives its exit code. A command's code is loaded when it is called: help is
  * there at once, and `run` does not wait for what only `demo` needs.
  */
-export async function main(
-  arguments_: readonly string[],
-  terminal: Terminal = { stdout: process.stdout, stderr: process.stderr, environment: process.env },
-): Promise<number> {
+export async function main(arguments_: readonly string[], terminal: Terminal = ownTerminal()): Promise<number> {
   let exitCode = 0;
   const finish = (code: number): void => void (exitCode = code);
   try {
@@ -49,8 +47,9 @@ export async function main(
 
 type Finish = (exitCode: number) => void;
 
-function program(terminal: Terminal, finish: Finish): Command {
-  const nightfill = new Command('nightfill')
+/** The commander program. `finish` gets the exit code of the command that was called. */
+export function program(terminal: Terminal, finish: Finish): Command {
+  const nightfill = new EnvironmentCommand('nightfill', terminal.environment)
     .description(
       "Nightly batch ETL: CRM contracts, enriched under the APIs' limits, loaded into Postgres, with a report that ties out.",
     )
@@ -97,12 +96,10 @@ function warnOfPassword(command: Command, { stderr }: Terminal): void {
   ]);
 }
 
-/** An option that NIGHTFILL_… can set as well; a switch is left off by an empty value, 0 or false. */
+/** An option that NIGHTFILL_… can set as well. */
 function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  const name = made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
-  const isOff = made.isBoolean() && /^(|0|false)$/i.test(process.env[`NIGHTFILL_${name}`] ?? 'unset');
-  return isOff ? made : made.env(`NIGHTFILL_${name}`);
+  return made.env(`NIGHTFILL_${made.long!.replace(/^--/, '').replaceAll('-', '_').toUpperCase()}`);
 }
 
 // Not by `option`: what a variable says must be told from what was typed, because a job file that pins its database
@@ -110,44 +107,47 @@ function option(flags: string, description: string): Option {
 const databaseUrl = (): Option =>
   new Option(
     '--database-url <url>',
-    'PostgreSQL to use, where the job file pins none; else NIGHTFILL_DATABASE_URL, DATABASE_URL, PG* variables, or the embedded one',
+    'the PostgreSQL to use when the job file pins none (default: NIGHTFILL_DATABASE_URL, DATABASE_URL, PG* variables, else the embedded one)',
   );
 const jobOption = (description: string): Option =>
   option('--job <job>', `${description}; its name, or its file, which may pin the database`);
 const noMigrate = (): Option =>
-  option('--no-migrate', 'fail when the nightfill schema is not current, instead of upgrading it');
+  option('--no-migrate', 'fail when the nightfill schema is not current instead of upgrading it');
 const finishBy = (): Option =>
   option(
     '--finish-by <time>',
-    "when to have ended, 06:00 or 2026-11-22T06:00:00+01:00, in place of the job's own",
+    "the deadline, 06:00 or 2026-11-22T06:00:00+01:00, instead of the job's finishBy",
   ).argParser(finishByOption);
-const example = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+
+/** Help behind the options: what the command does in more words, and examples of how it is called. */
+const about = (text: string, ...examples: string[]): string =>
+  `\n${new Help().boxWrap(text, 80)}\n\nExamples:\n${examples.map((line) => `  $ ${line}`).join('\n')}`;
 
 const executionOptions = (command: Command): Command =>
   command
     .addOption(option('--report <file>', 'where the report is written (default: reports/JOB-DATE.json)'))
-    .addOption(option('--json', 'the report on standard output instead of a summary'))
+    .addOption(option('--json', 'print the report instead of a summary'))
     .addOption(
-      option('--if-running <what>', 'when another run of the job is at work')
+      option('--if-running <what>', 'what to do while another run of the job is at work')
         .choices(['fail', 'skip', 'wait'])
         .default('fail'),
     )
     .addOption(
-      option('--grace <duration>', 'time for what is in flight after the first SIGINT or SIGTERM')
+      option('--grace <duration>', 'how long chunks under way may take after the first SIGINT or SIGTERM')
         .argParser(durationOption)
         .default(30_000, '30s'),
     )
     .addOption(finishBy())
     .addOption(
-      option('--database-wait <duration>', 'how long a run waits for a database that is not up yet, or went away')
+      option('--database-wait <duration>', 'how long to wait for a database that is not up yet, or went away')
         .argParser(durationOption)
         .default(120_000, '2m'),
     )
-    .addOption(option('--over-newer', 'load an older date although rows of a newer one stand in the target'))
+    .addOption(option('--over-newer', 'load an older date although the target has rows of a newer one'))
     .addOption(
       option(
         '--trigger <what>',
-        'what the report says started the run; only a manual one falls back to the embedded database',
+        'what started the run, for the report; only a manual run falls back to the embedded database',
       )
         .choices(['manual', 'cron', 'schedule', 'worker'])
         .default('manual'),
@@ -165,14 +165,17 @@ function addRun(nightfill: Command, terminal: Terminal, finish: Finish): void {
         option('--date <date>', "business date, YYYY-MM-DD (default: today in the job's time zone)").argParser(isoDate),
       )
       .addOption(
-        option('--limit <n>', 'only the first N contracts: a sample, apart from the night').argParser(positiveInteger),
+        option('--limit <n>', 'only the first N contracts: a sample with a history of its own').argParser(
+          positiveInteger,
+        ),
       )
-      .addOption(option('--dry-run', 'do everything and take the rows back; the target stays as it is'))
+      .addOption(option('--dry-run', 'do everything, then take the rows back; the target is unchanged'))
       .addOption(option('--again', 'plan the date anew although it is complete')),
   )
     .addHelpText(
       'after',
-      example(
+      about(
+        'An unfinished date is continued. A complete one has nothing to do: exit code 0, or 4 when its controls failed; --again plans it anew. A date older than one that is already loaded is refused unless --over-newer is given. --limit takes a sample, which does not make the date complete. --dry-run really asks the APIs and really loads, and takes every row back.',
         'nightfill run jobs/contract-enrichment.yaml',
         'nightfill run jobs/contract-enrichment.yaml --date 2026-11-20 --json > report.json',
         'nightfill run jobs/contract-enrichment.yaml --limit 20 --dry-run',
@@ -188,19 +191,22 @@ function addSchedule(nightfill: Command, terminal: Terminal, finish: Finish): vo
     .command('schedule')
     .argument('<job...>', 'job files')
     .description('stay up and run jobs at their schedule')
-    .addOption(option('--print <kind>', 'print entries for another scheduler instead').choices(['crontab', 'systemd']))
+    .addOption(
+      option('--print <kind>', 'print the entries for another scheduler, and end').choices(['crontab', 'systemd']),
+    )
     .addOption(
       option('--env-file <file>', "for printed entries: the file with the job's variables").default('secrets.env'),
     )
     .addOption(
-      option('--mail-to <address>', 'for printed entries: who is told when a night did not end well').argParser(
+      option('--mail-to <address>', 'for printed entries: who gets mail when a night did not end well').argParser(
         mailAddress,
       ),
     )
-    .addOption(option('--next <n>', 'print the next N starts of each job instead').argParser(positiveInteger))
+    .addOption(option('--next <n>', 'print the next N starts of each job, and end').argParser(positiveInteger))
     .addHelpText(
       'after',
-      example(
+      about(
+        'Each run is a process of its own, started with --if-running skip for the business date on which it was due. SIGINT and SIGTERM are passed on to the runs, and schedule ends when they have ended.',
         'nightfill schedule jobs/contract-enrichment.yaml',
         'nightfill schedule jobs/contract-enrichment.yaml --next 5',
         'nightfill schedule jobs/*.yaml --print systemd',
@@ -218,11 +224,18 @@ function addRerun(nightfill: Command, terminal: Terminal, finish: Finish): void 
       .argument('[run]', "a run's id, its beginning, or latest", 'latest')
       .description('fetch and load again only what failed or never started; never lists again')
       .addOption(option('--chunk <numbers>', 'only these chunks, for example 3,7').argParser(integerList))
-      .addOption(option('--whole-chunks', 'also the contracts of those chunks that were loaded'))
-      .addOption(option('--only <what>', 'which failures').choices(['transient', 'all']).default('all'))
+      .addOption(option('--whole-chunks', 'also fetch the contracts of those chunks that were loaded'))
+      .addOption(option('--only <what>', 'which failures to fetch again').choices(['transient', 'all']).default('all'))
       .addOption(jobOption('the job whose latest run is meant')),
   )
-    .addHelpText('after', example('nightfill rerun latest', 'nightfill rerun latest --chunk 3,7 --only transient'))
+    .addHelpText(
+      'after',
+      about(
+        "Works from the stored plan of the run's date, and reads that run's job file again. Without --chunk, all chunks with something left are taken. A date whose listing was cut off is refused, because run continues it.",
+        'nightfill rerun latest',
+        'nightfill rerun latest --chunk 3,7 --only transient',
+      ),
+    )
     .action(async (run: string, options: Parameters<typeof rerunCommand>[1]) =>
       finish(await (await import('./commands/rerun.ts')).rerunCommand(run, options, terminal)),
     );
@@ -233,23 +246,43 @@ function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): voi
     command.addOption(jobOption('only of this job')).addOption(databaseUrl()).addOption(noMigrate());
   reading(nightfill.command('runs').description('list the latest runs and refused starts, newest first'))
     .addOption(option('--json', 'as JSON'))
-    .addOption(option('--limit <n>', 'how many').argParser(positiveInteger).default(20))
-    .addHelpText('after', example('nightfill runs', 'nightfill runs --job contract-enrichment --json'))
+    .addOption(option('--limit <n>', 'how many to list').argParser(positiveInteger).default(20))
+    .addHelpText(
+      'after',
+      about(
+        'One line per run; loaded and failed are of that run, not of the whole date. Refused starts (exit code 2) are listed with their code. A running run with the note "no heartbeat since" is dead: the next run of the job takes its work over.',
+        'nightfill runs',
+        'nightfill runs --job contract-enrichment --json',
+      ),
+    )
     .action(async (options: Parameters<typeof runsCommand>[0]) =>
       finish(await (await import('./commands/history.ts')).runsCommand(options, terminal)),
     );
   reading(nightfill.command('show').argument('[run]', "a run's id or latest", 'latest'))
     .description('show one run with its chunks, its failures and the controls that failed')
     .addOption(option('--json', 'as JSON'))
-    .addHelpText('after', example('nightfill show latest', 'nightfill show 019a3c55 --json'))
+    .addHelpText(
+      'after',
+      about(
+        'The run, the controls of its report that failed, then the chunks and failures of its date as they are now. Of more than 50 chunks or failures the first 50 are shown; --json has all.',
+        'nightfill show latest',
+        'nightfill show 019a3c55 --json',
+      ),
+    )
     .action(async (run: string, options: Parameters<typeof showCommand>[1]) =>
       finish(await (await import('./commands/show.ts')).showCommand(run, options, terminal)),
     );
   reading(nightfill.command('report').argument('[run]', "a run's id or latest", 'latest'))
     .description("write a run's report")
-    .addOption(option('--format <format>', "the report's form").choices(['json']).default('json'))
-    .addOption(option('-o, --output <file>', 'a file instead of standard output'))
-    .addHelpText('after', example('nightfill report latest --format json -o report.json'))
+    .addOption(option('--format <format>', 'the format of the report').choices(['json']).default('json'))
+    .addOption(option('-o, --output <file>', 'write to this file instead of standard output'))
+    .addHelpText(
+      'after',
+      about(
+        'The stored report, byte for byte. A run that crashed has none; the run that continued it has.',
+        'nightfill report latest --format json -o report.json',
+      ),
+    )
     .action(async (run: string, options: Parameters<typeof reportCommand>[1]) =>
       finish(await (await import('./commands/report.ts')).reportCommand(run, options, terminal)),
     );
@@ -261,43 +294,63 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .argument('<job>', 'the job file')
     .description('validate the file, the database, the credentials and one request per API; writes nothing')
     .addOption(databaseUrl())
-    .addHelpText('after', example('nightfill check jobs/contract-enrichment.yaml'))
+    .addHelpText(
+      'after',
+      about(
+        'Asks for one page of the listing and for the lookups of its first contract, then tries the schema, the target and the load of that contract, and takes all of it back. Names everything that is wrong at once; exit code 2 when anything is.',
+        'nightfill check jobs/contract-enrichment.yaml',
+      ),
+    )
     .action(async (job: string, options: Parameters<typeof checkCommand>[1]) =>
       finish(await (await import('./commands/check.ts')).checkCommand(job, options, terminal)),
     );
   nightfill
     .command('plan')
     .argument('<job>', 'the job file')
-    .description('list, and say what tonight would take: contracts, requests, the shortest time; writes nothing')
-    .addOption(option('--date <date>', 'business date, YYYY-MM-DD').argParser(isoDate))
+    .description('say what tonight would take: contracts, requests, the shortest time; writes nothing')
+    .addOption(
+      option('--date <date>', "business date, YYYY-MM-DD (default: today in the job's time zone)").argParser(isoDate),
+    )
     .addOption(finishBy())
     .addOption(databaseUrl())
     .addOption(option('--json', 'as JSON'))
-    .addHelpText('after', example('nightfill plan jobs/contract-enrichment.yaml'))
+    .addHelpText(
+      'after',
+      about(
+        'Asks for the whole listing, unless the plan of the date is stored, and for no lookup. The exit code is 0 whether the night fits or not; scripts read fits in --json.',
+        'nightfill plan jobs/contract-enrichment.yaml',
+      ),
+    )
     .action(async (job: string, options: Parameters<typeof planCommand>[1]) =>
       finish(await (await import('./commands/plan.ts')).planCommand(job, options, terminal)),
     );
   nightfill
     .command('init')
-    .argument('[dir]', 'the folder', '.')
+    .argument('[dir]', 'the folder to write to', '.')
     .description('write a commented job file to start from')
-    .addHelpText('after', example('nightfill init jobs'))
+    .addHelpText('after', about('Writes contract-enrichment.yaml, never over an existing file.', 'nightfill init jobs'))
     .action(async (directory: string) =>
       finish(await (await import('./commands/init.ts')).initCommand(directory, terminal)),
     );
   nightfill
     .command('prune')
-    .description('forget the history of old business dates, in bounded steps; loaded rows stay')
+    .description('delete the history of old business dates, in small steps; loaded rows stay')
     .addOption(
-      option('--keep <age>', 'how old a business date may be, for example 400d')
+      option('--keep <age>', 'delete business dates older than this, for example 400d')
         .argParser(durationOption)
         .makeOptionMandatory(),
     )
     .addOption(jobOption('only of this job'))
-    .addOption(option('--dry-run', 'only say how much it would be'))
+    .addOption(option('--dry-run', 'only say how much would be deleted'))
     .addOption(databaseUrl())
     .addOption(noMigrate())
-    .addHelpText('after', example('nightfill prune --keep 400d'))
+    .addHelpText(
+      'after',
+      about(
+        'Loaded rows and last known values stay. So do nights that a later run needs, however old. When it is interrupted, the next prune goes on where it stopped.',
+        'nightfill prune --keep 400d',
+      ),
+    )
     .action(async (options: Parameters<typeof pruneCommand>[0]) =>
       finish(await (await import('./commands/prune.ts')).pruneCommand(options, terminal)),
     );
@@ -311,7 +364,8 @@ function addSetup(nightfill: Command, terminal: Terminal, finish: Finish): void 
     .addOption(databaseUrl())
     .addHelpText(
       'after',
-      example(
+      about(
+        'For the owner of a database in which the role of the job may not create a schema. Prints what was applied.',
         'nightfill migrate --database-url postgres://etl@db.example/night',
         'nightfill migrate --rename-job contracts=contract-enrichment',
       ),
@@ -325,24 +379,31 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
   const simulated = (command: Command): Command =>
     command
       .addOption(option('--contracts <n>', 'how many contracts').argParser(positiveInteger).default(2_000))
-      .addOption(option('--seed <n>', 'another seed, other records').argParser(positiveInteger).default(1))
+      .addOption(option('--seed <n>', 'a different seed gives different records').argParser(positiveInteger).default(1))
       .addOption(
-        option('--latency <range>', 'of an answer: 100ms or 80ms-160ms')
+        option('--latency <range>', 'how long an answer takes: 100ms or 80ms-160ms')
           .argParser(latencyOption)
           .default({ min: 80, max: 120 }, '80ms-120ms'),
       )
       .addOption(
-        option('--rate <rate>', 'the strict limit of each API')
+        option('--rate <rate>', 'the limit that each API enforces')
           .argParser(rateOption)
           .default({ requests: 100, per: 1_000 }, '100/1s'),
       )
-      .addOption(option('--faults <shares>', 'for example flaky=0.05,dead=0.01').argParser(faultsOption));
+      .addOption(option('--faults <shares>', 'which faults, for example flaky=0.05,dead=0.01').argParser(faultsOption));
   simulated(nightfill.command('demo'))
     .description('run the main job against simulated APIs and the embedded database')
-    .addOption(option('--rerun', 'fetch again what is left of the latest demo, from APIs that have recovered'))
+    .addOption(option('--rerun', 'fetch what is left of the latest demo from APIs that have recovered'))
     .addOption(option('--report <file>', 'where the report is written'))
     .addOption(option('--json', 'the report on standard output'))
-    .addHelpText('after', example('nightfill demo', 'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01'))
+    .addHelpText(
+      'after',
+      about(
+        'Uses the embedded database in .nightfill/postgres whatever the environment names, and plans the date anew each time. Faults are listed at nightfill simulate --help.',
+        'nightfill demo',
+        'nightfill demo --contracts 500 --faults flaky=0.05,missing=0.01',
+      ),
+    )
     .action(async (options: Parameters<typeof demoCommand>[0]) =>
       finish(await (await import('./commands/demo.ts')).demoCommand(options, terminal)),
     );
@@ -353,7 +414,13 @@ function addSimulation(nightfill: Command, terminal: Terminal, finish: Finish): 
         positiveInteger,
       ),
     )
-    .addHelpText('after', example('nightfill simulate --port 4010 --faults hanging=0.01,malformed=0.01'))
+    .addHelpText(
+      'after',
+      about(
+        `Prints the variables to set, then serves until Ctrl-C. Faults, each with a share of 0 to 1 or in percent: ${faultNames.join(', ')}.`,
+        'nightfill simulate --port 4010 --faults hanging=0.01,malformed=0.01',
+      ),
+    )
     .action(async (options: Parameters<typeof simulateCommand>[0]) =>
       finish(await (await import('./commands/simulate.ts')).simulateCommand(options, terminal)),
     );

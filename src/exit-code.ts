@@ -5,7 +5,7 @@ import { NightfillError, UsageError } from './resilience/failure.ts';
 import { writeLines, type Terminal } from './commands/terminal.ts';
 
 /** Says what went wrong, in a sentence, and gives the exit code. Stack traces are for NIGHTFILL_LOG_LEVEL=debug. */
-export function exitCodeOf(error: unknown, { stderr, environment }: Terminal): number {
+export function exitCodeOf(error: unknown, { stderr, environment }: Pick<Terminal, 'stderr' | 'environment'>): number {
   const known = error instanceof NightfillError;
   const message = error instanceof Error ? error.message : String(error);
   const sentence = `nightfill: ${known ? '' : 'unexpected error: '}${message}`;

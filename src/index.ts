@@ -19,7 +19,7 @@ export {
 } from './library.ts';
 export { createLog, type Log } from './observe/log.ts';
 export { reportSchema, type Report } from './report/schema.ts';
-export { readReport } from './report/store.ts';
+export { readReport } from './ledger/stored-report.ts';
 export { NightfillError, UsageError } from './resilience/failure.ts';
 export { migrate } from './ledger/migrations.ts';
 export { Database } from './sinks/postgres/postgres.ts';

@@ -10,7 +10,7 @@ const mayImport: Record<string, readonly string[]> = {
   sinks: ['resilience'],
   observe: ['resilience'],
   simulator: ['resilience'],
-  ledger: ['resilience', 'sources', 'sinks'],
+  ledger: ['resilience', 'sources', 'sinks', 'observe'],
   report: ['resilience', 'sinks', 'observe', 'ledger'],
   jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
   config: ['resilience', 'sources', 'sinks', 'jobs', 'report', 'observe'],
@@ -39,10 +39,13 @@ test('what commands print goes through the one file that makes it harmless', asy
   assert.deepEqual(direct, []);
 });
 
+async function sourceFiles(): Promise<string[]> {
+  const names = await readdir(new URL('../src', import.meta.url), { recursive: true });
+  return names.filter((name) => name.endsWith('.ts'));
+}
+
 test('imports run one way between the rooms', async () => {
-  const files = (await readdir(new URL('../src', import.meta.url), { recursive: true })).filter((name) =>
-    name.endsWith('.ts'),
-  );
+  const files = await sourceFiles();
   assert.ok(files.length > 50, 'the sources are where this test looks for them');
   const against: string[] = [];
   for (const file of files.filter((name) => roomOf(name) !== '')) {
@@ -55,4 +58,27 @@ test('imports run one way between the rooms', async () => {
     }
   }
   assert.deepEqual(against, []);
+});
+
+test("SQL on the ledger's tables stands in src/ledger alone", async () => {
+  const sql = new URL('../sql/', import.meta.url);
+  const migrations = await Promise.all((await readdir(sql)).map(async (name) => readFile(new URL(name, sql), 'utf8')));
+  const tables = migrations.flatMap((text) =>
+    [...text.matchAll(/CREATE TABLE nightfill\.(\w+)/g)].map(([, name]) => name!),
+  );
+  assert.ok(
+    tables.includes('instance') && tables.includes('chunk'),
+    'the migrations are where this test looks for them',
+  );
+  const mention = new RegExp(`\\bnightfill\\.(?:(?:${[...tables, 'migration'].join('|')})\\b|"|\\$\\{)`);
+  const sources = await sourceFiles();
+  const texts = await Promise.all(
+    sources.map(async (name) => readFile(new URL(`../src/${name}`, import.meta.url), 'utf8')),
+  );
+  const mentioning = sources.filter((_, index) => mention.test(texts[index]!));
+  assert.ok(mentioning.includes('ledger/instance.ts'), 'a mention is found where there is one');
+  assert.deepEqual(
+    mentioning.filter((name) => roomOf(name) !== 'ledger'),
+    [],
+  );
 });

@@ -1,15 +1,14 @@
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
-import { batchedLookups } from '../jobs/enrich/batched-lookup.ts';
-import { enrichContract } from '../jobs/enrich/enrich.ts';
+import { enrichContract } from '../jobs/enrich/contract.ts';
+import { Lookups } from '../jobs/enrich/lookups.ts';
 import { listedFieldKeeper, summedColumns } from '../jobs/load/amounts.ts';
 import type { Job } from '../jobs/job.ts';
-import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
-import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan/list-contracts.ts';
-import { FailedAlone } from '../jobs/enrich/repeated-failure.ts';
-import { SharedLookups } from '../jobs/enrich/shared-lookups.ts';
+import { formerWriterNote } from '../jobs/former-writer.ts';
+import type { PlannedContract } from '../ledger/planned-contract.ts';
+import { dateScope } from '../jobs/plan/date-scope.ts';
+import { plannedContract } from '../jobs/plan/list-contracts.ts';
 import { startTransform } from '../jobs/enrich/transform.ts';
-import type { Log } from '../observe/log.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../ledger/migrations.ts';
@@ -27,9 +26,9 @@ import { writeLines, type Terminal } from './terminal.ts';
 
 /** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
-  const { environment, stdout, stderr } = terminal;
+  const { directory, environment, stdout, stderr } = terminal;
   const say = (line: string): void => writeLines(stdout, [line]);
-  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(stderr, [line]) });
   say(`ok    ${file} describes ${job.name}: ${job.lookups.length} lookups, ${job.load.columns.length} columns`);
 
   const problems: string[] = [];
@@ -44,11 +43,11 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   await using stack = new AsyncDisposableStack();
   const log = commandLog(terminal, secretsOf(job));
   const opened = await attempt(async () =>
-    openDatabase({ ...options, database: job.database, migrate: 'later' }, { environment, log }),
+    openDatabase({ ...options, database: job.database, migrate: 'later' }, { ...terminal, log }),
   );
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
-  await checkApis(job, { target, database: opened?.database, say, problems, log });
+  await checkApis(job, { target, database: opened?.database, say, problems });
 
   const settled = opened ? await readSettled(opened.database, job).catch(() => []) : [];
   for (const one of settled) say(`note  ${settledLine(one)} (by the last run)`);
@@ -86,8 +85,8 @@ async function checkDatabase(
     if (refused) problems.push(refused.message);
     return inspection;
   });
-  const former = pending.length === 0 && (await formerWriter(database, job));
-  if (former) say(`note  ${formerWriterNote(job, former)}`);
+  const former = pending.length === 0 ? await formerWriterNote(database, job) : undefined;
+  if (former !== undefined) say(`note  ${former}`);
   if (problems.length === found)
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,
@@ -114,13 +113,7 @@ async function tryMigrations(database: Database, problems: string[]): Promise<vo
 /** One page of the listing, the lookups of its first contract, and its row, loaded and taken back. */
 async function checkApis(
   job: Job,
-  {
-    target,
-    database,
-    say,
-    problems,
-    log,
-  }: Findings & { target: TriedTarget | undefined; database: Database | undefined; log: Log },
+  { target, database, say, problems }: Findings & { target: TriedTarget | undefined; database: Database | undefined },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
@@ -138,28 +131,19 @@ async function checkApis(
     say('      lookups are not tried while the database is not there to map their answers for');
     return;
   }
-  const shared = new SharedLookups();
-  const batched = batchedLookups(job, { apis, shared });
   try {
     const transform = job.transform && stack.use(await startTransform(job.transform));
-    const metrics = new TaskMetrics();
-    const context = {
-      metrics,
+    const strict = withoutFallbacks(job);
+    const lookups = new Lookups({
+      job: strict,
       businessDate,
-      database,
-      target: target.table,
       apis,
-      shared,
-      batched,
-      transform,
-      signal,
-      log,
-      clock: systemClock,
-      databaseWaitMs: 0,
       bounds: { signal, deadline },
-      failedAlone: new FailedAlone(),
-    };
-    const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
+      metrics: new TaskMetrics(),
+      transform,
+      lastKnown: async () => Promise.resolve(undefined),
+    });
+    const result = await enrichContract(first, { job: strict, target: target.table, lookups });
     if (result.status === 'not-started') problems.push(result.rests.message);
     else if (result.status === 'failed') problems.push(`contract ${first.key}: ${result.failure.message}`);
     else if (!target.takesLoads)

@@ -56,11 +56,7 @@ async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal):
   using signals = signalsOf(options, terminal);
   await using opened = await openDatabase(
     { ...options, database: job.database },
-    {
-      environment: terminal.environment,
-      log,
-      signal: signals.signal,
-    },
+    { ...terminal, log, signal: signals.signal },
   );
   const { database } = opened;
   const of = await findRun(database, { run: 'latest', job: job.name });

@@ -1,4 +1,5 @@
-import { readHistory, type HistoryEntry } from '../jobs/history.ts';
+import type { HistoryEntry } from '../ledger/history/entry.ts';
+import { readHistory } from '../ledger/history/history.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { table } from './summary.ts';
@@ -12,8 +13,8 @@ export interface HistoryOptions extends DatabaseSelection {
 
 /** `nightfill runs`: the latest runs and refused starts, newest first. */
 export async function runsCommand(options: HistoryOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout } = terminal;
-  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
+  const { stdout } = terminal;
+  await using opened = await openHistory(options, { ...terminal, log: commandLog(terminal) });
   const entries = await readHistory(opened.database, { job: opened.job, limit: options.limit ?? 20 });
   const rows = [head, ...entries.map(lineOf)];
   const noted = entries.some((entry) => noteOf(entry) !== '');

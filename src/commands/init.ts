@@ -9,11 +9,15 @@ import { writeLines, type Terminal } from './terminal.ts';
 const jobSchema = fileURLToPath(new URL('../../schema/job.schema.json', import.meta.url));
 
 /** `nightfill init`: writes the commented job file that ships with the package; never over an existing one. */
-export async function initCommand(directory: string, { stdout }: Terminal): Promise<number> {
+export async function initCommand(
+  directory: string,
+  { stdout, directory: from }: Pick<Terminal, 'stdout' | 'directory'>,
+): Promise<number> {
   const file = join(directory, 'contract-enrichment.yaml');
+  const folder = resolve(from, directory);
   try {
-    await mkdir(directory, { recursive: true });
-    await writeFile(file, await starterJob(schemaReference(directory)), { flag: 'wx' });
+    await mkdir(folder, { recursive: true });
+    await writeFile(resolve(from, file), await starterJob(schemaReference(folder)), { flag: 'wx' });
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw new UsageError(

@@ -1,4 +1,4 @@
-import { renameJob } from '../jobs/rename-job.ts';
+import { renameJob } from '../ledger/history/rename-job.ts';
 import { migrate } from '../ledger/migrations.ts';
 import { commandLog } from './command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
@@ -13,11 +13,11 @@ export interface MigrateOptions extends DatabaseSelection {
 
 /** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied; with `--rename-job` it then gives a job's history to another name. */
 export async function migrateCommand(options: MigrateOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout } = terminal;
-  const file = options.job === undefined ? undefined : await loadJobHeader(options.job, environment);
+  const { stdout } = terminal;
+  const file = options.job === undefined ? undefined : await loadJobHeader(options.job, terminal);
   await using opened = await openDatabase(
     { ...options, database: file?.database, migrate: 'later' },
-    { environment, log: commandLog(terminal) },
+    { ...terminal, log: commandLog(terminal) },
   );
   const { applied } = await migrate(opened.database);
   writeLines(stdout, [applied.length === 0 ? 'the nightfill schema is up to date' : `applied ${applied.join(', ')}`]);

@@ -20,11 +20,13 @@ export function nextCommands(
     /** That is to be rerun: its id for a sample, because `latest` is a night's. Default: `latest`. */
     of?: string;
     databaseUrl?: string | undefined;
+    /** From which it is typed. */
+    directory: string;
     environment: NodeJS.ProcessEnv;
   },
 ): NextCommands {
   const program = programName(o.environment);
-  const near = relative('', file.path);
+  const near = relative(o.directory, file.path);
   const jobFile = shellWord(near.startsWith('..') ? file.path : near);
   const run = [
     program,

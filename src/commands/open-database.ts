@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { sessionName, thisProcess } from '../ledger/process-identity.ts';
@@ -27,6 +27,10 @@ export interface DatabaseSelection {
 /** Milliseconds for which a run waits for a database that is not up yet, or went away. */
 export const defaultDatabaseWaitMs = 120_000;
 
+type Place = Pick<Terminal, 'directory' | 'environment'>;
+
+const embeddedIn = (directory: string): string => resolve(directory, '.nightfill/postgres');
+
 /** A database that closes with its embedded server, when it has one. */
 export type OpenedDatabase = AsyncDisposable & { database: Database };
 
@@ -36,7 +40,7 @@ export type OpenedDatabase = AsyncDisposable & { database: Database };
  */
 export async function openDatabase(
   selection: DatabaseSelection,
-  { environment, log, signal }: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
+  { directory, environment, log, signal }: Place & { log: Log; signal?: AbortSignal },
 ): Promise<OpenedDatabase> {
   await using stack = new AsyncDisposableStack();
   const connection = connectionOf(selection, environment);
@@ -49,7 +53,9 @@ export async function openDatabase(
   const { config, description } =
     connection.kind === 'server'
       ? connection
-      : stack.use(await openEmbedded({ directory: resolve('.nightfill/postgres'), log: (line) => log.debug(line) }));
+      : stack.use(
+          await openEmbedded({ directory: embeddedIn(directory), from: directory, log: (line) => log.debug(line) }),
+        );
   signal?.throwIfAborted();
   const database = stack.use(
     await waitForDatabase(
@@ -87,8 +93,8 @@ async function prepareSchema(database: Database, how: boolean | 'later'): Promis
   else if (how === false) await requireCurrentSchema(database);
 }
 
-const isThere = (connection: Connection): boolean =>
-  connection.kind === 'server' || existsSync(resolve('.nightfill/postgres/data/PG_VERSION'));
+const isThere = (connection: Connection, { directory }: Place): boolean =>
+  connection.kind === 'server' || existsSync(join(embeddedIn(directory), 'data/PG_VERSION'));
 
 /** A database that holds history, with the job that is meant: by its name, or by its file. */
 export type OpenedHistory = OpenedDatabase & { job?: string; jobFile?: string };
@@ -99,12 +105,12 @@ export type OpenedHistory = OpenedDatabase & { job?: string; jobFile?: string };
  */
 export async function openHistory(
   { job, ...selection }: DatabaseSelection & { job?: string },
-  o: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
+  o: Place & { log: Log; signal?: AbortSignal },
 ): Promise<OpenedHistory> {
   const isFile = job !== undefined && /[\\/]|\.(?:ya?ml|json)$/.test(job);
-  const { name, database } = isFile ? await loadJobHeader(job, o.environment) : { name: job };
+  const { name, database } = isFile ? await loadJobHeader(job, o) : { name: job };
   const pinned = database ?? selection.database;
-  if (!isThere(connectionOf({ ...selection, database: pinned }, o.environment)))
+  if (!isThere(connectionOf({ ...selection, database: pinned }, o.environment), o))
     throw new UsageError(
       `no run is known here: ${pinned ? 'the embedded database' : 'no database is named, and the embedded one'} is not in .nightfill/postgres of this folder; ` +
         'go to the folder it is in, set DATABASE_URL, or name the job file that says where its database is: --job FILE',
@@ -121,10 +127,10 @@ export async function openHistory(
 /** What `read` finds in a database that is there and has the schema, or why it cannot be read. Makes and changes nothing. */
 export async function readIfThere<T>(
   selection: Omit<DatabaseSelection, 'migrate'>,
-  { environment, log, signal }: Pick<Terminal, 'environment'> & { log: Log; signal?: AbortSignal },
+  { directory, environment, log, signal }: Place & { log: Log; signal?: AbortSignal },
   read: (database: Database) => Promise<T>,
 ): Promise<T | { unknown: string }> {
-  if (!isThere(connectionOf(selection, environment)))
+  if (!isThere(connectionOf(selection, environment), { directory, environment }))
     return {
       unknown: selection.database
         ? 'there is no embedded database here yet'
@@ -133,7 +139,7 @@ export async function readIfThere<T>(
   try {
     await using opened = await openDatabase(
       { ...selection, migrate: 'later' },
-      { environment, log, ...(signal && { signal }) },
+      { directory, environment, log, ...(signal && { signal }) },
     );
     const { database } = opened;
     const pending = await pendingMigrations(database);

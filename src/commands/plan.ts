@@ -23,8 +23,8 @@ export interface PlanOptions {
 
 /** `nightfill plan`: says what tonight would take, with what the database knows of it. Writes nothing, makes nothing. */
 export async function planCommand(file: string, options: PlanOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout, stderr } = terminal;
-  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
+  const { directory, environment, stdout, stderr } = terminal;
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(stderr, [line]) });
   const businessDate = options.date ?? businessDateIn(job.timezone, new Date());
   const ledger = await readLedger(job, { businessDate, options, terminal });
   const finishBy =
@@ -45,7 +45,7 @@ async function readLedger(
   const { options, terminal, businessDate } = o;
   const { databaseUrl } = options;
   const selection = { database: job.database, ...(databaseUrl !== undefined && { databaseUrl }) };
-  return readIfThere(selection, { environment: terminal.environment, log: commandLog(terminal) }, async (database) =>
+  return readIfThere(selection, { ...terminal, log: commandLog(terminal) }, async (database) =>
     readNightLedger(database, { job, businessDate }),
   );
 }

@@ -4,7 +4,7 @@ import { isMap, parseDocument } from 'yaml';
 import { businessDateIn } from '../jobs/business-date.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
 import type { PinnedDatabase } from '../jobs/job.ts';
-import { storeRefusedStart, type RefusedStart } from '../jobs/refused-start.ts';
+import { storeRefusedStart, type RefusedStart } from '../ledger/history/refused-start.ts';
 import { secretFilter } from '../observe/redact.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { resolveConnection } from '../sinks/postgres/choose-database.ts';
@@ -49,8 +49,9 @@ export async function recordUnusableFile(
   { error, options, terminal }: { error: unknown; options: StartOptions; terminal: Terminal },
 ): Promise<void> {
   if (!(error instanceof UsageError)) return;
-  const { environment } = terminal;
-  const facts = await factsOf(file, environment);
+  const { directory, environment } = terminal;
+  const path = resolve(directory, file);
+  const facts = await factsOf(path, environment);
   if (facts === undefined) return;
   const { trigger = 'manual', databaseUrl } = options;
   const { database: pinned } = facts;
@@ -59,13 +60,13 @@ export async function recordUnusableFile(
     command: 'run',
     job: facts.name,
     businessDate: options.date ?? facts.businessDate,
-    jobFile: resolve(file),
+    jobFile: path,
     options,
     secrets: [],
   };
   try {
     if (trigger === 'manual' && resolveConnection({ environment, databaseUrl, pinned }).kind === 'embedded') return;
-    await readIfThere(selection, { environment, log: commandLog(terminal) }, async (database) =>
+    await readIfThere(selection, { ...terminal, log: commandLog(terminal) }, async (database) =>
       record(database, { start, error }),
     );
   } catch {
@@ -104,7 +105,7 @@ async function factsOf(file: string, environment: NodeJS.ProcessEnv): Promise<Fa
   const facts = { name, businessDate: typeof timezone === 'string' ? dateIn(timezone) : null };
   if (!contents.has('database')) return facts;
   // A file that pins its database names the one to tell; when that is what is wrong, nobody else is told.
-  const header = await loadJobHeader(file, environment).catch(() => undefined);
+  const header = await loadJobHeader(file, { environment }).catch(() => undefined);
   return header?.database && { ...facts, database: header.database };
 }
 

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import { findRun } from '../ledger/find-run.ts';
-import { readReport, writeReportFile } from '../report/store.ts';
+import { readReport } from '../ledger/stored-report.ts';
+import { writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
@@ -12,14 +14,15 @@ export interface ReportCommandOptions extends DatabaseSelection {
 
 /** `nightfill report`: writes a run's report, byte for byte as it was stored. */
 export async function reportCommand(run: string, options: ReportCommandOptions, terminal: Terminal): Promise<number> {
-  await using opened = await openHistory(options, { environment: terminal.environment, log: commandLog(terminal) });
+  await using opened = await openHistory(options, { ...terminal, log: commandLog(terminal) });
   const found = await findRun(opened.database, { run, ...(opened.job && { job: opened.job }) });
   const text = await readReport(opened.database, found.id);
   if (text === undefined)
     throw new UsageError(`run ${found.id} has no report: it is ${found.status}; nightfill runs lists the runs`, {
       code: 'NO_REPORT',
     });
-  if (options.output) await writeReportFile(options.output, text);
+  const { output } = options;
+  if (output) await writeReportFile(resolve(terminal.directory, output), text, output);
   else writeJson(terminal.stdout, text);
   return 0;
 }

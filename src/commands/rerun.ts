@@ -25,10 +25,9 @@ export interface RerunCommandOptions extends ExecuteOptions {
 
 /** `nightfill rerun`: gives the exit code. */
 export async function rerunCommand(run: string, options: RerunCommandOptions, terminal: Terminal): Promise<number> {
-  const { environment } = terminal;
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
-  await using opened = await openHistory(withPatience(options), { environment, log: commandLog(terminal), signal });
+  await using opened = await openHistory(withPatience(options), { ...terminal, log: commandLog(terminal), signal });
   const { database } = opened;
   const of = await findRun(database, { run, ...(opened.job && { job: opened.job }) });
   const instance = await readInstance(database, of.instance);
@@ -57,9 +56,9 @@ async function rerunOf(
   },
 ): Promise<number> {
   const { options, terminal, signals, database, file } = o;
-  const { environment } = terminal;
+  const { directory, environment } = terminal;
   const { job: name, businessDate } = o.instance;
-  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(terminal.stderr, [line]) });
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(terminal.stderr, [line]) });
   if (job.name !== name)
     throw new UsageError(
       `run ${of.id} was of job ${name}, and ${file} now describes ${job.name}; put the job file back, or give its history to the new name: nightfill migrate --rename-job ${name}=${job.name}`,

@@ -1,12 +1,13 @@
 import { access, constants, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn, nextTimeOfDay } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 import { JobRunningError } from '../ledger/lease.ts';
-import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
+import { formerWriterNote } from '../jobs/former-writer.ts';
 import { keepReportPlace } from '../ledger/report-place.ts';
-import { runJob, type RunOptions, type RunResult } from '../jobs/run/run.ts';
+import type { RunOptions } from '../jobs/run/prepared-run.ts';
+import { runJob, type RunResult } from '../jobs/run/run.ts';
 import type { Log } from '../observe/log.ts';
 import { progressMode, startProgress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
@@ -48,8 +49,8 @@ export interface RunCommandOptions extends ExecuteOptions {
 
 /** `nightfill run`: gives the exit code. */
 export async function runCommand(file: string, options: RunCommandOptions, terminal: Terminal): Promise<number> {
-  const { environment } = terminal;
-  const job = await loadJob(file, { environment, onWarning: (line) => note(terminal, line) }).catch(
+  const { directory, environment } = terminal;
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => note(terminal, line) }).catch(
     async (error: unknown) => {
       await recordUnusableFile(file, { error, options, terminal });
       throw error;
@@ -64,9 +65,9 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   using signals = signalsOf(options, terminal);
   const { signal } = signals;
   const selection = withPatience({ ...options, database: job.database });
-  await using opened = await openDatabase(selection, { environment: terminal.environment, log, signal });
-  const former = await formerWriter(opened.database, job);
-  if (former) log.warn(formerWriterNote(job, former));
+  await using opened = await openDatabase(selection, { ...terminal, log, signal });
+  const former = await formerWriterNote(opened.database, job);
+  if (former !== undefined) log.warn(former);
   const start = { command: 'run' as const, job: job.name, businessDate, jobFile: job.file.path, options };
   return await recordingRefusal(opened.database, { ...start, secrets: secretsOf(job) }, async () =>
     executeJob(job, { options, terminal, businessDate, database: opened.database, log, signals }, async (o) =>
@@ -91,7 +92,7 @@ export const withPatience = <Options extends DatabaseSelection>(
 
 /** Held for as long as anything is open that an end may have to wait for. */
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
-  stopSignals({ graceMs: grace ?? 30_000, note: (line) => note(terminal, line) });
+  stopSignals(terminal, { graceMs: grace ?? 30_000, note: (line) => note(terminal, line) });
 
 const note = ({ stderr }: Terminal, line: string): void => writeLines(stderr, [line]);
 
@@ -109,12 +110,13 @@ export async function executeJob(
   execute: (options: RunOptions) => Promise<RunResult>,
 ): Promise<number> {
   const { options, terminal, businessDate, database, log, signals } = o;
-  const { stdout, stderr, environment } = terminal;
+  const { directory, stdout, stderr, environment } = terminal;
   using _ = boundYoungGeneration();
   const finishBy = finishByOf(options, job);
   database.requireWritable();
-  const reportFile = reportFileOf(job, businessDate, options);
-  await requireWritable(reportFile);
+  const reportName = reportFileOf(job, businessDate, options);
+  const reportFile = resolve(directory, reportName);
+  await requireWritable(reportFile, reportName);
   const mode = progressMode(stderr, environment);
   const say = (line: string): void => (mode === 'display' ? note(terminal, line) : log.info(line));
   say(`database: ${database.description}`);
@@ -157,8 +159,8 @@ export async function executeJob(
 
   // The report stands in the database; a file that cannot be written now does not undo the night.
   const writeFile = async (text: string): Promise<void> =>
-    writeReportFile(reportFile, text).then(
-      () => say(`report: ${reportFile}`),
+    writeReportFile(reportFile, text, reportName).then(
+      () => say(`report: ${reportName}`),
       (error: Error) => note(terminal, error.message),
     );
   if ('nothingToDo' in result) {
@@ -174,7 +176,7 @@ export async function executeJob(
   const { id, purpose } = result.report.run;
   const { limit, databaseUrl } = options;
   const of = purpose === 'sample' ? { of: id } : {};
-  const next = options.next ?? nextCommands(job, { businessDate, limit, databaseUrl, environment, ...of });
+  const next = options.next ?? nextCommands(job, { businessDate, limit, databaseUrl, directory, environment, ...of });
   if (options.json) writeJson(stdout, text);
   else writeLines(stdout, summaryLines(result.report, next));
   await writeFile(text);
@@ -208,7 +210,7 @@ function reportFileOf(
 }
 
 /** Throws UsageError, before anything is begun, when a report could not be written. */
-async function requireWritable(file: string): Promise<void> {
+async function requireWritable(file: string, name: string): Promise<void> {
   try {
     await makeReportFolder(dirname(file));
     await access(dirname(file), constants.W_OK);
@@ -216,7 +218,7 @@ async function requireWritable(file: string): Promise<void> {
     if (found?.isDirectory()) throw new Error('it is a folder');
   } catch (error) {
     throw new UsageError(
-      `the report cannot be written to ${file}: ${(error as Error).message}; name another place with --report FILE`,
+      `the report cannot be written to ${name}: ${(error as Error).message}; name another place with --report FILE`,
       { code: 'REPORT_NOT_WRITABLE', cause: error },
     );
   }

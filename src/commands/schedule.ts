@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { loadJob } from '../config/load-job.ts';
-import { findNewerNight } from '../jobs/run/newer-night.ts';
+import { findNewerNight } from '../ledger/newer-night.ts';
+import { readNightStatus } from '../ledger/history/night-status.ts';
 import { comingStarts, keepSchedule, type Start } from '../jobs/schedule.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
@@ -34,7 +35,7 @@ export async function scheduleCommand(
   const jobs = await Promise.all(files.map(async (file) => scheduledJob(file, terminal)));
   const place = {
     program: [process.execPath, program],
-    folder: process.cwd(),
+    folder: terminal.directory,
     environmentFile: options.envFile ?? 'secrets.env',
     mailTo: options.mailTo,
     user: userInfo().username,
@@ -71,8 +72,8 @@ function requirePlain(paths: readonly string[]): void {
   );
 }
 
-async function scheduledJob(file: string, { environment, stderr }: Terminal): Promise<ScheduledJob> {
-  const job = await loadJob(file, { environment, onWarning: (line) => writeLines(stderr, [line]) });
+async function scheduledJob(file: string, { directory, environment, stderr }: Terminal): Promise<ScheduledJob> {
+  const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(stderr, [line]) });
   if (job.schedule === undefined)
     throw new UsageError(`${file} has no schedule; add one such as schedule: "0 2 * * *"`, { code: 'NO_SCHEDULE' });
   const { name, schedule, timezone, catchUp, database } = job;
@@ -99,15 +100,9 @@ async function isMissing(
   const facts = { job: name, due: start.due.toISOString(), businessDate };
   // After a reboot the database may be up a little later than this process.
   const selection = { database: pinned, trigger: 'schedule', databaseWait: defaultDatabaseWaitMs } as const;
-  const found = await readIfThere(selection, { environment: terminal.environment, log, signal }, async (database) => {
-    const { rows } = await database.query<{ status: string | null }>(
-      `SELECT max(status) FILTER (WHERE business_date = $2) AS status FROM (
-         SELECT DISTINCT ON (business_date) business_date, status FROM nightfill.instance
-         WHERE job = $1 AND purpose = 'night' ORDER BY business_date, generation DESC
-       ) AS night HAVING count(*) > 0`,
-      [name, businessDate],
-    );
-    return { night: rows[0], newer: await findNewerNight(database, { job: name, businessDate }) };
+  const found = await readIfThere(selection, { ...terminal, log, signal }, async (database) => {
+    const night = await readNightStatus(database, { job: name, businessDate });
+    return { night, newer: await findNewerNight(database, { job: name, businessDate }) };
   });
   if ('unknown' in found) {
     log.info(
@@ -130,8 +125,12 @@ async function isMissing(
   return true;
 }
 
+const passedOn = (stream: NodeJS.WritableStream, own: NodeJS.WritableStream): 'inherit' | 'pipe' =>
+  stream === own ? 'inherit' : 'pipe';
+
 /** Stays up. Each run is a process of its own, so that one that dies takes nothing else with it. */
 async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): Promise<number> {
+  const { stdout, stderr } = terminal;
   const log = commandLog(terminal);
   // Each run would refuse it: better now than at night.
   for (const { database } of jobs) requireDatabase({ database, trigger: 'schedule' }, terminal);
@@ -141,7 +140,7 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
     stop.abort();
     for (const child of running) child.kill(signal);
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) terminal.signals.on(name, onSignal);
   for (const job of jobs) {
     const [next] = comingStarts(job, { from: new Date(), count: 1 });
     log.info({ job: job.name, next: next?.toISOString() }, 'scheduled');
@@ -154,9 +153,16 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
       const child = spawn(
         process.execPath,
         [program, 'run', file, '--date', businessDate, '--trigger', 'schedule', '--if-running', 'skip'],
-        // Its own process group: a Ctrl-C at the terminal reaches it once, from here.
-        { stdio: ['ignore', 'inherit', 'inherit'], env: terminal.environment, detached: true },
+        {
+          stdio: ['ignore', passedOn(stdout, process.stdout), passedOn(stderr, process.stderr)],
+          cwd: terminal.directory,
+          env: terminal.environment,
+          // Its own process group: a Ctrl-C at the terminal reaches it once, from here.
+          detached: true,
+        },
       );
+      child.stdout?.pipe(stdout, { end: false });
+      child.stderr?.pipe(stderr, { end: false });
       running.add(child);
       const exitCode = await new Promise<number | null>((resolve) => {
         child.once('error', () => resolve(null));
@@ -194,7 +200,7 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
       ),
     );
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    for (const name of ['SIGINT', 'SIGTERM'] as const) terminal.signals.off(name, onSignal);
   }
   return 0;
 }

@@ -1,15 +1,18 @@
 import { pipeline } from 'node:stream/promises';
-import { readRefusedStarts, readRuns, type HistoryEntry } from '../jobs/history.ts';
-import { findRun } from '../ledger/find-run.ts';
+import { ambiguousRun, findRun } from '../ledger/find-run.ts';
+import type { HistoryEntry } from '../ledger/history/entry.ts';
 import {
   countFailures,
   readChunkLines,
-  readControls,
-  readFailures,
+  readControlLines,
+  readFailureLines,
   type ChunkLine,
+  type ControlLine,
   type FailureLine,
-  type StoredControl,
-} from '../jobs/night-details.ts';
+} from '../ledger/history/night-details.ts';
+import { readRefusedStarts } from '../ledger/history/refused-start.ts';
+import { readRuns } from '../ledger/history/runs.ts';
+import { isIdBeginning } from '../ledger/id-beginning.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -29,8 +32,8 @@ type Found = { refused: HistoryEntry } | { run: HistoryEntry; instance: string }
 
 /** `nightfill show`: one run with its chunks, its failures and the controls that failed; or a start that was refused. */
 export async function showCommand(run: string, options: HistoryOptions, terminal: Terminal): Promise<number> {
-  const { environment, stdout } = terminal;
-  await using opened = await openHistory(options, { environment, log: commandLog(terminal) });
+  const { stdout } = terminal;
+  await using opened = await openHistory(options, { ...terminal, log: commandLog(terminal) });
   const { database } = opened;
   const found = await find(database, { run, job: opened.job });
   if (options.json) await pipeline(asJson(database, found), stdout, { end: false }).catch(unlessReadEnough);
@@ -47,34 +50,30 @@ function unlessReadEnough(error: NodeJS.ErrnoException): void {
 async function find(database: Queryable, o: { run: string; job: string | undefined }): Promise<Found> {
   const job = o.job === undefined ? {} : { job: o.job };
   const latest = o.run === 'latest';
-  const isId = /^[0-9a-f-]{4,36}$/i.test(o.run);
   const refused =
-    latest || isId
+    latest || isIdBeginning(o.run)
       ? (await readRefusedStarts(database, { ...job, ...(!latest && { id: o.run }), limit: latest ? 1 : 2 })).filter(
           ({ id }) => latest || id.startsWith(o.run.toLowerCase()),
         )
       : [];
-  if (refused.length > 1) throw ambiguous(o.run);
+  if (refused.length > 1) throw ambiguousRun(o.run);
   const run = await findRun(database, { run: o.run, ...job }).catch((error: unknown) => {
     if (refused.length === 0 || !(error instanceof UsageError)) throw error;
     return undefined;
   });
   if (run === undefined) return { refused: refused[0]! };
   const [entry] = await readRuns(database, { id: run.id, limit: 1 });
-  if (refused[0] && !latest) throw ambiguous(o.run);
+  if (refused[0] && !latest) throw ambiguousRun(o.run);
   if (refused[0] && refused[0].startedAt > entry!.startedAt) return { refused: refused[0] };
   return { run: entry!, instance: run.instance };
 }
-
-const ambiguous = (beginning: string): UsageError =>
-  new UsageError(`"${beginning}" is the beginning of several runs' ids; give more of it`);
 
 /** Piece by piece: a night may have failed a million times. */
 async function* asJson(database: Queryable, found: Found): AsyncGenerator<string> {
   const isRun = 'run' in found;
   const head = {
     ...(isRun ? found.run : found.refused),
-    controls: isRun ? await readControls(database, found.run.id) : [],
+    controls: isRun ? await readControlLines(database, found.run.id) : [],
     chunks: isRun ? await readChunkLines(database, found.instance) : [],
   };
   yield `${harmlessJson(JSON.stringify(head, null, 2)).slice(0, -2)},\n  "failures": [`;
@@ -89,8 +88,8 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
 
 async function* allFailures(database: Queryable, instance: string): AsyncGenerator<FailureLine> {
   for (let after: FailureLine | undefined; ;) {
-    // oxlint-disable-next-line no-await-in-loop -- each page begins after the last row of the one before
-    const failures = await readFailures(database, { instance, after, limit: page });
+    // oxlint-disable-next-line no-await-in-loop -- a page at a time, to bound the memory
+    const failures = await readFailureLines(database, { instance, after, limit: page });
     yield* failures;
     after = failures.at(-1);
     if (failures.length < page) return;
@@ -103,11 +102,11 @@ async function asLines(database: Queryable, found: Found): Promise<string[]> {
   const chunks = await readChunkLines(database, instance);
   return [
     ...entryLines(run),
-    ...controlLines(await readControls(database, run.id)),
+    ...controlLines(await readControlLines(database, run.id)),
     ...chunkLines(chunks, run),
     ...notStarted(chunks),
     ...failureLines(await countFailures(database, instance), {
-      first: await readFailures(database, { instance, limit: shown }),
+      first: await readFailureLines(database, { instance, limit: shown }),
       run,
     }),
   ];
@@ -139,7 +138,7 @@ const fieldLines = (fields: object, code: string | null): string[] =>
     return [`${name.padEnd(14)}${first}`, ...more.map((line) => `${' '.repeat(14)}${line}`)];
   });
 
-function controlLines(controls: readonly StoredControl[]): string[] {
+function controlLines(controls: readonly ControlLine[]): string[] {
   const failed = controls.filter(({ result }) => result === 'fail');
   if (failed.length === 0) return [];
   const lines = failed.map(({ name, currency, expected, actual, severity }) => {

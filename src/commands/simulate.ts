@@ -1,9 +1,11 @@
-import { once } from 'node:events';
 import { simulatedCredentials, startSimulator, type SimulatorOptions } from '../simulator/simulator.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
 /** `nightfill simulate`: serves the simulated APIs until SIGINT or SIGTERM. */
-export async function simulateCommand(options: SimulatorOptions, { stdout, stderr }: Terminal): Promise<number> {
+export async function simulateCommand(
+  options: SimulatorOptions,
+  { stdout, stderr, signals }: Terminal,
+): Promise<number> {
   const simulator = await startSimulator(options);
   writeLines(stdout, [
     `export CRM_URL=${simulator.crmUrl}`,
@@ -15,7 +17,9 @@ export async function simulateCommand(options: SimulatorOptions, { stdout, stder
     'simulated APIs are up; run jobs/contract-enrichment.yaml with the variables above.',
     `GET ${simulator.crmUrl}/_statistics shows what arrived; Ctrl-C ends it.`,
   ]);
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  await new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) signals.on(name, () => resolve());
+  });
   await simulator.close();
   return 0;
 }

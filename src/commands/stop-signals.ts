@@ -1,4 +1,5 @@
 import { StopReason } from '../jobs/run/stop-reason.ts';
+import type { StopSignalName, Terminal } from './terminal.ts';
 
 export interface StopSignals extends Disposable {
   /** The first signal: admit nothing more, finish what is in flight. */
@@ -11,8 +12,8 @@ export interface StopSignals extends Disposable {
   underWay(note: (line: string) => void): void;
 }
 
-const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
-type Name = keyof typeof exitCodes;
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignalName, number>;
+type Name = StopSignalName;
 
 /** What ends at once has so many milliseconds to roll back, to write the report and to give up the lease. */
 const farewellMs = 10_000;
@@ -21,7 +22,10 @@ const farewellMs = 10_000;
  * Turns SIGINT and SIGTERM into an orderly stop, for as long as it is held. Whatever hangs then, the process does not:
  * a third signal, or the end of the farewell, ends it as it stands, and the next run takes over from it as from a dead one.
  */
-export function stopSignals(o: { graceMs: number; note: (line: string) => void }): StopSignals {
+export function stopSignals(
+  { signals, exit }: Pick<Terminal, 'signals' | 'exit'>,
+  o: { graceMs: number; note: (line: string) => void },
+): StopSignals {
   const stopping = new AbortController();
   const ending = new AbortController();
   let { note } = o;
@@ -37,7 +41,7 @@ export function stopSignals(o: { graceMs: number; note: (line: string) => void }
   };
   const leave = (name: Name): void => {
     note(`${name}: ended without a word; the next run takes over`);
-    process.exit(exitCodes[name]);
+    exit(exitCodes[name]);
   };
   const onSignal = (name: Name): void => {
     if (ending.signal.aborted) return leave(name);
@@ -49,7 +53,7 @@ export function stopSignals(o: { graceMs: number; note: (line: string) => void }
     graceEnds = performance.now() + o.graceMs;
   };
   const names = Object.keys(exitCodes) as Name[];
-  for (const name of names) process.on(name, onSignal);
+  for (const name of names) signals.on(name, onSignal);
   return {
     stopping: stopping.signal,
     signal: ending.signal,
@@ -60,7 +64,7 @@ export function stopSignals(o: { graceMs: number; note: (line: string) => void }
     },
     [Symbol.dispose]() {
       clearTimeout(timer);
-      for (const name of names) process.off(name, onSignal);
+      for (const name of names) signals.off(name, onSignal);
     },
   };
 }

@@ -1,13 +1,36 @@
 import { harmless, harmlessJson } from '../observe/terminal-text.ts';
 
-/** The world a command lives in: streams and environment, so that a test can give it another. */
+export type StopSignalName = 'SIGINT' | 'SIGTERM';
+
+/** Where SIGINT and SIGTERM arrive: the process, or whoever runs the program inside another one. */
+export interface SignalSource {
+  on(name: StopSignalName, listener: (name: StopSignalName) => void): unknown;
+  off(name: StopSignalName, listener: (name: StopSignalName) => void): unknown;
+}
+
+/** Everything a command has of its process, so that a test can run it inside another one. */
 export interface Terminal {
+  /** Absolute path: relative paths start here, and reports and the embedded database lie below. */
+  directory: string;
   /** Results only. */
   stdout: NodeJS.WritableStream;
   /** Logs, progress, messages. */
   stderr: NodeJS.WriteStream;
   environment: NodeJS.ProcessEnv;
+  signals: SignalSource;
+  /** Ends the process at once, whatever is in flight. */
+  exit(exitCode: number): void;
 }
+
+/** The terminal in which this process was started. */
+export const ownTerminal = (): Terminal => ({
+  directory: process.cwd(),
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+  signals: process,
+  exit: (exitCode) => process.exit(exitCode),
+});
 
 /** Writes lines for people. What an API wrote into one must neither move the cursor nor begin a line of its own. */
 export function writeLines(stream: NodeJS.WritableStream, lines: readonly string[]): void {

@@ -16,12 +16,12 @@ const headerSchema = z.object({ name: jobFileSchema.shape.name, database: jobFil
  */
 export async function loadJobHeader(
   path: string,
-  environment: NodeJS.ProcessEnv,
+  { directory = '', environment }: { directory?: string; environment: NodeJS.ProcessEnv },
 ): Promise<{ name: string; database?: PinnedDatabase }> {
-  const source = new JobFileSource(path, await readJobFile(path), environment);
+  const source = new JobFileSource(path, await readJobFile(path, directory), environment);
   const header = headerSchema.safeParse(source.value, { error: expectation });
   for (const issue of header.error?.issues ?? []) explain(issue, source);
-  const folder = dirname(resolve(path));
+  const folder = dirname(resolve(directory, path));
   const database = await resolveDatabase(outline(source.value), source, { environment, folder });
   const problems = source.problems.filter(({ path: at }) => at === '' || /^(?:name|database)(?:\.|$)/.test(at));
   if (!header.success || problems.length > 0) throw new JobFileError(path, problems);

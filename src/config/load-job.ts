@@ -22,6 +22,8 @@ import { warnings } from './warnings.ts';
 export interface LoadJobOptions {
   /** Where `${NAME}` and `{ env: NAME }` are looked up. Default: `process.env`. */
   environment?: NodeJS.ProcessEnv;
+  /** Where a relative path starts. Default: the process's working directory. */
+  directory?: string;
   /** Called with a sentence for what is valid and probably a mistake. Default: ignored. */
   onWarning?: (sentence: string) => void;
 }
@@ -32,14 +34,14 @@ export interface LoadJobOptions {
  */
 export async function loadJob(
   path: string,
-  { environment = process.env, onWarning }: LoadJobOptions = {},
+  { environment = process.env, directory = '', onWarning }: LoadJobOptions = {},
 ): Promise<Job> {
-  const source = new JobFileSource(path, await readJobFile(path), environment);
+  const source = new JobFileSource(path, await readJobFile(path, directory), environment);
   refuseNotAvailable(source);
   const file = validate(source);
   const sketch = outline(source.value);
   checkReferences(sketch, source);
-  const folder = dirname(resolve(path));
+  const folder = dirname(resolve(directory, path));
   const secrets = await resolveSecrets(sketch, source, { environment, folder });
   const tls = await resolveTls(sketch, source, { environment, folder });
   const proxies = resolveProxies(sketch, source, environment);
@@ -47,7 +49,15 @@ export async function loadJob(
   if (!file || source.problems.length > 0) throw new JobFileError(path, source.problems);
   for (const warning of warnings(sketch, source)) onWarning?.(formatProblem(path, warning));
   return deepFreeze(
-    buildJob(file, { path: resolve(path), folder, sha256: fingerprint(file), secrets, tls, proxies, database }),
+    buildJob(file, {
+      path: resolve(directory, path),
+      folder,
+      sha256: fingerprint(file),
+      secrets,
+      tls,
+      proxies,
+      database,
+    }),
   );
 }
 

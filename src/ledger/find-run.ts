@@ -1,7 +1,7 @@
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { runColumns, type RunRow } from './run.ts';
-import { idRange } from './run-id.ts';
+import { idRange, isIdBeginning } from './id-beginning.ts';
 
 /**
  * The run that `latest` or an id (or its unambiguous beginning) names. `latest` is a night's where there is any, else a
@@ -9,7 +9,7 @@ import { idRange } from './run-id.ts';
  */
 export async function findRun(database: Queryable, o: { run: string; job?: string }): Promise<RunRow> {
   const latest = o.run === 'latest';
-  if (!latest && !/^[0-9a-f-]{4,36}$/i.test(o.run))
+  if (!latest && !isIdBeginning(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
   const select = async (where: string, values: unknown[]): Promise<RunRow[]> =>
     (
@@ -30,12 +30,11 @@ export async function findRun(database: Queryable, o: { run: string; job?: strin
   const rows = !latest ? await byId() : nights.length > 0 ? nights : await select(`purpose <> 'dry-run'`, []);
   if (!rows[0])
     throw new UsageError(
-      `there is no run ${latest ? '' : `${o.run} `}${o.job ? `of ${o.job} ` : ''}in this database; nightfill runs lists them`.replace(
-        '  ',
-        ' ',
-      ),
+      `there is no run ${latest ? '' : `${o.run} `}${o.job ? `of ${o.job} ` : ''}in this database; nightfill runs lists them`,
     );
-  if (!latest && rows.length > 1)
-    throw new UsageError(`"${o.run}" is the beginning of several runs' ids; give more of it`);
+  if (!latest && rows.length > 1) throw ambiguousRun(o.run);
   return rows[0];
 }
+
+export const ambiguousRun = (beginning: string): UsageError =>
+  new UsageError(`"${beginning}" is the beginning of several runs' ids; give more of it`);

@@ -3,8 +3,9 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 
 export type RunMode = 'normal' | 'continue' | 'rerun' | 'dry-run';
 export type Trigger = 'manual' | 'cron' | 'schedule' | 'worker';
-export const runStatuses = ['succeeded', 'partial', 'controls-failed', 'failed', 'stopped'] as const;
-export type RunStatus = (typeof runStatuses)[number];
+export type RunStatus = 'succeeded' | 'partial' | 'controls-failed' | 'failed' | 'stopped';
+/** A run that died stays `running` until another one finds it crashed. */
+export type StoredRunStatus = RunStatus | 'running' | 'crashed';
 
 export interface RunRow {
   id: string;
@@ -12,7 +13,7 @@ export interface RunRow {
   mode: RunMode;
   rerunOf: string | null;
   rootRun: string;
-  status: string;
+  status: StoredRunStatus;
   jobFile: string;
   configSha256: string;
 }
@@ -71,7 +72,7 @@ export async function takeOver(
   o: { job: string; instance: string; run: string; token: string },
 ): Promise<{ crashed: number }> {
   const { rows } = await database.query<{ instance: string }>(
-    `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without a word'
+    `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without closing its run'
      FROM nightfill.instance
      WHERE instance.id = run.instance AND instance.job = $1 AND run.status = 'running' AND run.id <> $2
      RETURNING run.instance`,
@@ -104,4 +105,10 @@ export async function abandonRun(database: Queryable, o: { run: string; reason: 
 /** Deletes a run that did nothing. */
 export async function discardRun(database: Queryable, run: string): Promise<void> {
   await database.query(`DELETE FROM nightfill.run WHERE id = $1`, [run]);
+}
+
+/** Whether the run has committed work on any chunk. */
+export async function hasAttempts(database: Queryable, run: string): Promise<boolean> {
+  const { rowCount } = await database.query(`SELECT FROM nightfill.chunk_attempt WHERE run = $1 LIMIT 1`, [run]);
+  return rowCount === 1;
 }

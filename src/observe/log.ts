@@ -27,15 +27,17 @@ export interface LogOptions {
   level: string;
   /** Values that must never be written. */
   secrets: readonly string[];
-  /** Standard error by default. */
+  /** Takes the lines. Default: writes them to `stream`. */
   write?: (line: string) => void;
+  /** Default: standard error. */
+  stream?: NodeJS.WritableStream;
 }
 
 /**
  * A log of JSON lines, by default written synchronously to standard error, so that no line is lost when the process ends.
  * Throws UsageError for an unknown level.
  */
-export function createLog({ level, secrets, write = writeToStandardError() }: LogOptions): Log {
+export function createLog({ level, secrets, stream, write = writeTo(stream) }: LogOptions): Log {
   if (!logLevels.some((known) => known === level)) {
     throw new UsageError(`NIGHTFILL_LOG_LEVEL must be one of ${logLevels.join(', ')}, and is "${level}".`);
   }
@@ -61,7 +63,8 @@ export function createLog({ level, secrets, write = writeToStandardError() }: Lo
   };
 }
 
-function writeToStandardError(): (line: string) => void {
+function writeTo(stream: NodeJS.WritableStream = process.stderr): (line: string) => void {
+  if (stream !== process.stderr) return (line) => void stream.write(line);
   // Synchronous, because pino's worker thread loses lines on an early exit.
   const destination = openDestination({ dest: 2, sync: true });
   // A full disk must not end the run; pino itself ignores only a closed pipe.

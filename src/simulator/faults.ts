@@ -2,7 +2,7 @@ import { UsageError } from '../resilience/failure.ts';
 import { hash } from './hash.ts';
 
 /** What each fault does to a request. */
-const faultMeanings = {
+export const faultMeanings = {
   dead: 'the record answers 500, always',
   missing: 'the record answers 404, always',
   flaky: 'the record (or listing page) answers 500 or 503 on its first one or two attempts, then as it should',

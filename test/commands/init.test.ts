@@ -24,7 +24,7 @@ test('from a global install a job file names its schema by the whole path', asyn
     assert.equal(schemaReference(folder, installed), installed);
   const folder = await mkdtemp(path.join(tmpdir(), 'nightfill-init-'));
   t.after(async () => rm(folder, { recursive: true }));
-  const terminal = { stdout: new PassThrough(), stderr: process.stderr, environment: {} };
+  const terminal = { stdout: new PassThrough(), directory: process.cwd() };
   assert.equal(await initCommand(folder, terminal), 0);
   const [first] = (await readFile(path.join(folder, 'contract-enrichment.yaml'), 'utf8')).split('\n');
   const whole = path.resolve(import.meta.dirname, '../../schema/job.schema.json');

@@ -343,12 +343,12 @@ const badFiles: Record<string, BadFile> = {
   'a brace without its partner': {
     write: lookup('{ api: crm, path: ▸"/x/{key" }'),
     path: 'lookups.one.path',
-    says: /braces in pairs around paths.*the \{ at character 4 has no partner; .*write \{\{ and \}\}/,
+    says: /pairs of braces around paths.*the \{ at character 4 has no matching brace; .*write \{\{ and \}\}/,
   },
   'a query with the braces of JSON': {
     write: lookup(`{ api: crm, path: /x, query: { where: ▸'{"customerId":"{key}"}' } }`),
     path: 'lookups.one.query.where',
-    says: /the \{ at character 1 has no partner; .*write \{\{ and \}\}/,
+    says: /the \{ at character 1 has no matching brace; .*write \{\{ and \}\}/,
   },
   'a query with the braces of a formula': {
     write: lookup(`{ api: crm, path: /x, query: { filterByFormula: ▸"{Id}='{key}'" } }`),

@@ -52,9 +52,9 @@ test('the head of a job file is read without the credentials of its APIs', async
   );
   await inFolder({ 'job.yaml': `${text}timezone: \${NOT_SET}\n` }, async (folder) => {
     const file = join(folder, 'job.yaml');
-    const { name, database } = await loadJobHeader(file, { WAREHOUSE_URL: url });
+    const { name, database } = await loadJobHeader(file, { environment: { WAREHOUSE_URL: url } });
     assert.deepEqual([name, typeof database === 'object' && database.url.reveal()], ['small', url]);
-    await assert.rejects(loadJobHeader(file, {}), /WAREHOUSE_URL is not set/);
-    await assert.rejects(loadJobHeader(join(folder, 'none.yaml'), {}), /there is no such file/);
+    await assert.rejects(loadJobHeader(file, { environment: {} }), /WAREHOUSE_URL is not set/);
+    await assert.rejects(loadJobHeader(join(folder, 'none.yaml'), { environment: {} }), /there is no such file/);
   });
 });

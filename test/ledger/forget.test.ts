@@ -83,12 +83,12 @@ describe('forgetting an instance', { concurrency: true }, () => {
     await assert.rejects(killed, /killed/);
     assert.equal((await rowsIn(database))['contract'], 120, 'a step is committed by itself');
     assert.deepEqual(await hiddenInstances(database), [oldest!.id]);
-    const runs = JSON.parse((await night.nightfillHere('runs', '--json')).stdout) as { businessDate: string }[];
+    const runs = JSON.parse((await night.nightfill('runs', '--json')).stdout) as { businessDate: string }[];
     assert.deepEqual(
       runs.map(({ businessDate }) => businessDate),
       ['2020-01-03', '2020-01-02'],
     );
-    const pruned = await night.nightfillHere('prune', '--keep', '400d');
+    const pruned = await night.nightfill('prune', '--keep', '400d');
     assert.equal(
       pruned.stdout,
       'forgot 1 plan of 1 business date with 1 run; 1 as old stays, because a run or a comparison may still need it\n',
@@ -118,7 +118,7 @@ describe('forgetting an instance', { concurrency: true }, () => {
     const records = ['A', 'B', 'C', 'D', 'E', 'F'].map((id) => ({ id }));
     const { night, server } = await scriptedNight(t, { script: listAndLookUp(records) });
     const run = async (...options: string[]) =>
-      night.nightfillHere('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
+      night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
     const dry = await run('--dry-run');
     assert.equal(dry.exitCode, 0, dry.stderr);
     assert.deepEqual(await rowsIn(night.database), {});

@@ -2,18 +2,20 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { loadJob } from '../../src/config/load-job.ts';
 import { findRun } from '../../src/ledger/find-run.ts';
 import type { Job } from '../../src/jobs/job.ts';
-import { rerunJob, runJob, type RunOptions, type RunResult } from '../../src/jobs/run/run.ts';
+import type { RunOptions } from '../../src/jobs/run/prepared-run.ts';
+import { rerunJob, runJob, type RunResult } from '../../src/jobs/run/run.ts';
 import { createLog } from '../../src/observe/log.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { systemClock, type Clock } from '../../src/resilience/clock.ts';
 import type { Database } from '../../src/sinks/postgres/postgres.ts';
 import { createDatabase } from '../support/database.ts';
 import { faultyDatabase, KilledError, type Fault } from '../support/faulty-database.ts';
+import { repeats } from '../support/long.ts';
 import { ScriptedServer } from '../support/scripted-server.ts';
 
 /*
@@ -22,8 +24,8 @@ import { ScriptedServer } from '../support/scripted-server.ts';
  * books balance, and what they say is what stands in the target.
  */
 
-/** `npm test` has seconds for it; NIGHTFILL_HISTORIES=1500 took a quarter of an hour. */
-const histories = Number(process.env['NIGHTFILL_HISTORIES'] ?? 15);
+/** At length it takes some minutes. */
+const histories = repeats(8, 400);
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const amounts = ['1.00', '2.50', '-3.25', '1000000000000.01', ' 7 ', '1.001', 'NaN', 'many', undefined, null];
@@ -82,33 +84,35 @@ const target = `CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-leve
 /** Of a few rows: to truncate as many tables costs twenty times as much. */
 const forget = `DELETE FROM target; DELETE FROM nightfill.instance; DELETE FROM nightfill.lease`;
 
-for (const commit of ['chunk', 'run'] as const) {
-  test(`whatever befalls its nights, the books of a job with commit: ${commit} balance and tell what the target holds`, async (t) => {
-    const { database } = await createDatabase(t);
-    await database.query(target);
-    let listed: Contract[] = [];
-    const server = await ScriptedServer.start(() => ({ json: listed }));
-    t.after(async () => server[Symbol.asyncDispose]());
-    const job = await jobOf(server.origin, commit);
+describe('the books of a job, whatever befalls its nights,', { concurrency: true }, () => {
+  for (const commit of ['chunk', 'run'] as const) {
+    test(`balance and tell what the target holds, with commit: ${commit}`, async (t) => {
+      const { database } = await createDatabase(t);
+      await database.query(target);
+      let listed: Contract[] = [];
+      const server = await ScriptedServer.start(() => ({ json: listed }));
+      t.after(async () => server[Symbol.asyncDispose]());
+      const job = await jobOf(server.origin, commit);
 
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 4 }), async (steps) => {
-        await database.query(forget);
-        const history = new History(database, job);
-        for (const [index, one] of steps.entries()) {
-          if (one.what === 'night' || index === 0) listed = one.listed;
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 4 }), async (steps) => {
+          await database.query(forget);
+          const history = new History(database, job);
+          for (const [index, one] of steps.entries()) {
+            if (one.what === 'night' || index === 0) listed = one.listed;
+            await database.query(`DELETE FROM refused`);
+            await database.query(`INSERT INTO refused SELECT * FROM unnest($1::text[])`, [one.refused]);
+            await history.step(index === 0 ? { ...one, what: 'night' } : one, listed);
+          }
+          // Whoever was killed last: the same command goes on from there, and its books are true as well.
           await database.query(`DELETE FROM refused`);
-          await database.query(`INSERT INTO refused SELECT * FROM unnest($1::text[])`, [one.refused]);
-          await history.step(index === 0 ? { ...one, what: 'night' } : one, listed);
-        }
-        // Whoever was killed last: the same command goes on from there, and its books are true as well.
-        await database.query(`DELETE FROM refused`);
-        await history.step({ what: 'run', listed, refused: [], fault: undefined }, listed);
-      }),
-      { numRuns: histories },
-    );
-  });
-}
+          await history.step({ what: 'run', listed, refused: [], fault: undefined }, listed);
+        }),
+        { numRuns: histories },
+      );
+    });
+  }
+});
 
 class History {
   readonly #database: Database;

@@ -4,6 +4,7 @@ import { setImmediate as settled } from 'node:timers/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BoundedQueue, QueueClosedError } from '../../src/resilience/bounded-queue.ts';
+import { repeats } from '../support/long.ts';
 
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   const pending = Symbol('pending');
@@ -169,6 +170,6 @@ test('whatever the sizes and the pace, all items pass once, in order, within the
         assert.deepEqual(taken, [...sizes.keys()]);
       },
     ),
-    { numRuns: 100 },
+    { numRuns: repeats(40, 2_000) },
   );
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { BreakerOpenError, type BreakerState, CircuitBreaker } from '../../src/resilience/circuit-breaker.ts';
 import { NightfillError } from '../../src/resilience/failure.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 /** The breaker as its documentation tells it, for calls that come one after another. */
 class Model {
@@ -105,7 +106,7 @@ test('over any history of calls, time and hands the breaker does what its model 
         assert.equal(changes.at(-1), breaker.state);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: repeats(100, 5_000) },
   );
 });
 
@@ -138,6 +139,6 @@ test('among concurrent calls no more than asked for are trials, and whoever wait
         assert.deepEqual(clock.pending, []);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: repeats(30, 1_000) },
   );
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { asCompleted, gather, gatherWithLimit, type Settled } from '../../src/resilience/collect.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 test('independent waits run together, and their results come in order', async () => {
   const clock = new FakeClock();
@@ -218,6 +219,6 @@ test('whatever the durations, every item has one outcome and never more run than
         for (const { item, status } of seen) assert.equal(status, item.fails ? 'rejected' : 'fulfilled');
       },
     ),
-    { numRuns: 40 },
+    { numRuns: repeats(40, 1_000) },
   );
 });

@@ -3,10 +3,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { asCompleted, RollingWindow } from '../../src/resilience/index.ts';
 import { exchange, openPool } from '../../src/sources/http/exchange.ts';
+import { repeats } from '../support/long.ts';
 import { mostWithin, startStrictServer } from '../support/strict-server.ts';
 
 const rate = { requests: 100, per: 1000 };
-const windows = 5;
+const windows = repeats(2, 15);
 /** Milliseconds, each way. */
 const jitter = { min: 10, max: 30 };
 /** The window keeps its promise while the way to the server varies by less than a tenth of it. */

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Permit, RollingWindow } from '../../src/resilience/rolling-window.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 interface Event {
   at: number;
@@ -79,7 +80,7 @@ test('whatever is asked, sent, aborted and delayed, the server never sees more t
       },
     ),
     // The learning takes chances of some in a million (TravelTime); the seed keeps a red run reproducible.
-    { numRuns: 60, seed: 1 },
+    { numRuns: repeats(30, 1_000), seed: 1 },
   );
 });
 
@@ -105,7 +106,7 @@ test('until the way is known, and forever without answers, even the worst jitter
         assert.ok(peakOf(arrivals, per) <= requests);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: repeats(30, 1_000) },
   );
 });
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { UsageError } from '../../src/resilience/failure.ts';
 import { type Permit, RollingWindow } from '../../src/resilience/rolling-window.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 /** Takes what is free now and sends it. */
 function drain(window: RollingWindow, { weight = 1, answered = false } = {}): number {
@@ -481,6 +482,6 @@ test('tells when the last of many can be sent at the soonest, to the millisecond
         else assert.ok(soonest <= clock.now(), `${soonest} and ${clock.now()}`);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: repeats(60, 3_000) },
   );
 });

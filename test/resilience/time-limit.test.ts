@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { TimeLimit } from '../../src/resilience/time-limit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 test('each piece of work is late when its own time is over, with one timer for all of them', async () => {
   const clock = new FakeClock();
@@ -79,6 +80,6 @@ test('whatever begins and ends in whatever order, exactly what outlasts its time
       await clock.settle();
       assert.deepEqual(clock.pending, []);
     }),
-    { numRuns: 50 },
+    { numRuns: repeats(50, 1_000) },
   );
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { UsageError } from '../../src/resilience/failure.ts';
 import { TokenBucket } from '../../src/resilience/token-bucket.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { repeats } from '../support/long.ts';
 
 test('a full bucket gives a burst, then refills continuously', async () => {
   const clock = new FakeClock();
@@ -82,6 +83,6 @@ test('over any time t no more than capacity and rate times t is taken, and no le
         assert.ok(clock.now() <= Math.max(0, ((total - capacity) * 1000) / rate) + wishes.length);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: repeats(60, 2_000) },
   );
 });

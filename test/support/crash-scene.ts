@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import type { Report } from '../../src/report/schema.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
-import { assertAllPass, startNight, until, type Ended, type Night, type Running } from './night.ts';
+import { assertAllPass, startNight, until, type Ended, type Night, type RunningProcess } from './night.ts';
 import { scriptedJob, scriptedToken } from './scripted-job.ts';
 import { ScriptedServer } from './scripted-server.ts';
 import { startTcpProxy, type TcpProxy, type Trap } from './tcp-proxy.ts';
@@ -46,7 +46,7 @@ export class CrashScene {
     this.#answers = o.answers;
   }
 
-  static async start(t: Lifetime, { job = {} }: { job?: object } = {}): Promise<CrashScene> {
+  static async start(t: Lifetime, { job = {}, cluster }: { job?: object; cluster?: string } = {}): Promise<CrashScene> {
     const answers: Answers['answers'] = { status: new Map(), hang: undefined };
     const scene: { made?: CrashScene } = {};
     const server = await ScriptedServer.start(({ url }) => {
@@ -60,7 +60,7 @@ export class CrashScene {
       return status === 200 ? { json: contractOf(key) } : { status, json: {} };
     });
     t.after(async () => server[Symbol.asyncDispose]());
-    const database = await createDatabase(t, { template: 'empty' });
+    const database = await createDatabase(t, { template: 'empty', ...(cluster && { cluster }) });
     const proxy = await startTcpProxy(database.url);
     t.after(async () => proxy[Symbol.asyncDispose]());
     const night = await startNight(t, {
@@ -95,13 +95,13 @@ export class CrashScene {
 
   /** Starts the command and kills it at the moment; nothing of it is left at the server then, unless `halfOpen`. */
   async killAt<T>(moment: Promise<T>, o: { command?: 'run' | 'rerun'; halfOpen?: boolean } = {}): Promise<T> {
-    const running = this.night.start(...this.command(o.command ?? 'run'));
+    const running = this.night.startProcess(...this.command(o.command ?? 'run'));
     const reached = await Promise.race([moment, tooSoon(running)]);
     await this.kill(running, o);
     return reached;
   }
 
-  async kill(running: Running, { halfOpen = false }: { halfOpen?: boolean } = {}): Promise<void> {
+  async kill(running: RunningProcess, { halfOpen = false }: { halfOpen?: boolean } = {}): Promise<void> {
     running.process.kill('SIGKILL');
     assert.equal((await running.ended).signal, 'SIGKILL');
     this.#answers.hang = undefined;
@@ -137,7 +137,7 @@ export class CrashScene {
   async finish(command: 'run' | 'rerun' = 'run'): Promise<Omit<Ended, 'signal'>> {
     const [committed, listed] = [await this.committedKeys(), await this.listingIsStored()];
     this.server.requests.length = 0;
-    const ended = await this.night.nightfillHere(...this.command(command));
+    const ended = await this.night.nightfill(...this.command(command));
     assert.equal(ended.exitCode, 0, ended.stdout + ended.stderr);
     this.assertAsked(
       keys.filter((key) => !committed.includes(key)),
@@ -228,7 +228,7 @@ const jobFor = (origin: string): object =>
     failures: { stopAbove: '100%' },
   });
 
-async function tooSoon(running: Running): Promise<never> {
+async function tooSoon(running: RunningProcess): Promise<never> {
   const { exitCode, stderr } = await running.ended;
   throw new Error(`the command ended with ${exitCode} before the moment to kill it came: ${stderr}`);
 }

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { migrate, migrationsDirectory } from '../../src/ledger/migrations.ts';
 import { Database } from '../../src/sinks/postgres/postgres.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
+import { until } from './until.ts';
 
 export interface TestDatabase {
   name: string;
@@ -31,14 +32,14 @@ export async function clusterUrl(): Promise<string> {
 }
 
 /**
- * A database of the test's own, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
+ * A database of the test's own in the test run's cluster, or in the one at the address `cluster`, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
  * when the test has ended.
  */
 export async function createDatabase(
   t: Lifetime,
-  { template = 'migrated' }: { template?: 'migrated' | 'empty' } = {},
+  { template = 'migrated', cluster: own }: { template?: 'migrated' | 'empty'; cluster?: string } = {},
 ): Promise<TestDatabase> {
-  const cluster = await clusterUrl();
+  const cluster = own ?? (await clusterUrl());
   const source = template === 'empty' ? 'template0' : await migratedTemplate(cluster);
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   // Copying files costs a third of writing them to the log, and this cluster is not synced to disk.
@@ -78,6 +79,32 @@ export async function rowsOf<Row extends pg.QueryResultRow>(url: string, sql: st
     return (await client.query<Row>(sql)).rows;
   } finally {
     await client.end();
+  }
+}
+
+/**
+ * The rows of a query once there are as many, asked over one connection; what fails, as where the table is not there yet, is
+ * asked again. Fails when `over` comes first.
+ */
+export async function untilRows<Row extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  { rows: atLeast = 1, over }: { rows?: number; over: Promise<unknown> },
+): Promise<Row[]> {
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  pool.on('error', () => {});
+  try {
+    let rows: Row[] = [];
+    await until(async () => {
+      rows = await pool.query<Row>(sql).then(
+        (result) => result.rows,
+        () => [],
+      );
+      return rows.length >= atLeast;
+    }, over);
+    return rows;
+  } finally {
+    await pool.end();
   }
 }
 

@@ -4,16 +4,19 @@ import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text } from 'node:stream/consumers';
+import { EventEmitter } from 'node:events';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
+import type { StopSignalName } from '../../src/commands/terminal.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
 import type { ClientForCopy } from '../../src/sinks/postgres/postgres.ts';
 import { compileCache } from './compile-cache.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
+
+export { until } from './until.ts';
 
 const program = fileURLToPath(new URL('../../bin/nightfill.js', import.meta.url));
 const reportJsonSchema = fileURLToPath(new URL('../../schema/report.schema.json', import.meta.url));
@@ -30,12 +33,18 @@ export interface Ended {
   stderr: string;
 }
 
+/** A command at work. */
 export interface Running {
-  process: ChildProcess;
-  processId: number;
+  signal(name: StopSignalName): void;
   /** So far. */
   output(): Pick<Ended, 'stdout' | 'stderr'>;
   ended: Promise<Ended>;
+}
+
+/** A command at work as a process of its own, which can also be killed. */
+export interface RunningProcess extends Running {
+  process: ChildProcess;
+  processId: number;
 }
 
 export interface NightOptions {
@@ -60,7 +69,7 @@ export async function startNight(t: Lifetime, options: NightOptions = {}): Promi
   return new Night(t, { folder, ...options, ...(database && { database }) });
 }
 
-/** A user's working folder, with the command line as a process of its own and a database. */
+/** A user's working folder with a database; commands run in this process unless they are started with `startProcess`. */
 export class Night {
   readonly folder: string;
   readonly environment: Record<string, string>;
@@ -124,8 +133,49 @@ export class Night {
     return readFile(path.join(this.folder, name), 'utf8');
   }
 
-  /** Starts a command and lets it run; killed when the test ends before it does. */
+  /** Runs a command in this process, to its end. */
+  async nightfill(...commandLine: string[]): Promise<Ended> {
+    return this.start(...commandLine).ended;
+  }
+
+  /** Starts a command in this process and lets it run; stopped when the test ends before it does. */
   start(...commandLine: string[]): Running {
+    const output = { stdout: '', stderr: '' };
+    const signals = new EventEmitter();
+    const signal = (name: StopSignalName): void => void signals.emit(name, name);
+    let testIsOver = false;
+    const exitCode = main(commandLine, {
+      directory: this.folder,
+      environment: this.environment,
+      stdout: collecting((text) => (output.stdout += text)),
+      stderr: collecting((text) => (output.stderr += text)) as NodeJS.WriteStream,
+      signals,
+      exit(code) {
+        assert(
+          testIsOver,
+          `the command wants its process to exit with ${code}: it needs one of its own, by startProcess`,
+        );
+      },
+    });
+    // A second signal ends at once what the first one lets end.
+    const stop = (): void => {
+      signal('SIGTERM');
+      signal('SIGTERM');
+    };
+    const ended = this.#end(
+      exitCode.then((code) => ({ exitCode: code, signal: null })),
+      { output, stop },
+    );
+    this.#t.after(async () => {
+      testIsOver = true;
+      stop();
+      await exitCode.catch(() => undefined);
+    });
+    return { signal, output: () => ({ ...output }), ended };
+  }
+
+  /** Starts a command as a process of its own and lets it run; killed when the test ends before it does. */
+  startProcess(...commandLine: string[]): RunningProcess {
     const child = spawn(process.execPath, [program, ...commandLine], {
       cwd: this.folder,
       env: this.environment,
@@ -136,32 +186,16 @@ export class Night {
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text));
     }
+    const { promise, resolve, reject } = Promise.withResolvers<Pick<Ended, 'exitCode' | 'signal'>>();
+    child.once('error', reject);
+    child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
     return {
       process: child,
       processId: child.pid!,
+      signal: (name) => void child.kill(name),
       output: () => ({ ...output }),
-      ended: this.#end(child, output),
+      ended: this.#end(promise, { output, stop: () => void child.kill('SIGKILL') }),
     };
-  }
-
-  /** Runs a command to its end. */
-  async nightfill(...commandLine: string[]): Promise<Ended> {
-    return this.start(...commandLine).ended;
-  }
-
-  /** The same in this process, for what is quick and many; in the test's working folder, so paths must be absolute. */
-  async nightfillHere(...commandLine: string[]): Promise<Omit<Ended, 'signal'>> {
-    const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
-    // Read all along: a command may wait for what it wrote to be read.
-    const [stdout, stderr] = [text(streams.stdout), text(streams.stderr)];
-    const exitCode = await main(commandLine, {
-      stdout: streams.stdout,
-      stderr: streams.stderr as unknown as NodeJS.WriteStream,
-      environment: this.environment,
-    });
-    streams.stdout.end();
-    streams.stderr.end();
-    return { exitCode, stdout: await stdout, stderr: await stderr };
   }
 
   /** The latest report file, held against the schema in zod and the one that ships. */
@@ -179,13 +213,13 @@ export class Night {
     return path.join('reports', files[0]!);
   }
 
-  async #end(child: ChildProcess, output: { stdout: string; stderr: string }): Promise<Ended> {
-    const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+  async #end(
+    end: Promise<Pick<Ended, 'exitCode' | 'signal'>>,
+    { output, stop }: { output: Pick<Ended, 'stdout' | 'stderr'>; stop: () => void },
+  ): Promise<Ended> {
     // A command that does not end by itself fails its test instead of holding up all others.
-    const tooLong = setTimeout(() => child.kill('SIGKILL'), patience);
-    child.once('error', reject);
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, ...output }));
-    const ended = await promise.finally(() => clearTimeout(tooLong));
+    const tooLong = setTimeout(stop, patience);
+    const ended = { ...(await end.finally(() => clearTimeout(tooLong))), ...output };
     // Whatever a test is about: nobody is shown a secret or a stack trace.
     this.#holdsNoSecret(ended.stdout, 'standard output');
     this.#holdsNoSecret(ended.stderr, 'standard error');
@@ -197,6 +231,16 @@ export class Night {
     for (const secret of this.secrets) assert(!text.includes(secret), `${where} holds the secret ${secret}:\n${text}`);
   }
 }
+
+/** A stream that never makes its writer wait. */
+const collecting = (take: (text: string) => void): Writable =>
+  new Writable({
+    decodeStrings: false,
+    write(chunk: string | Buffer, _, done) {
+      take(chunk.toString());
+      done();
+    },
+  });
 
 const compiled = readFile(reportJsonSchema, 'utf8').then((text) => {
   const ajv = new Ajv({ allErrors: true });
@@ -213,17 +257,4 @@ export function assertAllPass(controls: Report['controls']): void {
 export async function assertShippedSchema(report: unknown): Promise<void> {
   const fits = await compiled;
   assert(fits(report), JSON.stringify(fits.errors, undefined, 2));
-}
-
-/** Asks again and again until it is so; fails when `over` comes first. */
-export async function until(isSo: () => boolean | Promise<boolean>, over: Promise<unknown>): Promise<void> {
-  let tooLate = false;
-  const end = (): void => void (tooLate = true);
-  over.then(end, end);
-  while (!(await isSo())) {
-    assert(!tooLate, 'the command ended before what was waited for had happened');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
-  }
 }

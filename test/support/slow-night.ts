@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Simulator } from '../../src/simulator/simulator.ts';
-import { rowsOf } from './database.ts';
-import { until, type Ended, type Night, type Running } from './night.ts';
+import { rowsOf, untilRows } from './database.ts';
+import { type Ended, type Night, type Running } from './night.ts';
 import { simulatedNight } from './simulated-job.ts';
 
 export const contracts = 100;
@@ -28,10 +28,8 @@ export async function slowNight(
 
 /** Waits until the run has committed some chunks; gives the keys that stand in the target then. */
 export async function someChunks(url: string, running: Running): Promise<void> {
-  await until(async () => {
-    const committed = `SELECT FROM nightfill.chunk WHERE status <> 'not-started'`;
-    return (await rowsOf(url, committed).catch(() => [])).length >= 2;
-  }, running.ended);
+  const committed = `SELECT FROM nightfill.chunk WHERE status <> 'not-started'`;
+  await untilRows(url, committed, { rows: 2, over: running.ended });
 }
 
 export const loadedKeys = async (url: string): Promise<string[]> =>

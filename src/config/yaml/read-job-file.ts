@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { JobFileError } from './job-file-error.ts';
 
 const largest = 1024 * 1024;
@@ -10,12 +11,12 @@ const causes: Record<string, string> = {
   EACCES: 'the file cannot be read; check its owner and mode',
 };
 
-/** The text of a job file. Throws JobFileError when there is none: missing, a directory, empty, too large, not UTF-8. */
-export async function readJobFile(path: string): Promise<string> {
+/** The text of a job file, at a path below `directory` unless it is absolute. Throws JobFileError when there is none: missing, a directory, empty, too large, not UTF-8. */
+export async function readJobFile(path: string, directory = ''): Promise<string> {
   const refuse = (message: string, cause?: unknown): never => {
     throw new JobFileError(path, [{ line: 1, column: 1, path: '', message }], cause);
   };
-  const bytes = await readBytes(path).catch((error: NodeJS.ErrnoException) =>
+  const bytes = await readBytes(resolve(directory, path)).catch((error: NodeJS.ErrnoException) =>
     refuse(causes[error.code ?? ''] ?? `the file cannot be read (${error.code ?? error.message})`, error),
   );
   if (bytes.length > largest) refuse(`expected a job file of at most ${largest} bytes, got a larger one`);

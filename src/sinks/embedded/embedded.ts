@@ -30,6 +30,8 @@ export interface EmbeddedPostgres extends AsyncDisposable {
 export interface EmbeddedOptions {
   /** Folder for data, password, log and locks; created when missing. */
   directory: string;
+  /** The directory from which messages name it. Default: the process's working directory. */
+  from?: string;
   /** Called with a line for each creation, start, join and stop. */
   log?: (line: string) => void;
 }
@@ -46,9 +48,13 @@ const readyTimeoutMs = 150_000;
  * In `directory`: `data` and `server.log` (the server's), `password`, `url` (for `psql "$(cat url)"`), `turn.lock`
  * (held during a join or a leave), `users.lock` (held shared by each user).
  */
-export async function openEmbedded({ directory, log = () => {} }: EmbeddedOptions): Promise<EmbeddedPostgres> {
+export async function openEmbedded({
+  directory,
+  from = '',
+  log = () => {},
+}: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const folder = path.resolve(directory);
-  const fromHere = path.relative('', folder);
+  const fromHere = path.relative(from, folder);
   const description = `embedded PostgreSQL in ${fromHere === '' || fromHere.startsWith('..') ? folder : fromHere}`;
   const file = (name: string): string => path.join(folder, name);
   const takeTurn = async (): Promise<FileLock> =>

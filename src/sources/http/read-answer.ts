@@ -11,7 +11,7 @@ import { excerpt } from './excerpt.ts';
 import { isLong, parseInSteps } from '../json/json-in-steps.ts';
 import { meaningOf, type Meaning } from '../api/responses.ts';
 
-/** The answer's JSON, or the RequestError it means. `onMeaning` is told what it means in either case. */
+/** The answer's JSON; throws a RequestError for any other answer. Calls `onMeaning` in both cases. */
 export async function readAnswer(
   wire: WireAnswer,
   {
@@ -28,8 +28,10 @@ export async function readAnswer(
     onMeaning: (meaning: Meaning) => void;
   },
 ): Promise<Json> {
-  const bytes = withoutMark(wire.headers['content-encoding'] === undefined ? wire.body : await bodyOf(wire, maxBytes));
-  const text = bytes.length <= step ? bytes.toString() : await longText(bytes);
+  const bytes = withoutByteOrderMark(
+    wire.headers['content-encoding'] === undefined ? wire.body : await bodyOf(wire, maxBytes),
+  );
+  const text = bytes.length <= step ? bytes.toString() : await decodeInSteps(bytes);
   const meaning = meaningOf({ status: wire.status, headers: wire.headers, text, rules });
   onMeaning(meaning);
   if (meaning.action !== 'ok') throw answerFailure(facts, { meaning, wire, text });
@@ -37,7 +39,7 @@ export async function readAnswer(
   return parseAnswer({ text, headers: wire.headers, status: wire.status, anyDepth }, facts);
 }
 
-/** An error's status says enough; that its page cannot be decompressed does not matter. */
+/** Ignores an error page that cannot be decompressed, because its status is enough. */
 async function bodyOf(wire: WireAnswer, maxBytes: number): Promise<Buffer> {
   try {
     return await decodeBody(wire, maxBytes);
@@ -47,23 +49,24 @@ async function bodyOf(wire: WireAnswer, maxBytes: number): Promise<Buffer> {
   }
 }
 
-/** Bytes that are read as text within a few milliseconds. */
+/** Bytes that are decoded within a few milliseconds. */
 const step = 1024 * 1024;
 
-/** Read as text in steps, between which other work has its turn. */
-async function longText(bytes: Buffer): Promise<string> {
-  // A character may lie across the end of a step.
+/** Decodes the text in steps, between which other work can run. */
+async function decodeInSteps(bytes: Buffer): Promise<string> {
+  // A StringDecoder, because a step may end within a character.
   const decoder = new StringDecoder('utf8');
   let text = '';
   for (let index = 0; index < bytes.length; index += step) {
     text += decoder.write(bytes.subarray(index, index + step));
+    // oxlint-disable-next-line no-await-in-loop -- lets other work run between two steps
     await setImmediate();
   }
   return text + decoder.end();
 }
 
-/** A byte order mark is not JSON, and some servers send one. */
-function withoutMark(bytes: Buffer): Buffer {
+/** Some servers send a byte order mark, which is not JSON. */
+function withoutByteOrderMark(bytes: Buffer): Buffer {
   const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return marked ? bytes.subarray(3) : bytes;
 }
@@ -82,7 +85,7 @@ async function parseAnswer(
   if (text.trim() === '')
     throw fault('RESPONSE_EMPTY', `answered ${status} with an empty body where JSON was expected`);
   if (/^\s*</.test(text))
-    throw fault('RESPONSE_NOT_JSON', `answered ${status} with a page of markup, ${shown()}, where JSON was expected`);
+    throw fault('RESPONSE_NOT_JSON', `answered ${status} with HTML or XML, ${shown()}, where JSON was expected`);
   if (!couldBeJson(type))
     throw fault(
       'RESPONSE_NOT_JSON',
@@ -97,7 +100,7 @@ async function parseAnswer(
   }
 }
 
-/** Many servers send JSON as plain text, as bytes, or without saying what it is; what it says otherwise is believed. */
+/** Accepts plain text, bytes and a missing type besides JSON types, because many servers send JSON that way. */
 function couldBeJson(contentType: string): boolean {
   if (contentType === 'application/json') return true;
   const type = mediaType(contentType);

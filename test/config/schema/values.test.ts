@@ -7,6 +7,7 @@ import { isExactNumericType, isPostgresType } from '../../../src/sinks/target/po
 import { parseByteSize, parsePercentage } from '../../../src/config/schema/quantity.ts';
 import { didYouMean } from '../../../src/config/suggest.ts';
 import { isLoopback, parseHttpUrl } from '../../../src/config/schema/url.ts';
+import { repeats } from '../../support/long.ts';
 
 test('durations are read as milliseconds', () => {
   const read = ['250ms', '30s', '5m', '6h', '2d', '0s'].map(parseDuration);
@@ -77,11 +78,11 @@ test('whatever passes as a type has no character that could end one', () => {
       const bare = text.replaceAll(/"[^"]*"/g, '');
       return quotes % 2 === 0 && !/[;'\\\n$/*]|--/.test(text) && !bare.includes('not null');
     }),
-    { numRuns: 5000 },
+    { numRuns: repeats(500, 20_000) },
   );
   check(
     property(string(), (text) => !isPostgresType(text) || /^[\w ."(),[\]-]+$/.test(text)),
-    { numRuns: 2000 },
+    { numRuns: repeats(200, 10_000) },
   );
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { createDatabase } from '../../support/database.ts';
+import { isLong } from '../../support/long.ts';
 import { allOddAnswers } from '../../support/odd-answers/all.ts';
 import { type Expected, ofListing, ofToken } from '../../support/odd-answers/expected.ts';
 import type { OddAnswer, Outcome } from '../../support/odd-answers/odd-answer.ts';
@@ -206,11 +207,11 @@ function endOf({ report, error }: OddNight): { code: string | null; exitCode: nu
 }
 
 /**
- * One answer for each outcome, where each answer that ends a night costs a whole one; `NIGHTFILL_ODD=all` takes them all.
+ * One answer for each outcome, where each answer that ends a night costs a whole one; `npm run test:long` takes them all.
  * Every one is given to a contract above.
  */
 function representatives<T>(all: readonly OddAnswer[], outcome: (odd: OddAnswer) => T): OddAnswer[] {
-  if (process.env['NIGHTFILL_ODD'] === 'all') return [...all];
+  if (isLong) return [...all];
   const seen = new Set<string>();
   return all.filter((odd) => {
     const kind = JSON.stringify([outcome(odd), odd.contract]).replaceAll(/(?<=HTTP_\d)\d\d/g, '');

@@ -27,7 +27,7 @@ test('a night goes through the proxy of the environment, with an authority and a
 
   const file = path.join(night.folder, 'job.yaml');
   const report = ['--report', path.join(night.folder, 'report.json')];
-  const ended = await night.nightfillHere('run', file, ...report);
+  const ended = await night.nightfill('run', file, ...report);
   assert.equal(ended.exitCode, 0, ended.stdout + ended.stderr);
   assert.deepEqual(await night.query('SELECT id FROM contracts ORDER BY id'), [{ id: 'c1' }, { id: 'c2' }]);
   assert.ok(proxy.log.every((line) => line === `CONNECT crm.example.test:${server.port}`));
@@ -35,7 +35,7 @@ test('a night goes through the proxy of the environment, with an authority and a
 
   // The proxy's words are the failure's, and none of its secrets.
   proxy.refuseWith = 407;
-  const refused = await night.nightfillHere('run', file, '--again', ...report);
+  const refused = await night.nightfill('run', file, '--again', ...report);
   assert.equal(refused.exitCode, 2);
   assert.match(refused.stderr, /the proxy wants credentials/);
   const said = [ended.stdout, ended.stderr, refused.stdout, refused.stderr, await night.read('report.json')].join();

@@ -95,7 +95,7 @@ const badFiles: Record<string, { change: (text: string) => string; says: RegExp 
   },
 };
 
-describe('a bad job file exits with 2 and one message, and nothing is asked', () => {
+describe('a bad job file exits with 2 and one message, and nothing is asked', { concurrency: 5 }, () => {
   let server: ScriptedServer;
   before(async () => {
     server = await ScriptedServer.start(() => ({ json: [] }));
@@ -109,14 +109,14 @@ describe('a bad job file exits with 2 and one message, and nothing is asked', ()
     test(name, async (t) => {
       const night = await startNight(t, { databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
       await night.write('bad.yaml', change(good(server.origin)));
-      const run = await night.nightfillHere('run', path.join(night.folder, 'bad.yaml'));
+      const run = await night.nightfill('run', path.join(night.folder, 'bad.yaml'));
       assertRefused(run, says);
       assert(!run.stderr.includes('hush-hush'));
     });
   }
 });
 
-describe('what cannot be started exits with 2 and one sentence', { concurrency: 3 }, () => {
+describe('what cannot be started exits with 2 and one sentence', { concurrency: 5 }, () => {
   const script = listAndLookUp([{ id: 'a' }]);
 
   test('a database that is down', async (t) => {
@@ -189,7 +189,7 @@ describe('what cannot be started exits with 2 and one sentence', { concurrency: 
       });
       const file = path.join(night.folder, 'job.yaml');
       const run = async (date: string): Promise<Omit<Ended, 'signal'>> =>
-        night.nightfillHere('run', file, '--date', date, '--report', path.join(night.folder, `${date}.json`));
+        night.nightfill('run', file, '--date', date, '--report', path.join(night.folder, `${date}.json`));
       assert.equal((await run('2026-11-20')).exitCode, 0, 'with good credentials');
       const stored = await night.query('SELECT id, amount FROM contracts ORDER BY id');
       const before = server.requests.length;

@@ -15,7 +15,7 @@ async function run(t: TestContext, script: Script, job: Parameters<typeof script
     job: { api: { limits: { concurrency: 20 } }, chunk: { size: 20 }, ...job },
   });
   const file = path.join(night.folder, 'report.json');
-  const ended = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', file);
+  const ended = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', file);
   const report = async (): Promise<Report> => night.report('report.json');
   return { ...ended, server, night, report };
 }

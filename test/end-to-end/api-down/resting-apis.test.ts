@@ -23,8 +23,8 @@ async function startNightOf(t: TestContext, script: Script, job: { api?: object;
   const { night, server } = await scriptedNight(t, { script, job });
   const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
   const run = async (...options: string[]) =>
-    night.nightfillHere('run', file, '--date', '2026-03-01', '--report', report, ...options);
-  const command = async (name: string, ...options: string[]) => night.nightfillHere(name, ...options);
+    night.nightfill('run', file, '--date', '2026-03-01', '--report', report, ...options);
+  const command = async (name: string, ...options: string[]) => night.nightfill(name, ...options);
   return { night, server, file, run, command, report: async () => night.report('report.json') };
 }
 
@@ -35,7 +35,7 @@ function timesAsked(server: ScriptedServer): Map<string, number> {
   return new Map([...Map.groupBy(asked, ({ url }) => keyOf(url))].map(([key, all]) => [key, all.length]));
 }
 
-describe('an API that asks for rest', { concurrency: 2 }, () => {
+describe('an API that asks for rest', { concurrency: 4 }, () => {
   test('beyond finishBy: what came is loaded, the rest is not started and not failed, and the next run goes on', async (t) => {
     let lookups = 0;
     const script = serving(120, (key) => {
@@ -58,14 +58,10 @@ describe('an API that asks for rest', { concurrency: 2 }, () => {
     assert.ok(asked <= 1 + 40 + 3, 'nothing is sent once it was asked to rest');
 
     const left = chunks.filter(({ status }) => status === 'not-started');
+    // The chunk that is cut off takes its number before or after the last of the listing.
     assert.deepEqual(
-      left.map(({ number, contracts }) => [number, contracts]),
-      [
-        [2, 50],
-        [3, 20],
-        [4, 50 - counts.enriched],
-      ],
-      'the first chunk was cut',
+      left.map(({ contracts }) => contracts).toSorted((one, other) => one - other),
+      [50 - counts.enriched, 20, 50],
     );
     for (const { reason, advice } of left) {
       assert.equal(reason, ended.reason);
@@ -147,7 +143,7 @@ test("while one API rests the others' work goes on, and not only for as many con
     return found(key);
   });
   const { night, server, run, report } = await startNightOf(t, script);
-  const limits = { concurrency: 2 };
+  const limits = { concurrency: 4 };
   const job = scriptedJob(server.origin, { api: { limits }, chunk: { size: 20 } }) as { apis: object; lookups: object };
   await night.write('job.yaml', {
     ...job,
@@ -160,7 +156,7 @@ test("while one API rests the others' work goes on, and not only for as many con
   assert.ok(crmMeanwhile > 60, `${crmMeanwhile} requests to the other API`);
 });
 
-describe('an API that is down', { concurrency: 2 }, () => {
+describe('an API that is down', { concurrency: 4 }, () => {
   const breaker = { failureRate: '50%', minimumCalls: 10, openFor: '50ms' };
 
   test('for a while: everybody waits for it, and nobody fails however few attempts there are', async (t) => {
@@ -235,7 +231,7 @@ describe('an API that is down', { concurrency: 2 }, () => {
   });
 });
 
-describe('an API that allows less than the job file says', { concurrency: 2 }, () => {
+describe('an API that allows less than the job file says', { concurrency: 4 }, () => {
   test('at once: it is met at what it allows, everything is loaded, and report, plan and check say so', async (t) => {
     let inFlight = 0;
     const script = serving(300, async (key) => {
@@ -315,7 +311,7 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
   });
 });
 
-describe('what a rest must not hide', { concurrency: 2 }, () => {
+describe('what a rest must not hide', { concurrency: 4 }, () => {
   test('whole chunks that were to be fetched anew and were not are no success, and are named', async (t) => {
     let resting = false;
     const script = serving(60, (key) =>
@@ -358,7 +354,7 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     const { night, report, server } = await startNightOf(t, script, { api: { limits: { concurrency: 4 } } });
     const running = night.start('run', 'job.yaml', '--date', '2026-03-01', '--report', 'report.json', '--grace', '60s');
     await until(() => running.output().stderr.includes('rests until'), running.ended);
-    running.process.kill('SIGTERM');
+    running.signal('SIGTERM');
     const { exitCode, stderr } = await running.ended;
     assert.equal(exitCode, 143, stderr);
     const { counts } = await report();
@@ -376,14 +372,7 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     });
     assert.equal((await run()).exitCode, 0);
     resting = true;
-    const next = await night.nightfillHere(
-      'run',
-      file,
-      '--date',
-      '2026-03-02',
-      '--report',
-      `${night.folder}/report.json`,
-    );
+    const next = await night.nightfill('run', file, '--date', '2026-03-02', '--report', `${night.folder}/report.json`);
     assert.equal(next.exitCode, 0, next.stdout + next.stderr);
     assert.deepEqual((await report()).counts.degraded, 30);
   });

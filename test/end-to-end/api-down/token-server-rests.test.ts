@@ -28,7 +28,7 @@ test('a token server that rests for longer than the night has stops it, nobody f
   const file = path.join(night.folder, 'job.yaml');
   const finishBy = new Date(Date.now() + 30 * 60_000).toISOString();
   const run = async (report: string) =>
-    night.nightfillHere('run', file, '--finish-by', finishBy, '--report', path.join(night.folder, report));
+    night.nightfill('run', file, '--finish-by', finishBy, '--report', path.join(night.folder, report));
 
   const begun = Date.now();
   const stopped = await run('first.json');

@@ -45,10 +45,10 @@ test('SIGTERM ends the waiting, and a wait that is over is exit code 2', async (
   const { night, server } = await tooEarly(t);
   const waiting = night.start('run', 'job.yaml');
   await until(() => waiting.output().stderr.includes('waiting for the database'), waiting.ended);
-  waiting.process.kill('SIGTERM');
+  waiting.signal('SIGTERM');
   assert.equal((await waiting.ended).exitCode, 143);
   const file = path.join(night.folder, 'job.yaml');
-  const { exitCode, stderr } = await night.nightfillHere('run', file, '--database-wait', '300ms');
+  const { exitCode, stderr } = await night.nightfill('run', file, '--database-wait', '300ms');
   assert.deepEqual([exitCode, server.log], [2, []]);
   assert.match(stderr, /nothing listens there/);
 });
@@ -58,13 +58,13 @@ test('a schedule that comes up before the database makes up for the last night a
   const early = night.environment['DATABASE_URL']!;
   night.environment['DATABASE_URL'] = direct;
   const [file, report] = [path.join(night.folder, 'job.yaml'), path.join(night.folder, 'report.json')];
-  assert.equal((await night.nightfillHere('run', file, '--date', '2020-01-01', '--report', report)).exitCode, 0);
+  assert.equal((await night.nightfill('run', file, '--date', '2020-01-01', '--report', report)).exitCode, 0);
   night.environment['DATABASE_URL'] = early;
   const schedule = night.start('schedule', 'job.yaml');
   await until(() => schedule.output().stderr.includes('waiting for the database'), schedule.ended);
   await bringUp();
   await until(() => schedule.output().stderr.includes('"ended"'), schedule.ended);
-  schedule.process.kill('SIGTERM');
+  schedule.signal('SIGTERM');
   const { exitCode, stderr } = await schedule.ended;
   assert.equal(exitCode, 0, stderr);
   assert.match(stderr, /the last start was missed and is made up for/);

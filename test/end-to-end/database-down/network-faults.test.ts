@@ -32,7 +32,7 @@ function resetAtCopy(proxy: TcpProxy): void {
   proxy.cutWhen({ direction: 'toServer', pass: false, matches });
 }
 
-describe('the network to Postgres fails in the middle of a run', { concurrency: 4 }, () => {
+describe('the network to Postgres fails in the middle of a run', { concurrency: 6 }, () => {
   for (const { how, fail } of [
     { how: 'becomes slow', fail: (_proxy: TcpProxy, latency: { most: number }) => void (latency.most = 60) },
     { how: 'resets its connections in the middle of a COPY', fail: resetAtCopy },
@@ -65,7 +65,7 @@ describe('the network to Postgres fails in the middle of a run', { concurrency: 
       const { url } = await createDatabase(t, { template: 'empty' });
       await using proxy = await startTcpProxy(url);
       const { simulator, night } = await slowNight(t, { databaseUrl: `${proxy.url}?connect_timeout=1` });
-      const running = night.start('run', 'job.yaml', '--database-wait', '2s');
+      const running = night.startProcess('run', 'job.yaml', '--database-wait', '2s');
       await someChunks(url, running);
       fail(proxy);
       const ended = await running.ended;
@@ -83,7 +83,7 @@ describe('the network to Postgres fails in the middle of a run', { concurrency: 
     });
 });
 
-describe('the network to an API fails in the middle of a run', { concurrency: 4 }, () => {
+describe('the network to an API fails in the middle of a run', { concurrency: 6 }, () => {
   const impatient = { api: { limits: { concurrency: 2 }, timeout: '1s' }, chunk: { size: 10 } };
 
   for (const { how, fail, mend } of [

@@ -58,7 +58,7 @@ async function assertWholeNight(night: Night): Promise<void> {
   assert.deepEqual(await night.query('SELECT FROM nightfill.lease'), []);
 }
 
-describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgbouncerMissing() }, () => {
+describe('through PgBouncer in transaction mode', { concurrency: 4, skip: pgbouncerMissing() }, () => {
   test('migrate, check, plan, run, runs, show, report and prune do what they do without it', async (t) => {
     const { night } = await pooledNight(t);
     for (const [command, ...rest] of [
@@ -104,7 +104,7 @@ describe('through PgBouncer in transaction mode', { concurrency: 2, skip: pgboun
 
   test('after SIGKILL the same command finishes the night', async (t) => {
     const { simulator, night } = await pooledNight(t, { latency: 40 });
-    const running = night.start('run', 'job.yaml');
+    const running = night.startProcess('run', 'job.yaml');
     await someChunks(night, running);
     running.process.kill('SIGKILL');
     await running.ended;

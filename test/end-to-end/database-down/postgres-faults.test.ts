@@ -1,7 +1,7 @@
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import pg from 'pg';
-import { execute, rowsOf } from '../../support/database.ts';
+import { execute, rowsOf, untilRows } from '../../support/database.ts';
 import { until, type Night, type Running } from '../../support/night.ts';
 import { simulatedNight } from '../../support/simulated-job.ts';
 import {
@@ -37,8 +37,7 @@ async function blockedLoad(url: string, running: Running): Promise<number> {
   const blocked = `SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'nightfill%'
       AND query LIKE '%nightfill_load%'`;
-  let found: { pid: number } | undefined;
-  await until(async () => (found = (await rowsOf<{ pid: number }>(url, blocked))[0]) !== undefined, running.ended);
+  const [found] = await untilRows<{ pid: number }>(url, blocked, { over: running.ended });
   return found!.pid;
 }
 
@@ -70,7 +69,7 @@ async function assertFinished(
   assert.deepEqual(rows, [{ attempts: 1 }], 'what was rolled back is no attempt');
 }
 
-describe('a chunk that meets a passing fault of Postgres is loaded again', { concurrency: 2 }, () => {
+describe('a chunk that meets a passing fault of Postgres is loaded again', { concurrency: 4 }, () => {
   test('its connection is ended by an administrator', async (t) => {
     const night = await loadedNight(t);
     const other = await begin(t, night.databaseUrl, 'SELECT FROM enriched ORDER BY contract_id LIMIT 1 FOR UPDATE');
@@ -136,12 +135,8 @@ describe('a chunk that meets a passing fault of Postgres is loaded again', { con
     const night = await loadedNight(t);
     const running = start(night);
     // Not before: the run begins by looking at the table.
-    await until(
-      async () =>
-        (await rowsOf(night.databaseUrl, `SELECT FROM nightfill.instance WHERE business_date = '2026-11-21'`)).length >
-        0,
-      running.ended,
-    );
+    const begun = `SELECT FROM nightfill.instance WHERE business_date = '2026-11-21'`;
+    await untilRows(night.databaseUrl, begun, { over: running.ended });
     const other = await begin(t, night.databaseUrl, 'LOCK TABLE enriched IN ACCESS EXCLUSIVE MODE');
     await isRepeated(running);
     await other.query('COMMIT');
@@ -165,7 +160,7 @@ test('time limits that are meant for the queries of people do not fail chunks', 
   assert.doesNotMatch(ended.stderr, /Postgres is asked again/);
 });
 
-describe('a database that cannot take the night', { concurrency: 2 }, () => {
+describe('a database that cannot take the night', { concurrency: 4 }, () => {
   test('one that is read-only is named before anything is asked of an API', async (t) => {
     const { simulator, night } = await slowNight(t);
     const name = new URL(night.databaseUrl).pathname.slice(1);
@@ -225,7 +220,7 @@ async function roleOf(t: TestContext, night: Night, options = ''): Promise<strin
 
 describe(
   'a target that is taken away during the run ends it, and the rest stays not started',
-  { concurrency: 2 },
+  { concurrency: 4 },
   () => {
     for (const { how, change, back, sentence } of [
       {

@@ -23,7 +23,7 @@ const cluster = async (t: TestContext): Promise<TestCluster> => {
 
 const isCopy = (bytes: Buffer): boolean => bytes.includes('COPY pg_temp');
 
-describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => {
+describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => {
   for (const { how, away } of [
     { how: 'killed in the middle of COPY', away: async (server: TestCluster) => server.kill() },
     { how: 'restarted by an administrator in the middle of COPY', away: async (server: TestCluster) => server.stop() },
@@ -53,7 +53,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
   test('killed for good: the run ends by itself with a sentence, and the next one finishes the night', async (t) => {
     const server = await cluster(t);
     const { simulator, night } = await slowNight(t, { databaseUrl: server.url });
-    const running = night.start('run', 'job.yaml', '--database-wait', '1s');
+    const running = night.startProcess('run', 'job.yaml', '--database-wait', '1s');
     await someChunks(server.url, running);
     await server.kill();
     const ended = await running.ended;
@@ -96,7 +96,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 2 }, () => 
 
   test('the embedded one is killed: the run ends with a sentence, and the next one starts it and finishes', async (t) => {
     const { night } = await slowNight(t, { databaseUrl: null });
-    const running = night.start('run', 'job.yaml', '--database-wait', '1s');
+    const running = night.startProcess('run', 'job.yaml', '--database-wait', '1s');
     const address = async (): Promise<string> => (await night.read('.nightfill/postgres/url')).trim();
     await until(
       async () =>

@@ -160,7 +160,7 @@ async function assertFinished(scene: CrashScene, next: Next): Promise<void> {
 
   const text = await scene.night.read('report.json');
   scene.server.requests.length = 0;
-  const third = await scene.night.nightfillHere(...scene.command('run'));
+  const third = await scene.night.nightfill(...scene.command('run'));
   assert.equal(third.exitCode, 0, third.stderr);
   assert.match(third.stdout, /is complete for/);
   scene.assertAsked([], { listing: false });
@@ -190,7 +190,7 @@ describe('SIGKILL of a run, and the same command again', { concurrency: 3 }, () 
 
   test(`${whileWriting}: the next one is complete, and writes it`, async (t) => {
     const scene = await CrashScene.start(t);
-    const running = scene.night.start(...scene.command('run'));
+    const running = scene.night.startProcess(...scene.command('run'));
     // Who opens a pipe for writing waits for its reader, so the run stands still there.
     execFileSync('mkfifo', [path.join(scene.night.folder, `report.json.${running.processId}.tmp`)]);
     const stored = async (): Promise<boolean> =>

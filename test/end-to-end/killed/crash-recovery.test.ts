@@ -49,7 +49,7 @@ describe('SIGKILL of a rerun, and rerun latest again', { concurrency: 3 }, () =>
       ]);
       assert.deepEqual(await scene.outcome(), undisturbed);
       scene.server.requests.length = 0;
-      const third = await scene.night.nightfillHere(...scene.command('rerun'));
+      const third = await scene.night.nightfill(...scene.command('rerun'));
       assert.deepEqual([third.exitCode, scene.server.requests.length], [0, 0], third.stderr);
       assert.match(third.stdout, /nothing is left/);
     });
@@ -85,7 +85,7 @@ describe('a transaction of the dead run that the server still holds open', { con
 
 test('a part of the plan that is stored again while its COMMIT is still under way stands there once', async (t) => {
   const scene = await CrashScene.start(t);
-  assert.equal((await scene.night.nightfillHere('migrate')).exitCode, 0);
+  assert.equal((await scene.night.nightfill('migrate')).exitCode, 0);
   // Such as one that waits for a standby.
   await scene.query(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN IF new.key = 'c12' THEN PERFORM pg_advisory_xact_lock_shared(12); END IF; RETURN NULL; END $$`);
@@ -97,7 +97,7 @@ test('a part of the plan that is stored again while its COMMIT is still under wa
   t.after(async () => standby.end());
   await standby.query('SELECT pg_advisory_lock(12)');
   scene.proxy.cutWhen({ direction: 'toServer', matches: commitOf('INSERT INTO nightfill.contract ', 3), pass: true });
-  const run = scene.night.nightfillHere(...scene.command('run'));
+  const run = scene.night.nightfill(...scene.command('run'));
   const again = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
     AND wait_event <> 'advisory' AND query LIKE '%nightfill.chunk %'`;
   await until(async () => (await scene.query(again)).length > 0, run);
@@ -121,7 +121,7 @@ describe('a run killed again and again, at any message to or from Postgres', { c
         const committed = await scene.committedKeys();
         scene.server.requests.length = 0;
         const moment = scene.proxy.arrestWhen({ ...trap, matches: () => (seen += 1) === piece });
-        const running = scene.night.start(...scene.command('run'));
+        const running = scene.night.startProcess(...scene.command('run'));
         await Promise.race([moment, running.ended]);
         if (running.process.exitCode === null) await scene.kill(running);
         scene.assertNotAsked(committed);
@@ -148,7 +148,7 @@ test('the embedded PostgreSQL killed together with the run: the same command rec
   const night = await startNight(t, { databaseUrl: null, environment: { CRM_TOKEN: scriptedToken } });
   const api = { limits: { concurrency: 4 }, timeout: '90s' };
   await night.write('job.yaml', scriptedJob(server.origin, { api, chunk: { size: 5 } }));
-  const running = night.start('run', 'job.yaml');
+  const running = night.startProcess('run', 'job.yaml');
   await Promise.race([hanging.promise, running.ended]);
   const postmaster = await readFile(path.join(night.folder, '.nightfill/postgres/data/postmaster.pid'), 'utf8');
   process.kill(Number.parseInt(postmaster, 10), 'SIGKILL');

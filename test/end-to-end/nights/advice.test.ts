@@ -12,7 +12,7 @@ describe('what a run advises', { concurrency: true }, () => {
     const { night } = await scriptedNight(t, { script });
     const { databaseUrl } = night;
     const run = async (date: string, ...words: string[]) =>
-      night.nightfillHere('run', `${night.folder}/job.yaml`, '--date', date, ...report, ...words);
+      night.nightfill('run', `${night.folder}/job.yaml`, '--date', date, ...report, ...words);
     const report = ['--report', `${night.folder}/report.json`];
     const named = await run('2026-01-05');
     assert.match(named.stdout, /\n {2}nightfill rerun latest fetches again what failed or never started\n$/);
@@ -30,7 +30,7 @@ describe('what a run advises', { concurrency: true }, () => {
     const script = listAndLookUp([{ id: 'a' }, { id: 'b' }], (id) => (id === 'b' ? undefined : { id }));
     const { night } = await scriptedNight(t, { script, job: { commit: 'run', failures: { stopAbove: '100%' } } });
     const path = `${night.folder}/report.json`;
-    assert.equal((await night.nightfillHere('run', `${night.folder}/job.yaml`, '--report', path)).exitCode, 3);
+    assert.equal((await night.nightfill('run', `${night.folder}/job.yaml`, '--report', path)).exitCode, 3);
     const { reason } = (await night.report('report.json')).run;
     assert.match(reason!, /1 of 2 contracts failed; a rerun fetches them again, then switches$/);
     await assert.rejects(writeReportFile(`${path}/inside`, ''), ({ message }: Error) => {

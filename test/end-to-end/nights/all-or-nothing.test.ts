@@ -47,12 +47,12 @@ describe('commit: run', { concurrency: 3 }, () => {
     const { night, source } = await wholeNight(t);
     const file = `${night.folder}/job.yaml`;
     const plan = async (date: string) => {
-      const planned = await night.nightfillHere('plan', file, '--date', date, '--finish-by', '23:59', '--json');
+      const planned = await night.nightfill('plan', file, '--date', date, '--finish-by', '23:59', '--json');
       return JSON.parse(planned.stdout) as NightForecast;
     };
     assert.deepEqual((await plan('2026-01-01')).switchOver, { rows: 20, ms: null, paceFrom: null });
     const run = async (date: string) =>
-      night.nightfillHere('run', file, '--date', date, '--report', `${night.folder}/report.json`);
+      night.nightfill('run', file, '--date', date, '--report', `${night.folder}/report.json`);
     assert.equal((await run('2026-01-01')).exitCode, 0);
     source.gone.add('c07');
     assert.equal((await run('2026-01-02')).exitCode, 3);
@@ -62,14 +62,14 @@ describe('commit: run', { concurrency: 3 }, () => {
     assert.equal(instance?.left, 1);
     assert.deepEqual(switchOver, { rows: 20, ms: 90_000_000, paceFrom: 'last switch' }, '19 are held back');
     assert.deepEqual([availableMs, fits], [0, false], 'longer than a day');
-    const shown = await night.nightfillHere('plan', file, '--date', '2026-01-03');
+    const shown = await night.nightfill('plan', file, '--date', '2026-01-03');
     assert.match(
       shown.stdout,
       /then the switch at the end \(commit: run\) of 20 rows takes about 1500 min 0 s \(by the last switch\)/,
     );
 
     const soon = new Date(Date.now() + 3_600_000).toISOString();
-    const stopped = await night.nightfillHere(
+    const stopped = await night.nightfill(
       'run',
       file,
       '--date',
@@ -245,7 +245,7 @@ describe('commit: run', { concurrency: 3 }, () => {
     // Still connected when a test fails, and cut off with its database.
     reader.on('error', () => {});
     await reader.query('BEGIN; SELECT FROM contracts FOR UPDATE');
-    const running = night.start('run', 'job.yaml', '--date', '2026-01-02');
+    const running = night.startProcess('run', 'job.yaml', '--date', '2026-01-02');
     const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
     await until(async () => (await night.query(waiting)).length > 0, running.ended);
     running.process.kill('SIGKILL');
@@ -315,14 +315,14 @@ describe('commit: run', { concurrency: 3 }, () => {
 
   test('when the answer to the COMMIT of a refused switch is lost, the night stays held back', async (t) => {
     const scene = await CrashScene.start(t, { job: { commit: 'run' } });
-    const first = await scene.night.nightfillHere(...scene.command('run'));
+    const first = await scene.night.nightfill(...scene.command('run'));
     assert.equal(first.exitCode, 0, first.stderr);
     await scene.query(`DELETE FROM contracts`);
     await scene.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN IF new.id = 'c11' THEN RAISE check_violation USING MESSAGE = 'eleven is not allowed'; END IF; RETURN new; END $$`);
     await scene.query(`CREATE TRIGGER refuse BEFORE INSERT ON contracts FOR EACH ROW EXECUTE FUNCTION refuse()`);
     scene.proxy.cutWhen({ direction: 'toServer', matches: commitOf('json_agg(DISTINCT attempt'), pass: true });
-    const held = await scene.night.nightfillHere(...scene.command('run'), '--again');
+    const held = await scene.night.nightfill(...scene.command('run'), '--again');
     assert.notEqual(held.exitCode, 0);
     assert.match(held.stdout, /leaves public\.contracts as it was: 1 of 40 contracts failed/);
     assert.deepEqual(await scene.query('SELECT FROM contracts'), []);

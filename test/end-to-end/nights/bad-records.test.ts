@@ -155,7 +155,7 @@ test('the currency of a failed contract is not known where the listing has a tex
     ),
   });
   const report = path.join(night.folder, 'report.json');
-  const run = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', report);
+  const run = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', report);
   assert.equal(run.exitCode, 3, run.stderr);
   const { counts, failures, amounts } = await night.report('report.json');
   assert.deepEqual([counts.enriched, counts.failed], [1, 2]);
@@ -194,7 +194,7 @@ describe('a record of the listing that Postgres cannot store fails alone', { con
       },
     });
     const report = path.join(night.folder, 'report.json');
-    const run = await night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--report', report);
+    const run = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', report);
     return { night, run, report: await night.report('report.json') };
   };
   const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;

@@ -78,7 +78,7 @@ test('several records for one id in a batched answer fail its contracts alone, a
   const night = await startNight(t, { environment: { API: server.origin } });
   await night.write('job.yaml', job());
   const [file, report] = [path.join(night.folder, 'job.yaml'), path.join(night.folder, 'report.json')];
-  const run = await night.nightfillHere('run', file, '--report', report);
+  const run = await night.nightfill('run', file, '--report', report);
   assert.equal(run.exitCode, 3, run.stdout + run.stderr);
   const { failures } = await night.report('report.json');
   assert.deepEqual(
@@ -113,7 +113,8 @@ test("a transform makes the row in a worker thread, exact digits included; what 
      }`,
   );
   await night.write('job.yaml', `${job('    note:  { type: text }\n')}transform: ./rows.ts\n`);
-  const run = await night.nightfill('run', 'job.yaml', '--date', '2026-03-05', '--json');
+  // What is printed goes to the process's own standard error.
+  const run = await night.startProcess('run', 'job.yaml', '--date', '2026-03-05', '--json').ended;
   assert.equal(run.exitCode, 3, run.stdout + run.stderr);
   assert.equal((JSON.parse(run.stdout) as Report).run.businessDate, '2026-03-05');
   for (const printed of ['printed while loading', 'written by name', 'printed for c8', 'written for c8'])

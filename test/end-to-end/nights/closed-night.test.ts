@@ -10,8 +10,8 @@ async function closed(t: TestContext) {
   const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }, { id: 'b' }]) });
   const file = `${night.folder}/job.yaml`;
   const report = ['--report', `${night.folder}/report.json`];
-  const run = async (...words: string[]) => night.nightfillHere('run', file, '--date', date, ...report, ...words);
-  const rerun = async (...words: string[]) => night.nightfillHere('rerun', ...words, ...report);
+  const run = async (...words: string[]) => night.nightfill('run', file, '--date', date, ...report, ...words);
+  const rerun = async (...words: string[]) => night.nightfill('rerun', ...words, ...report);
   const first = await run();
   assert.equal(first.exitCode, 0, first.stdout + first.stderr);
   return { night, server, file, run, rerun };

@@ -91,11 +91,11 @@ describe('the command line', { concurrency: 3 }, () => {
       },
     });
     const file = path.join(night.folder, 'job.yaml');
-    const good = await night.nightfillHere('check', file);
+    const good = await night.nightfill('check', file);
     assert.equal(good.exitCode, 0, good.stdout);
     assert.equal(server.requests.length, 4);
     server.answerWith(({ url }) => (url === '/contracts' ? answer({ url }) : { status: 500, json: {} }));
-    const bad = await night.nightfillHere('check', file);
+    const bad = await night.nightfill('check', file);
     assert.equal(bad.exitCode, 2);
     assert.match(bad.stdout, /WRONG contract a: API "crm".*500/);
   });
@@ -106,22 +106,22 @@ describe('the command line', { concurrency: 3 }, () => {
     await night.query(
       `CREATE TABLE contracts (id text PRIMARY KEY, name text, currency char(3), amount numeric(10,2))`,
     );
-    const narrow = await night.nightfillHere('check', file);
+    const narrow = await night.nightfill('check', file);
     assert.match(
       narrow.stdout,
       /WRONG .*: ALTER TABLE "public"."contracts" ALTER COLUMN "amount" TYPE numeric\(12,2\)\n/,
     );
     assert.match(narrow.stdout, /contract a is enriched; its row is not tried, because/);
     await night.query('ALTER TABLE contracts ALTER COLUMN amount TYPE numeric(18,4)');
-    assert.equal((await night.nightfillHere('check', file)).exitCode, 0);
+    assert.equal((await night.nightfill('check', file)).exitCode, 0);
     await night.query(
       `CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not in this table'; END $$`,
     );
     await night.query(`CREATE TRIGGER no BEFORE INSERT ON contracts EXECUTE FUNCTION no()`);
-    const refused = await night.nightfillHere('check', file);
+    const refused = await night.nightfill('check', file);
     assert.equal(refused.exitCode, 2);
     assert.match(refused.stdout, /WRONG a load, tried without a row, is refused: .*not in this table/);
-    const run = await night.nightfillHere('run', file, '--report', path.join(night.folder, 'report.json'));
+    const run = await night.nightfill('run', file, '--report', path.join(night.folder, 'report.json'));
     assert.equal(run.exitCode, 2);
     assert.match(run.stderr, /contracts cannot be loaded: .*not in this table/);
   });
@@ -139,7 +139,7 @@ describe('the command line', { concurrency: 3 }, () => {
     });
     const checked = async (units: unknown, exitCode: number): Promise<string> => {
       server.answerWith(listAndLookUp([{ id: 'a' }], (id) => ({ id, units })));
-      const check = await night.nightfillHere('check', file);
+      const check = await night.nightfill('check', file);
       assert.equal(check.exitCode, exitCode, check.stdout);
       return check.stdout;
     };
@@ -242,10 +242,25 @@ describe('the command line', { concurrency: 3 }, () => {
     assert.equal((await night.nightfill('report')).stdout, written);
   });
 
+  test('a variable sets an option that is not typed, and a switch unless it is empty, 0 or false', async (t) => {
+    const { night } = await simulatedNight(t, { simulator: { contracts: 1 } });
+    for (const date of ['2026-01-01', '2026-01-02'])
+      assert.equal((await night.nightfill('run', 'job.yaml', '--date', date)).exitCode, 0);
+    const runs = async (environment: Record<string, string>, ...typed: string[]): Promise<string> => {
+      Object.assign(night.environment, environment);
+      const ended = await night.nightfill('runs', ...typed);
+      return ended.stdout + ended.stderr;
+    };
+    for (const off of ['', '0', 'false']) assert.match(await runs({ NIGHTFILL_JSON: off }), /^ *run /);
+    assert.equal((JSON.parse(await runs({ NIGHTFILL_JSON: '1', NIGHTFILL_LIMIT: '1' })) as object[]).length, 1);
+    assert.equal((JSON.parse(await runs({}, '--limit', '2')) as object[]).length, 2);
+    assert.match(await runs({ NIGHTFILL_LIMIT: 'x' }), /'x' from env 'NIGHTFILL_LIMIT' is invalid/);
+  });
+
   test('help explains each command with an example', async (t) => {
     const night = await startNight(t, { databaseUrl: null });
     for (const command of ['run', 'rerun', 'check', 'report', 'show']) {
-      const help = await night.nightfillHere(command, '--help');
+      const help = await night.nightfill(command, '--help');
       assert.equal(help.exitCode, 0);
       assert.match(help.stdout, new RegExp(`Examples:\\n +\\$ nightfill ${command}`));
     }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
-import { readHistory, type HistoryEntry } from '../../../src/jobs/history.ts';
+import type { HistoryEntry } from '../../../src/ledger/history/entry.ts';
+import { readHistory } from '../../../src/ledger/history/history.ts';
 import type { Job } from '../../../src/jobs/job.ts';
 import { findRun } from '../../../src/ledger/find-run.ts';
 import { readNightLedger } from '../../../src/jobs/forecast/night-ledger.ts';
@@ -17,12 +18,12 @@ const records = [{ id: 'A' }, { id: 'B' }];
 async function twoContracts(t: TestContext) {
   const { night, server } = await scriptedNight(t, { script: listAndLookUp(records) });
   const run = async (...options: string[]) =>
-    night.nightfillHere('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
+    night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
   return { night, server, run };
 }
 
 const runsOf = async (night: Night): Promise<HistoryEntry[]> =>
-  JSON.parse((await night.nightfillHere('runs', '--json')).stdout) as HistoryEntry[];
+  JSON.parse((await night.nightfill('runs', '--json')).stdout) as HistoryEntry[];
 
 describe('starts that were refused', { concurrency: true }, () => {
   test('stand in the history with the runs, in order of time, with date, trigger, code and reason', async (t) => {
@@ -45,9 +46,9 @@ describe('starts that were refused', { concurrency: true }, () => {
     );
     const { id, code, reason } = entries[1]!;
     assert.ok(refused.stderr.includes(reason!), reason!);
-    const listed = await night.nightfillHere('runs');
+    const listed = await night.nightfill('runs');
     assert.match(listed.stdout, new RegExp(`${id} +scripted +2026-01-02 +refused +2 .* ${code}\n`));
-    const shown = await night.nightfillHere('show', id);
+    const shown = await night.nightfill('show', id);
     assert.match(shown.stdout, /\nstatus +refused\nexitCode +2\n[^]*\nNothing was started\./);
     assert.ok(shown.stdout.replaceAll(/\n {14}/g, '\n').includes(reason!), shown.stdout);
   });
@@ -58,14 +59,14 @@ describe('starts that were refused', { concurrency: true }, () => {
     server.answerWith(() => ({ status: 401, json: { got: scriptedToken } }));
     const refused = await run('--date', '2026-01-02');
     assert.equal(refused.exitCode, 2);
-    const shown = await night.nightfillHere('show', 'latest', '--json');
+    const shown = await night.nightfill('show', 'latest', '--json');
     const { status, businessDate, code, chunks, failures, controls } = JSON.parse(shown.stdout) as HistoryEntry &
       Record<string, unknown>;
     assert.deepEqual([status, businessDate, code], ['refused', '2026-01-02', 'CREDENTIALS_REJECTED']);
     assert.deepEqual([chunks, failures, controls], [[], [], []]);
     assert.ok(!shown.stdout.includes(scriptedToken));
-    assert.match((await night.nightfillHere('report', 'latest')).stdout, /"businessDate": "2026-01-01"/);
-    assert.match((await night.nightfillHere('rerun', 'latest')).stdout, /nothing to do/);
+    assert.match((await night.nightfill('report', 'latest')).stdout, /"businessDate": "2026-01-01"/);
+    assert.match((await night.nightfill('rerun', 'latest')).stdout, /nothing to do/);
     assert.equal((await run('--date', '2026-01-03', '--dry-run')).exitCode, 2);
     assert.equal((await run('--date', '2026-01-03', '--limit', '1')).exitCode, 2);
     assert.equal((await runsOf(night)).length, 2, 'a rehearsal or a sample is no night');
@@ -98,12 +99,12 @@ describe('starts that were refused', { concurrency: true }, () => {
     server.answerWith(listAndLookUp(records, (key) => (key === 'A' ? { id: key } : undefined)));
     assert.equal((await run('--date', '2026-01-01')).exitCode, 3);
     await night.query('ALTER TABLE contracts DROP COLUMN name');
-    const rerun = await night.nightfillHere('rerun', 'latest', '--report', `${night.folder}/report.json`);
+    const rerun = await night.nightfill('rerun', 'latest', '--report', `${night.folder}/report.json`);
     assert.equal(rerun.exitCode, 2, rerun.stderr);
     const [entry] = await runsOf(night);
     assert.deepEqual([entry!.status, entry!.businessDate], ['refused', '2026-01-01']);
     await night.query(`UPDATE nightfill.refused_start SET refused_at = now() - interval '500 days'`);
-    const pruned = await night.nightfillHere('prune', '--keep', '400d');
+    const pruned = await night.nightfill('prune', '--keep', '400d');
     assert.equal(pruned.stdout, 'forgot 0 plans of 0 business dates with 0 runs and 1 refused start\n');
     assert.equal((await runsOf(night)).length, 1);
   });
@@ -140,13 +141,13 @@ describe('a run that is running', { concurrency: true }, () => {
     assert.equal(await silent(database), '2026-11-21T02:15:00.000Z', 'a lease that has run out');
     await lease({ process: 2 ** 22 + 1 });
     assert.equal(await silent(database), '2026-11-21T02:15:00.000Z', 'a process of this machine that is gone');
-    const listed = await night.nightfillHere('runs');
+    const listed = await night.nightfill('runs');
     assert.match(listed.stdout, / running .* no heartbeat since 2026-11-21 02:15:00\n/);
-    const shown = await night.nightfillHere('show');
+    const shown = await night.nightfill('show');
     assert.match(shown.stdout, /\nstatus +running, no heartbeat since 2026-11-21T02:15:00\.000Z\n/);
     await lease({});
     assert.equal(await silent(database), null, 'alive');
-    assert.doesNotMatch((await night.nightfillHere('show')).stdout, /heartbeat/);
+    assert.doesNotMatch((await night.nightfill('show')).stdout, /heartbeat/);
   });
 });
 
@@ -154,12 +155,12 @@ describe('a night of many chunks and failures', { concurrency: true }, () => {
   test('show lists the first of them and says how to get all; --json has all', async (t) => {
     const night = await startNight(t);
     await seedNights(night.database, { contracts: 20_004, chunkSize: 200, failedEvery: 2, report: '{"controls":[]}' });
-    const shown = await night.nightfillHere('show');
+    const shown = await night.nightfill('show');
     assert.ok(shown.stdout.split('\n').length < 130, shown.stdout);
     assert.match(shown.stdout, /\n101 chunks: 101 partial; nightfill show [0-9a-f-]{36} --json has all\n/);
     assert.match(shown.stdout, /\nthe first 50 of 101 chunks with failures\n/);
     assert.match(shown.stdout, /\n10002 failures: 10002 HTTP_404; nightfill show [0-9a-f-]{36} --json has all\n/);
-    const json = await night.nightfillHere('show', '--json');
+    const json = await night.nightfill('show', '--json');
     const { chunks, failures } = JSON.parse(json.stdout) as {
       chunks: { number: number }[];
       failures: { key: string; chunk: number }[];
@@ -178,13 +179,13 @@ describe('a night of many chunks and failures', { concurrency: true }, () => {
       { ...control, name: 'sum of taxes', expected: '5.00', actual: '5.00', severity: 'fail', result: 'pass' },
     ];
     await seedNights(night.database, { contracts: 1, report: JSON.stringify({ controls }) });
-    const shown = await night.nightfillHere('show');
+    const shown = await night.nightfill('show');
     assert.match(
       shown.stdout,
       /\ncontrols\n {2}CONTROL FAILED {2}sum of amount \(EUR\): expected 10\.00, found 9\.00\n {2}CONTROL WARNS {3}sum of fees: expected 5\.00, found 4\.00\n/,
     );
     assert.doesNotMatch(shown.stdout, /taxes/);
-    const json = JSON.parse((await night.nightfillHere('show', '--json')).stdout) as { controls: unknown };
+    const json = JSON.parse((await night.nightfill('show', '--json')).stdout) as { controls: unknown };
     assert.deepEqual(json.controls, controls);
   });
 });

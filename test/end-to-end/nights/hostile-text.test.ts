@@ -46,7 +46,7 @@ test('what an API writes into keys, currencies and messages neither moves the cu
   const file = path.join(night.folder, 'job.yaml');
   const report = ['--report', path.join(night.folder, 'report.json')];
   const seen = async (exitCode: number, ...commandLine: string[]): Promise<Omit<Ended, 'signal'>> => {
-    const ended = await night.nightfillHere(...commandLine);
+    const ended = await night.nightfill(...commandLine);
     assert.equal(ended.exitCode, exitCode, ended.stdout + ended.stderr);
     assertHarmless(ended);
     return ended;
@@ -93,7 +93,7 @@ test('a path that would be printed as more than one line, or as another one, is 
   for (const name of ['a\nforged', 'a\u202eb']) {
     await night.write(path.join(name, 'job.yaml'), await night.read('job.yaml'));
     const place = path.join(night.folder, name, 'job.yaml');
-    const { exitCode, stdout, stderr } = await night.nightfillHere('schedule', place, '--print', 'crontab');
+    const { exitCode, stdout, stderr } = await night.nightfill('schedule', place, '--print', 'crontab');
     assert.deepEqual([exitCode, stdout], [2, '']);
     assert.match(stderr, /expected paths without control characters/);
     assertHarmless({ stdout, stderr });
@@ -103,7 +103,7 @@ test('a path that would be printed as more than one line, or as another one, is 
 test('an error is one harmless line, and a list of findings one for each', () => {
   const said = (error: unknown): string => {
     const stderr = new PassThrough();
-    exitCodeOf(error, { stdout: stderr, stderr: stderr as unknown as NodeJS.WriteStream, environment: {} });
+    exitCodeOf(error, { stderr: stderr as unknown as NodeJS.WriteStream, environment: {} });
     return String(stderr.read());
   };
   const message = hostile('forged error');

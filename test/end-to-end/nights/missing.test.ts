@@ -57,7 +57,7 @@ async function markingJob(
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
   const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
   const run: Run = async (date, options, expected = 0) => {
-    const ended = await night.nightfillHere('run', file, '--date', date, '--report', report, ...(options ?? []));
+    const ended = await night.nightfill('run', file, '--date', date, '--report', report, ...(options ?? []));
     assert.equal(ended.exitCode, expected, ended.stdout + ended.stderr);
     return { ended, report: await night.report('report.json') };
   };
@@ -178,7 +178,7 @@ describe('missing: mark', { concurrency: 2 }, () => {
     const holder = new pg.Client({ connectionString: night.databaseUrl });
     await holder.connect();
     await holder.query('BEGIN; LOCK TABLE gate IN ACCESS SHARE MODE');
-    const running = night.start('run', 'job.yaml', '--date', '2026-01-02');
+    const running = night.startProcess('run', 'job.yaml', '--date', '2026-01-02');
     await until(
       async () =>
         (await night.query(`SELECT FROM pg_locks WHERE relation = 'gate'::regclass AND NOT granted`)).length > 0,

@@ -10,7 +10,7 @@ import { simulatedJob, simulatedNight } from '../../support/simulated-job.ts';
 const runIn =
   (night: Night) =>
   async (...options: string[]) =>
-    night.nightfillHere(
+    night.nightfill(
       'run',
       path.join(night.folder, 'job.yaml'),
       '--date',
@@ -60,10 +60,10 @@ test('a night too long for finishBy loads what fits, ends before it, and the nex
       status === 'not-started' ? [ended.reason, { action: 'retry-now' }] : [null, null],
     );
 
-  const shown = await night.nightfillHere('show', 'latest');
+  const shown = await night.nightfill('show', 'latest');
   const left = chunks.filter(({ status }) => status === 'not-started').map(({ number }) => number);
   assert.ok(shown.stdout.includes(`not started: chunks ${left[0]}-${left.at(-1)}\n  ${ended.reason}\n`), shown.stdout);
-  const listed = await night.nightfillHere('runs');
+  const listed = await night.nightfill('runs');
   assert.match(listed.stdout, /stopped +6 /);
 
   const asked = (await simulator.statistics()).crm.statuses[200]!;

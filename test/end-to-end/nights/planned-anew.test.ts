@@ -34,8 +34,8 @@ async function nightOf(t: TestContext, commit: 'run' | 'chunk') {
   });
   const report = path.join(night.folder, 'report.json');
   const run: Command = async (...words) =>
-    night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--date', date, '--report', report, ...words);
-  const rerun: Command = async (...words) => night.nightfillHere('rerun', ...words, '--report', report);
+    night.nightfill('run', path.join(night.folder, 'job.yaml'), '--date', date, '--report', report, ...words);
+  const rerun: Command = async (...words) => night.nightfill('rerun', ...words, '--report', report);
   return { night, server, source, run, rerun };
 }
 
@@ -88,7 +88,7 @@ describe('a night that was held back and is planned anew', { concurrency: 2 }, (
     source.price = '2.00';
     source.hangs = /^\/contracts$/;
     server.requests.length = 0;
-    const killed = night.start('run', 'job.yaml', '--date', date, '--again');
+    const killed = night.startProcess('run', 'job.yaml', '--date', date, '--again');
     await until(() => server.requests.length > 0, killed.ended);
     killed.process.kill('SIGKILL');
     await killed.ended;

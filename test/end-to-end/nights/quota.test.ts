@@ -169,7 +169,7 @@ describe('a daily quota', { concurrency: 3 }, () => {
       },
       job: { ...withQuota({ requests: 1000, reserve: '20%' }), chunk: { size: 20 } },
     });
-    const running = night.start(...run);
+    const running = night.startProcess(...run);
     let kept = 0;
     await until(async () => {
       [kept = 0] = await used(night).catch(() => []);

@@ -139,12 +139,12 @@ test("a rerun called elsewhere replaces the run's report file, and one of a samp
   const run = ['run', path.join(night.folder, 'job.yaml'), '--date', '2026-11-20', '--report'];
   const modeIn = async (name: string): Promise<string> => (await night.report(name)).run.mode;
   // In this process, and so not in the folder of the reports.
-  assert.equal((await night.nightfillHere(...run, path.join(night.folder, 'sample.json'), '--limit', '1')).exitCode, 3);
-  assert.equal((await night.nightfillHere(...run, path.join(night.folder, 'night.json'))).exitCode, 3);
+  assert.equal((await night.nightfill(...run, path.join(night.folder, 'sample.json'), '--limit', '1')).exitCode, 3);
+  assert.equal((await night.nightfill(...run, path.join(night.folder, 'night.json'))).exitCode, 3);
   server.answerWith(listAndLookUp(records));
   const [sample] = await night.query<{ id: string }>('SELECT id FROM nightfill.run ORDER BY started_at LIMIT 1');
-  assert.equal((await night.nightfillHere('rerun', sample!.id)).exitCode, 0);
+  assert.equal((await night.nightfill('rerun', sample!.id)).exitCode, 0);
   assert.deepEqual([await modeIn('sample.json'), await modeIn('night.json')], ['rerun', 'normal']);
-  assert.equal((await night.nightfillHere('rerun')).exitCode, 0);
+  assert.equal((await night.nightfill('rerun')).exitCode, 0);
   assert.equal(await modeIn('night.json'), 'rerun');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
-import type { HistoryEntry } from '../../../src/jobs/history.ts';
+import type { HistoryEntry } from '../../../src/ledger/history/entry.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
 
@@ -16,7 +16,7 @@ async function threeContracts(t: TestContext) {
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
   const report = ['--report', `${night.folder}/report.json`];
   const run = async (...words: string[]) =>
-    night.nightfillHere('run', `${night.folder}/job.yaml`, '--date', '2026-01-05', ...report, ...words);
+    night.nightfill('run', `${night.folder}/job.yaml`, '--date', '2026-01-05', ...report, ...words);
   const purpose = async (): Promise<string> => (await night.report('report.json')).run.purpose;
   return { night, missing, run, purpose };
 }
@@ -47,7 +47,7 @@ describe('what is not the night', { concurrency: true }, () => {
     const { night, missing, run } = await threeContracts(t);
     const latest = async (command: 'show' | 'report'): Promise<HistoryEntry & Report> =>
       JSON.parse(
-        (await night.nightfillHere(command, 'latest', ...(command === 'show' ? ['--json'] : []))).stdout,
+        (await night.nightfill(command, 'latest', ...(command === 'show' ? ['--json'] : []))).stdout,
       ) as HistoryEntry & Report;
     await run('--limit', '1');
     assert.equal((await latest('show')).purpose, 'sample', 'there is nothing else');
@@ -60,10 +60,10 @@ describe('what is not the night', { concurrency: true }, () => {
       [(await latest('show')).purpose, (await latest('report')).run.purpose, (await latest('report')).counts.listed],
       ['night', 'night', 3],
     );
-    const { stdout } = await night.nightfillHere('runs');
+    const { stdout } = await night.nightfill('runs');
     const modes = [...stdout.matchAll(/ 2026-01-05 +(\w+) /g)].map(([, mode]) => mode);
     assert.deepEqual(modes, ['sample', 'normal', 'sample']);
-    const entries = JSON.parse((await night.nightfillHere('runs', '--json')).stdout) as HistoryEntry[];
+    const entries = JSON.parse((await night.nightfill('runs', '--json')).stdout) as HistoryEntry[];
     assert.deepEqual(
       entries.map(({ purpose, mode }) => `${purpose} ${mode}`),
       ['sample normal', 'night normal', 'sample normal'],
@@ -71,8 +71,8 @@ describe('what is not the night', { concurrency: true }, () => {
     missing.clear();
     const advised = `nightfill rerun ${entries[0]!.id}`;
     assert(sampled.stdout.includes(`  ${advised} fetches again `), sampled.stdout);
-    const rerun = await night.nightfillHere(...advised.split(' ').slice(1), '--report', `${night.folder}/report.json`);
+    const rerun = await night.nightfill(...advised.split(' ').slice(1), '--report', `${night.folder}/report.json`);
     assert.match(rerun.stdout, /^scripted 2026-01-05 sample: succeeded\n/);
-    assert.match((await night.nightfillHere('runs')).stdout, / 2026-01-05 +sample rerun /);
+    assert.match((await night.nightfill('runs')).stdout, / 2026-01-05 +sample rerun /);
   });
 });

@@ -5,7 +5,7 @@ import type { Night } from '../../support/night.ts';
 import { listAndLookUp, scriptedNight, type scriptedJob } from '../../support/scripted-job.ts';
 
 type Listed = Record<string, unknown>;
-type Ended = Awaited<ReturnType<Night['nightfillHere']>>;
+type Ended = Awaited<ReturnType<Night['nightfill']>>;
 
 interface Source {
   listed: Listed[];
@@ -31,7 +31,7 @@ async function nights(t: TestContext, source: Source, job: Parameters<typeof scr
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
   const [file, path] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
   const call: Nights['call'] = async (command, ...options) =>
-    night.nightfillHere(command, ...(command === 'run' ? [file] : []), '--report', path, ...options);
+    night.nightfill(command, ...(command === 'run' ? [file] : []), '--report', path, ...options);
   const ending = async (ended: Ended, expected: number): Promise<Report> => {
     assert.equal(ended.exitCode, expected, ended.stdout + ended.stderr);
     return night.report('report.json');
@@ -207,7 +207,7 @@ test('of contracts not started the listing tells the amount, or nobody does', as
   const answer = listAndLookUp(records, (id) => records.find((one) => one.id === id));
   // The whole second chunk is refused, so the credentials are, and the night ends before it is stored.
   server.answerWith((request) => (/c([6-9]|10)/.test(request.url) ? { status: 401, json: {} } : answer(request)));
-  const ended = await night.nightfillHere('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`);
+  const ended = await night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`);
   assert.equal(ended.exitCode, 1, ended.stdout);
   assert.match(ended.stdout, /3\.00 loaded .* 4\.00 \+ unknown amount of 1 contract not started/);
   const report = await night.report('report.json');
@@ -428,7 +428,7 @@ test("the source's own count proves nothing when it is not given, changes, or co
   let day = 0;
   const run = async (expected: number): Promise<Report> => {
     const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
-    const ended = await night.nightfillHere('run', file, '--date', `2026-01-0${(day += 1)}`, '--report', report);
+    const ended = await night.nightfill('run', file, '--date', `2026-01-0${(day += 1)}`, '--report', report);
     assert.equal(ended.exitCode, expected, ended.stdout + ended.stderr);
     return night.report('report.json');
   };
@@ -464,7 +464,7 @@ test('contracts that are gone when a listing that was cut off is begun again are
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
   const run = async () =>
-    night.nightfillHere(
+    night.nightfill(
       'run',
       `${night.folder}/job.yaml`,
       '--date',

@@ -65,9 +65,9 @@ describe('a run that is not let alone', { concurrency: 3 }, () => {
   ] as const) {
     test(`${signal} lets what is in flight end, keeps what is committed, and run goes on from there`, async (t) => {
       const { simulator, night } = await simulatedNight(t, slow);
-      const running = night.start('run', 'job.yaml');
+      const running = night.startProcess('run', 'job.yaml');
       await someChunks(night, running);
-      running.process.kill(signal);
+      running.signal(signal);
       const stopped = await running.ended;
       assert.deepEqual([stopped.exitCode, stopped.signal], [exitCode, null], stopped.stderr);
       const { run, counts } = await night.report();
@@ -88,7 +88,7 @@ describe('a run that is not let alone', { concurrency: 3 }, () => {
 
   test('after SIGKILL the same command takes over at once and finishes the night', async (t) => {
     const { simulator, night } = await simulatedNight(t, slow);
-    const running = night.start('run', 'job.yaml');
+    const running = night.startProcess('run', 'job.yaml');
     await someChunks(night, running);
     running.process.kill('SIGKILL');
     assert.equal((await running.ended).signal, 'SIGKILL');
@@ -117,11 +117,11 @@ describe('a run that is not let alone', { concurrency: 3 }, () => {
       simulator: { contracts, faults: { hanging: 0.2 } },
       job: { api: { limits: { concurrency: 4 }, timeout: '10m' }, chunk: { size: 10 } },
     });
-    const running = night.start('run', 'job.yaml');
+    const running = night.startProcess('run', 'job.yaml');
     await until(async () => (await simulator.statistics()).crm.faults.hanging === 4, running.ended);
-    running.process.kill('SIGINT');
+    running.signal('SIGINT');
     await until(() => running.output().stderr.includes('once more'), running.ended);
-    running.process.kill('SIGINT');
+    running.signal('SIGINT');
     const stopped = await running.ended;
     assert.equal(stopped.exitCode, 130, stopped.stderr);
     assert.deepEqual(await night.query('SELECT status, exit_code AS code FROM nightfill.run'), [

@@ -47,7 +47,7 @@ async function troubledNight(t: TestContext, { script = () => undefined, api = {
 
 /** Says stop once, and expects what every stopped run leaves: its report, no lease, nothing half. */
 async function stopOnce(night: Night, running: Running, signal: 'SIGINT' | 'SIGTERM'): Promise<void> {
-  running.process.kill(signal);
+  running.signal(signal);
   const { exitCode, stderr } = await running.ended;
   const expected = signal === 'SIGINT' ? 130 : 143;
   assert.equal(exitCode, expected, stderr);
@@ -150,7 +150,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
         );
         return waiting.length > 0;
       }, running.ended);
-      running.process.kill('SIGTERM');
+      running.signal('SIGTERM');
       assert.equal((await running.ended).exitCode, 143);
     });
     const { run } = await night.report();
@@ -166,7 +166,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
     await until(() => server.requests.length > 0, holder.ended);
     const waiting = night.start('run', 'job.yaml', '--if-running', 'wait', '--report', 'waiting.json');
     await until(() => waiting.output().stderr.includes('waiting for another run of scripted (run '), waiting.ended);
-    waiting.process.kill('SIGINT');
+    waiting.signal('SIGINT');
     const { exitCode, stderr } = await waiting.ended;
     assert.equal(exitCode, 130, stderr);
     assert.match(stderr, /^nightfill: stopped by SIGINT$/m);
@@ -179,15 +179,15 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
   test('a second time, while the schema is being made by somebody else', async (t) => {
     const { night } = await troubledNight(t, { schema: false });
     await night.whileLocked(`SELECT pg_advisory_xact_lock(hashtextextended('nightfill.migrate', 0))`, async () => {
-      const running = night.start('run', 'job.yaml');
+      const running = night.startProcess('run', 'job.yaml');
       await until(async () => {
         const waiting = await night.query(
           `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'`,
         );
         return waiting.length > 0;
       }, running.ended);
-      running.process.kill('SIGTERM');
-      running.process.kill('SIGINT');
+      running.signal('SIGTERM');
+      running.signal('SIGINT');
       const { exitCode, stderr } = await running.ended;
       assert([130, 143].includes(exitCode!), stderr);
     });
@@ -202,12 +202,12 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
     const proxy = await startTcpProxy(direct);
     t.after(async () => proxy[Symbol.asyncDispose]());
     night.environment['DATABASE_URL'] = proxy.url;
-    const running = night.start('run', 'job.yaml');
+    const running = night.startProcess('run', 'job.yaml');
     await until(() => server.requests.some(isOf('c2')), running.ended);
     proxy.hold();
-    running.process.kill('SIGINT');
+    running.signal('SIGINT');
     await until(() => running.output().stderr.includes('once more'), running.ended);
-    const ask = setInterval(() => running.process.kill('SIGINT'), 100);
+    const ask = setInterval(() => running.signal('SIGINT'), 100);
     const { exitCode, stderr } = await running.ended.finally(() => clearInterval(ask));
     assert.equal(exitCode, 130, stderr);
     assert.match(stderr, /SIGINT: ended without a word; the next run takes over/);
@@ -222,7 +222,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
     const files = path.join(night.folder, '.nightfill', 'postgres');
     const running = night.start('demo', '--contracts', '5');
     await until(() => existsSync(files), running.ended);
-    running.process.kill('SIGTERM');
+    running.signal('SIGTERM');
     const { exitCode, stderr } = await running.ended;
     assert.equal(exitCode, 143, stderr);
     assert(!existsSync(path.join(files, 'data', 'postmaster.pid')), 'no server is left running');

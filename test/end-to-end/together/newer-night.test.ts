@@ -22,9 +22,9 @@ async function week(t: TestContext, job: { commit: 'run' | 'chunk' }) {
   });
   const report = ['--report', path.join(night.folder, 'report.json')];
   const run = async (date: string, ...words: string[]): Promise<Omit<Ended, 'signal'>> =>
-    night.nightfillHere('run', path.join(night.folder, 'job.yaml'), '--date', date, ...report, ...words);
+    night.nightfill('run', path.join(night.folder, 'job.yaml'), '--date', date, ...report, ...words);
   const rerun = async (...words: string[]): Promise<Omit<Ended, 'signal'>> =>
-    night.nightfillHere('rerun', ...words, ...report);
+    night.nightfill('rerun', ...words, ...report);
   return { night, server, source, run, rerun };
 }
 
@@ -116,7 +116,7 @@ describe('older answers are not loaded over newer rows', { concurrency: 2 }, () 
     assert.equal((await run('2020-01-08', '--limit', '4')).exitCode, 0);
     for (let index = 0; index < 10; index += 1) source.gone.add(`c${index}`);
     assert.equal((await run('2020-01-09', '--limit', '4')).exitCode, 3);
-    const pruned = await night.nightfillHere('prune', '--keep', '400d');
+    const pruned = await night.nightfill('prune', '--keep', '400d');
     assert.equal(
       pruned.stdout,
       'forgot 2 plans of 2 business dates with 2 runs; 2 as old stay, because a run or a comparison may still need them\n',

@@ -62,7 +62,7 @@ describe('one run of a job at a time', { concurrency: 2 }, () => {
     const { server, night, keys, letGo } = await heldNight(t, { count: 20, held: /\/contracts\/c/ });
     const tell = ['fail', 'fail', 'fail', 'skip', 'wait'];
     const runs = tell.map((what, index) => {
-      const running = night.start('run', 'job.yaml', '--if-running', what, '--report', `${index}.json`);
+      const running = night.startProcess('run', 'job.yaml', '--if-running', what, '--report', `${index}.json`);
       return { what, running, ended: false };
     });
     for (const run of runs) void run.running.ended.then(() => (run.ended = true));
@@ -167,7 +167,7 @@ describe('a run that lost its lease commits nothing more', { concurrency: 2 }, (
   ] as const)
     test(`paused amid its chunks while a run ${what} takes the job over`, async (t) => {
       const { night } = await simulatedNight(t, slow);
-      const late = night.start('run', 'job.yaml');
+      const late = night.startProcess('run', 'job.yaml');
       // Paused while it plans, it would keep the lease's row locked, and the UPDATE below would wait for it.
       const planned = async (): Promise<boolean> =>
         (await night.query(`SELECT FROM nightfill.instance WHERE status = 'planned'`)).length === 1;

@@ -12,14 +12,14 @@ test('a password that is typed is warned about, with the way to do without, and 
   const night = await startNight(t, { databaseUrl: null, secrets: ['geheim'] });
   const warning = /^nightfill: the password in --database-url is seen by .*; put the whole URL into DATABASE_URL, /m;
   for (const command of [['runs'], ['show', 'latest'], ['prune', '--keep', '1d'], ['migrate']]) {
-    const typed = await night.nightfillHere(...command, '--database-url', nowhere);
+    const typed = await night.nightfill(...command, '--database-url', nowhere);
     assert.equal(typed.exitCode, 2, typed.stderr);
     assert.match(typed.stderr, warning);
     assert.doesNotMatch(typed.stdout + typed.stderr, /geheim/);
-    const without = await night.nightfillHere(...command, '--database-url', nowhere.replace(':geheim', ''));
+    const without = await night.nightfill(...command, '--database-url', nowhere.replace(':geheim', ''));
     assert.doesNotMatch(without.stderr, warning);
     night.environment['NIGHTFILL_DATABASE_URL'] = nowhere;
-    const fromEnvironment = await night.nightfillHere(...command);
+    const fromEnvironment = await night.nightfill(...command);
     delete night.environment['NIGHTFILL_DATABASE_URL'];
     assert.equal(fromEnvironment.exitCode, 2, fromEnvironment.stderr);
     assert.doesNotMatch(fromEnvironment.stderr, warning);

@@ -21,7 +21,7 @@ async function pinnedNight(t: TestContext, database: unknown = { env: 'WAREHOUSE
 }
 
 const here = async (night: Night, command: string, ...more: string[]) =>
-  night.nightfillHere(command, path.join(night.folder, 'job.yaml'), ...more);
+  night.nightfill(command, path.join(night.folder, 'job.yaml'), ...more);
 
 const report = ({ folder }: Night) => ['--report', path.join(folder, 'report.json')];
 
@@ -33,20 +33,20 @@ describe('the database that a job file pins', () => {
     assert.match((await here(night, 'plan')).stdout, /1 contracts left of 2, 1 loaded/);
 
     // Without the file nobody knows where to look.
-    const lost = await night.nightfillHere('rerun', 'latest', '--database-wait', '0s', ...report(night));
+    const lost = await night.nightfill('rerun', 'latest', '--database-wait', '0s', ...report(night));
     assert.equal(lost.exitCode, 2);
     assert.match(lost.stderr, /127\.0\.0\.1:1\/elsewhere/);
 
     server.answerWith(listAndLookUp([], (id) => ({ id })));
     const job = ['--job', path.join(night.folder, 'job.yaml')];
-    const runs = await night.nightfillHere('runs', ...job);
+    const runs = await night.nightfill('runs', ...job);
     assert.match(runs.stdout, /partial/, runs.stderr);
-    const rerun = await night.nightfillHere('rerun', ...job, ...report(night));
+    const rerun = await night.nightfill('rerun', ...job, ...report(night));
     assert.equal(rerun.exitCode, 0, rerun.stderr);
     for (const command of ['show', 'report'])
-      assert.match((await night.nightfillHere(command, 'latest', ...job)).stdout, /rerun/);
-    assert.match((await night.nightfillHere('prune', '--keep', '1d', ...job)).stdout, /forgot 0/);
-    assert.match((await night.nightfillHere('migrate', ...job)).stdout, /up to date/);
+      assert.match((await night.nightfill(command, 'latest', ...job)).stdout, /rerun/);
+    assert.match((await night.nightfill('prune', '--keep', '1d', ...job)).stdout, /forgot 0/);
+    assert.match((await night.nightfill('migrate', ...job)).stdout, /up to date/);
     for (const { stdout, stderr } of [lost, runs, rerun]) assert.ok(!(stdout + stderr).includes('hush-hush'));
   });
 
@@ -70,9 +70,9 @@ describe('the database that a job file pins', () => {
     await night.write('job.yaml', { ...JSON.parse(await night.read('job.yaml')), database: { env: 'WAREHOUSE_URL' } });
     // The same database, spelled in another way.
     night.environment['WAREHOUSE_URL'] = `${url}?application_name=other`;
-    assert.equal((await night.nightfillHere('rerun', ...report(night))).exitCode, 3);
+    assert.equal((await night.nightfill('rerun', ...report(night))).exitCode, 3);
     night.environment['WAREHOUSE_URL'] = url.replace(/\/test_[^/]*$/, '/nightfill');
-    const refused = await night.nightfillHere('rerun', ...report(night));
+    const refused = await night.nightfill('rerun', ...report(night));
     assert.equal(refused.exitCode, 2, refused.stderr);
     assert.match(refused.stderr, /was found in .*\/test_.*pins its database: .*\/nightfill as.*--job .*job\.yaml/);
   });

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { UsageError } from '../../../src/resilience/failure.ts';
 import { resolveConnection } from '../../../src/sinks/postgres/choose-database.ts';
+import { repeats } from '../../support/long.ts';
 
 function server(
   databaseUrl: string | undefined,
@@ -262,6 +263,6 @@ void test('whatever stands in a URL, it is understood or refused as a usage erro
         assert.ok(!inspect(error).includes(secret), error.message);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: repeats(300, 20_000) },
   );
 });

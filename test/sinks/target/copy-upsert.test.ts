@@ -11,6 +11,7 @@ import type { Row } from '../../../src/sinks/target/copy-upsert.ts';
 import { prepareTarget } from '../../../src/sinks/target/target-table.ts';
 import { createDatabase } from '../../support/database.ts';
 import { connect as connectTo, declare, openDatabase, openTarget } from '../../support/load-fixture.ts';
+import { repeats } from '../../support/long.ts';
 
 test('inserted, updated and unchanged rows are told apart, and together are all rows', async () => {
   const database = await openDatabase();
@@ -117,7 +118,7 @@ test('any text and any decimal read back as they were given', async () => {
         items.map((item) => ({ ...item, data: item.list })),
       );
     }),
-    { numRuns: 40 },
+    { numRuns: repeats(15, 500) },
   );
 });
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Slots } from '../../../src/sources/api/slots.ts';
+import { repeats } from '../../support/long.ts';
 
 test('work whose caller gave up while it waited is never begun, and its place goes to the next', async () => {
   const slots = new Slots(1);
@@ -51,7 +52,7 @@ test('an error of the work is the error of the run, and frees the slot', async (
 test('one who asks for thousands keeps nobody else out for longer than a turn', async () => {
   const slots = new Slots(2);
   const begun: string[] = [];
-  const ask = async (key: string): Promise<void> => slots.run(async () => (begun.push(key), settled()), { key });
+  const ask = async (key: string): Promise<void> => slots.run(async () => (begun.push(key), settled()), { lane: key });
   const flood = Array.from({ length: 3_000 }, async () => ask('usage'));
   await settled();
   const before = begun.length;
@@ -104,7 +105,7 @@ test('whoever asks, ends or gives up: never too many at once, no key starves, an
           assert.ok(running.size <= limit);
           await promise.finally(() => running.delete(id));
         };
-        const ended = slots.run(work, { key, signal: controller.signal }).catch((error: unknown) => {
+        const ended = slots.run(work, { lane: key, signal: controller.signal }).catch((error: unknown) => {
           if (error instanceof assert.AssertionError) throw error;
         });
         asked.push({ key, controller, ended });
@@ -137,6 +138,6 @@ test('whoever asks, ends or gives up: never too many at once, no key starves, an
       for (const { ended } of asked) await ended;
       assert.deepEqual([slots.inUse, slots.waiting], [0, 0]);
     }),
-    { numRuns: 150 },
+    { numRuns: repeats(50, 2_000) },
   );
 });

@@ -87,5 +87,5 @@ test('a body is unpacked five times at most, whatever its header says', async ()
       1_000_000,
     );
   assert.equal(String(await decoded(5)), '[]');
-  await assert.rejects(decoded(6), /names 6 content-encodings, and at most 5 are undone/);
+  await assert.rejects(decoded(6), /has 6 content-encodings; at most 5 are supported/);
 });

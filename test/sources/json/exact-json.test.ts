@@ -5,6 +5,7 @@ import { isExactNumber, type Json, numberText, parseExactJson } from '../../../s
 import { quoteInexactNumbers } from '../../../src/sources/json/inexact-numbers.ts';
 import { getPath } from '../../../src/sources/json/json-path.ts';
 import { anyJson } from '../../support/any-json.ts';
+import { repeats } from '../../support/long.ts';
 
 /** A number as JSON allows it to be written. */
 const jsonNumber = fc.oneof(
@@ -26,7 +27,7 @@ test('every number keeps the text it came with, in any place', () => {
       }
       assert.equal(JSON.stringify(parseExactJson(`[${text}]`)), `[${text}]`);
     }),
-    { numRuns: 2000 },
+    { numRuns: repeats(300, 20_000) },
   );
 });
 
@@ -147,6 +148,6 @@ test('any JSON is read as V8 reads it when it shows every number as it is writte
     );
   fc.assert(
     fc.property(anyJson, (text) => assert.deepEqual(parseExactJson(text), visited(text))),
-    { numRuns: 300 },
+    { numRuns: repeats(60, 3_000) },
   );
 });

@@ -5,6 +5,7 @@ import { NightfillError } from '../../../src/resilience/failure.ts';
 import { type Json, parseExactJson } from '../../../src/sources/json/exact-json.ts';
 import { jsonSteps, parseInSteps } from '../../../src/sources/json/json-in-steps.ts';
 import { anyJson } from '../../support/any-json.ts';
+import { repeats } from '../../support/long.ts';
 
 const tooDeep = 2_001;
 
@@ -38,7 +39,7 @@ function assertSame(text: string, length: number): void {
 const length = fc.integer({ min: 1, max: 12 });
 
 test('JSON is read in steps of any length as it is read at once', () => {
-  fc.assert(fc.property(anyJson, length, assertSame), { numRuns: 700 });
+  fc.assert(fc.property(anyJson, length, assertSame), { numRuns: repeats(150, 5_000) });
 });
 
 test('what is no JSON is refused in steps as it is refused at once', () => {
@@ -55,7 +56,7 @@ test('what is no JSON is refused in steps as it is refused at once', () => {
       );
     }),
     // Always the same texts, because V8 mistakes some odd names for one another (test/support/any-json.ts).
-    { numRuns: 2_000, seed: 8 },
+    { numRuns: repeats(500, 20_000), seed: 8 },
   );
   const arrays = [
     '[[1,2,3,4]',

@@ -207,24 +207,24 @@ for (const [what, script, { contracts = numbered(), says }] of [
     pagesOf([2, 1], { past: djangoEnd, total: 5 }),
     {
       contracts: numbered({ total: { path: path('total') } }),
-      says: /total is 5, and 3 records came before this page$/,
+      says: /total is 5, but only 3 records came before this page$/,
     },
   ],
   [
     'a page whose next one has records',
     pagesOf([2, 2, 2, 2], { past: djangoEnd, instead: { 3: djangoEnd } }),
-    { says: /and the page after it has records$/ },
+    { says: /; the page after it has records$/ },
   ],
   [
     'a page after short and long ones',
     pagesOf([2, 1, 2], { past: djangoEnd }),
-    { says: /differ in length, so it need not be the end; give contracts\.total/ },
+    { says: /differ in length, so this may not be the end; set contracts\.total/ },
   ],
   [
     'a page after a thousand records on full pages',
     pagesOf([500, 500], { past: wordPressEnd }),
     {
-      says: /after 2 full pages with 1000 records it may be the end or the most that the API lists; give contracts\.total/,
+      says: /after 2 full pages with 1000 records this may be the end or a limit of the API; set contracts\.total/,
     },
   ],
   [
@@ -351,12 +351,16 @@ test('a listing that does not end is stopped at the cap', async () => {
 });
 
 for (const [name, answer, expected] of [
-  ['records somewhere else', { results: [], paging: {} }, /nothing at data in an object with the keys results, paging/],
-  ['records that are an object', { data: { a: 1 } }, /an object with the keys a at data/],
-  ['records that are null', { data: null }, /null at data/],
-  ['a total that is no count', { data: [], total: 'many' }, /a text as its total/],
-  ['a total that is no whole number', { data: [], total: 1.5 }, /a number as its total/],
-  ['a next page that is no name', { data: [], next: {} }, /an empty object at next/],
+  [
+    'records somewhere else',
+    { results: [], paging: {} },
+    /at data, but has nothing in an object with the keys results, paging/,
+  ],
+  ['records that are an object', { data: { a: 1 } }, /at data, but has an object with the keys a;/],
+  ['records that are null', { data: null }, /at data, but has null;/],
+  ['a total that is no count', { data: [], total: 'many' }, /total, but has a string;/],
+  ['a total that is no whole number', { data: [], total: 1.5 }, /total, but has a number;/],
+  ['a next page that is no name', { data: [], next: {} }, /at next, but has an empty object;/],
 ] as const) {
   test(`${name} are named as what they are`, async () => {
     const { error } = await list(
