@@ -9,7 +9,7 @@ import { keepReportPlace } from '../ledger/report-place.ts';
 import type { RunOptions } from '../jobs/run/prepared-run.ts';
 import { runJob, type RunResult } from '../jobs/run/run.ts';
 import type { Log } from '../observe/log.ts';
-import { progressMode, startProgress } from '../observe/progress.ts';
+import { progressMode, startLines, type Progress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
 import { formatReport, makeReportFolder, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
@@ -121,7 +121,9 @@ export async function executeJob(
   const say = (line: string): void => (mode === 'display' ? note(terminal, line) : log.info(line));
   say(`database: ${database.description}`);
 
-  let progress: ReturnType<typeof startProgress> | undefined;
+  // Loaded for terminals only: the libraries that measure text take 30 ms.
+  const start = mode === 'display' ? (await import('../observe/progress-display.ts')).startDisplay : startLines;
+  let progress: Progress | undefined;
   let result: RunResult;
   try {
     result = await execute({
@@ -137,11 +139,10 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        const display = startProgress({
+        const display = start({
           snapshot: progressSnapshot(context, signals),
           stream: stderr,
           log,
-          mode,
           environment,
         });
         progress = display;

@@ -1,8 +1,5 @@
 import type { Log } from './log.ts';
-import { logLineForPeople } from './log-line.ts';
-import { renderProgress, type ProgressSnapshot } from './render-progress.ts';
-import { TerminalDisplay } from './terminal-display.ts';
-import { harmless } from './terminal-text.ts';
+import type { ProgressSnapshot } from './render-progress.ts';
 
 export type { ProgressSnapshot } from './render-progress.ts';
 
@@ -13,7 +10,6 @@ export interface ProgressOptions {
   snapshot: () => ProgressSnapshot;
   stream: NodeJS.WriteStream;
   log: Log;
-  mode: ProgressMode;
   /** `process.env` by default; NO_COLOR, FORCE_COLOR and TERM decide about colours. */
   environment?: NodeJS.ProcessEnv;
 }
@@ -27,7 +23,6 @@ export interface Progress {
   advance(): void;
 }
 
-const drawEvery = 125; // ms
 const lookEvery = 100; // ms
 const lineEvery = { contracts: 100, ms: 30_000 };
 
@@ -38,56 +33,8 @@ export function progressMode(stream: { isTTY?: boolean | undefined }, environmen
   return stream.isTTY && !automated && TERM !== 'dumb' ? 'display' : 'lines';
 }
 
-/** Shows a run's progress until stopped. Never keeps the process alive. */
-export function startProgress(options: ProgressOptions): Progress {
-  return options.mode === 'display' ? startDisplay(options) : startLines(options);
-}
-
-function startDisplay({ snapshot, stream, log, environment = process.env }: ProgressOptions): Progress {
-  const display = new TerminalDisplay(stream);
-  const colour = allowsColour(stream, environment);
-  function draw(): void {
-    display.draw(renderProgress(snapshot(), { width: display.width, colour }));
-  }
-  function onResize(): void {
-    display.resized();
-    draw();
-  }
-  function note(line: string): void {
-    display.above(line);
-    draw();
-  }
-  const timer = setInterval(draw, drawEvery).unref();
-  stream.on('resize', onResize);
-  // Shows the cursor again, however the process ends.
-  const restore = (): void => display.end();
-  process.once('exit', restore);
-  log.divert?.((line) => note(harmless(logLineForPeople(line))));
-  draw();
-
-  let stopped = false;
-  return {
-    note: (line) => (stopped ? void stream.write(`${harmless(line)}\n`) : note(line)),
-    advance: () => undefined,
-    stop() {
-      if (stopped) return;
-      stopped = true;
-      clearInterval(timer);
-      stream.off('resize', onResize);
-      process.off('exit', restore);
-      log.divert?.();
-      draw();
-      restore();
-    },
-  };
-}
-
-/** NO_COLOR (no-color.org): any value but the empty one. Node decides the rest. */
-function allowsColour(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
-  return !environment['NO_COLOR'] && stream.hasColors?.(environment) === true;
-}
-
-function startLines({ snapshot, log }: ProgressOptions): Progress {
+/** Logs a run's progress as lines until stopped. Never keeps the process alive. */
+export function startLines({ snapshot, log }: ProgressOptions): Progress {
   let last = { done: 0, elapsedMs: 0 };
   let advanced = 0;
   function line(facts: ProgressSnapshot): void {
