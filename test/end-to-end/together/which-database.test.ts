@@ -123,6 +123,6 @@ test('a command that looks for history makes no embedded database where there is
   delete night.environment['DATABASE_URL'];
   const { exitCode, stderr } = await night.nightfill('rerun', 'latest');
   assert.equal(exitCode, 2);
-  assert.match(stderr, /no run is known here.*--job FILE/);
+  assert.match(stderr, /there are no runs here.*--job FILE/);
   assert.equal(existsSync(path.join(night.folder, '.nightfill')), false);
 });
