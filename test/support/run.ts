@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process';
 
+/** Test files that run together in one process, those that need one of their own, and the rest. */
+const all = ['test/suites/*.ts', 'test/**/*.alone.test.ts', 'test/*.test.ts', 'test/!(end-to-end)/**/*.test.ts'];
+
 /*
  * `npm test` and `npm run test:long`: the test runner of Node.js with what all tests need. What is given after `--` goes
  * to it: options, such as --watch or --test-name-pattern=…, and files or patterns in place of all.
@@ -15,7 +18,7 @@ const { status } = spawnSync(
     '--test-concurrency=2',
     '--test-global-setup=test/support/global-setup.ts',
     ...options,
-    ...(files.length > 0 ? files : ['test/**/*.test.ts']),
+    ...(files.length > 0 ? files : all),
   ],
   { stdio: 'inherit', env: { ...process.env, ...(given.includes('--long') && { NIGHTFILL_TEST_LONG: '1' }) } },
 );
