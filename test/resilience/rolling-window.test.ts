@@ -1,22 +1,9 @@
 import assert from 'node:assert/strict';
-import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { UsageError } from '../../src/resilience/failure.ts';
 import { type Permit, RollingWindow } from '../../src/resilience/rolling-window.ts';
+import { drain } from '../support/drain.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { repeats } from '../support/long.ts';
-
-/** Takes what is free now and sends it. */
-function drain(window: RollingWindow, { weight = 1, answered = false } = {}): number {
-  let count = 0;
-  for (let permit = window.tryAcquire(weight); 'sent' in permit; permit = window.tryAcquire(weight)) {
-    permit.sent();
-    if (answered) permit.answered();
-    count += 1;
-  }
-  return count;
-}
 
 test('a window gives as many permits as it has requests, and no more', () => {
   const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], clock: new FakeClock() });
@@ -153,17 +140,6 @@ test('waiters are served as soon as answers show that the transit was not slower
   assert.equal(clock.now(), 1005);
 });
 
-test('waiters are served when a permit is released', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
-  const permit = await window.acquire();
-  const next = window.acquire();
-  await clock.settle();
-  permit.release();
-  await next;
-  assert.equal(clock.now(), 0);
-});
-
 test('freed slots are not counted again in the wait for a weight', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 20, per: 1000 }], margin: 5, clock });
@@ -196,39 +172,10 @@ test('every window holds at once', async () => {
   ]);
 });
 
-test('waiters are served the moment a slot is free, and their wait is counted', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  drain(window);
-  const times: number[] = [];
-  const take = async (): Promise<void> => {
-    const permit = await window.acquire();
-    times.push(clock.now());
-    permit.sent();
-  };
-  await clock.finish(Promise.all([take(), take(), take()]));
-  assert.deepEqual(times, [1000, 2000, 3000]);
-  assert.equal(window.waitedMs, 6000);
-  assert.deepEqual(clock.pending, []);
-});
-
 test('a weight takes as much of every window', () => {
   const window = new RollingWindow({ rates: [{ requests: 10, per: 1000 }], clock: new FakeClock() });
   assert.equal(drain(window, { weight: 4 }), 2);
   assert.equal(drain(window), 2);
-});
-
-test('the wait for a heavy weight is exact', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  for (let count = 0; count < 3; count += 1) {
-    const permit = window.tryAcquire();
-    if ('sent' in permit) permit.sent();
-    await clock.advance(100);
-  }
-  assert.deepEqual(window.tryAcquire(1), { waitMs: 700 });
-  assert.deepEqual(window.tryAcquire(2), { waitMs: 800 });
-  assert.deepEqual(window.tryAcquire(3), { waitMs: 900 });
 });
 
 test('a weight that can never be granted is an error at once', async () => {
@@ -247,122 +194,6 @@ test('a window without rates, or with one that allows nothing, is a mistake', ()
   assert.throws(() => new RollingWindow({ rates: [] }), UsageError);
   assert.throws(() => new RollingWindow({ rates: [{ requests: 0, per: 1000 }] }), UsageError);
   assert.throws(() => new RollingWindow({ rates: [{ requests: 1, per: 0 }] }), UsageError);
-});
-
-test('keys take turns, and inside one key the first come is first served', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], margin: 0, uplinkSpread: 0, clock });
-  drain(window);
-  const order: string[] = [];
-  const take = async (key: string, name: string): Promise<void> => {
-    const permit = await window.acquire({ key });
-    order.push(name);
-    permit.sent();
-  };
-  const first = ['a1', 'a2', 'a3', 'a4'].map(async (name) => take('a', name));
-  const second = ['b1', 'b2'].map(async (name) => take('b', name));
-  const third = [take('c', 'c1')];
-  await clock.finish(Promise.all([...first, ...second, ...third]));
-  assert.deepEqual(order, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
-});
-
-test('a heavy waiter at the head is not overtaken by light ones', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  (await window.acquire()).sent();
-  const order: string[] = [];
-  const take = async (name: string, weight: number, key: string): Promise<void> => {
-    const permit = await window.acquire({ weight, key });
-    order.push(`${name} at ${clock.now()}`);
-    permit.sent();
-  };
-  const work = Promise.all([take('heavy', 3, 'a'), take('light', 1, 'b'), take('light', 1, 'a')]);
-  await clock.settle();
-  assert.deepEqual(window.tryAcquire(1), { waitMs: 1000 });
-  await clock.finish(work);
-  assert.deepEqual(order, ['heavy at 1000', 'light at 2000', 'light at 2000']);
-});
-
-test('an abort while waiting leaves no timer and no listener, and lets the next one go', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  (await window.acquire()).sent();
-  const abort = new AbortController();
-  const heavy = assert.rejects(window.acquire({ weight: 3, signal: abort.signal }), { message: 'gone' });
-  const light = window.acquire({ signal: abort.signal });
-  await clock.settle();
-  assert.equal(window.waiting, 2);
-  assert.equal(clock.pending.length, 1);
-  abort.signal.addEventListener('abort', () => undefined);
-  const other = window.acquire();
-  abort.abort(new Error('gone'));
-  await heavy;
-  await assert.rejects(light, { message: 'gone' });
-  await other;
-  assert.equal(window.waiting, 0);
-  assert.deepEqual(clock.pending, []);
-  assert.equal(getEventListeners(abort.signal, 'abort').length, 1);
-  await assert.rejects(window.acquire({ signal: abort.signal }), { message: 'gone' });
-});
-
-test('a pause applies to all, including current waiters', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], margin: 0, uplinkSpread: 0, clock });
-  drain(window);
-  const waiting = window.acquire();
-  window.pauseUntil(5000);
-  window.pauseUntil(3000);
-  await clock.finish(waiting);
-  assert.equal(clock.now(), 5000);
-});
-
-test('an idle window that is paused says until when', () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], clock });
-  window.pauseUntil(250);
-  assert.deepEqual(window.tryAcquire(), { waitMs: 250 });
-});
-
-test('after a refusal the limit halves, and rises by a tenth of the ceiling per window without one', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  window.slowDown();
-  // What was in flight together complains together.
-  window.slowDown();
-  const perWindow: number[] = [];
-  for (let count = 0; count < 7; count += 1) {
-    perWindow.push(drain(window));
-    await clock.advance(1000);
-  }
-  assert.deepEqual(perWindow, [50, 60, 70, 80, 90, 100, 100]);
-  window.slowDown();
-  await clock.advance(1000);
-  window.slowDown();
-  assert.equal(drain(window), 30);
-});
-
-test('a lowered limit still lets one request through, however heavy', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 4, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  for (let count = 0; count < 20; count += 1) {
-    window.slowDown();
-    await clock.advance(1000);
-    window.slowDown();
-  }
-  const permit = await window.acquire({ weight: 4 });
-  permit.sent();
-});
-
-test('waiters for a lowered limit are served when it rises', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 10, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  const permits = await Promise.all(Array.from({ length: 5 }, async () => window.acquire()));
-  window.slowDown();
-  // The five are never sent, so only climbing makes room.
-  const next = window.acquire();
-  await clock.finish(next);
-  assert.equal(clock.now(), 1000);
-  assert.equal(permits.length, 5);
 });
 
 test('an early timer grants no permit too early', async () => {
@@ -389,99 +220,4 @@ test('the peak counts weights within half-open intervals', async () => {
   await clock.advance(599);
   await send(4);
   assert.deepEqual(window.peaks(), [{ requests: 10, perMs: 1000, peak: 9 }]);
-});
-
-test('a limit that the server announces lowers the windows that are not longer, and never raises one', async () => {
-  const clock = new FakeClock();
-  const rates = [
-    { requests: 10, per: 1000 },
-    { requests: 100, per: 60_000 },
-  ];
-  const window = new RollingWindow({ rates, margin: 0, uplinkSpread: 0, clock });
-  assert.equal(window.lowerTo({ requests: 10, per: 1000 }), false);
-  assert.equal(
-    window.lowerTo({ requests: 50, per: 500 }),
-    false,
-    'a longer window may hold many of the announced ones',
-  );
-  assert.equal(window.lowerTo({ requests: 4, per: 500 }), false);
-  assert.equal(window.lowerTo({ requests: 4, per: 1000 }), true);
-  assert.equal(drain(window), 4);
-  assert.equal(window.lowerTo({ requests: 1_000_000, per: 60_000 }), false);
-  await clock.advance(1000);
-  assert.equal(drain(window), 4, 'it stays lowered');
-  assert.equal(window.lowerTo({ requests: 9, per: 60_000 }), true);
-  await clock.advance(1000);
-  assert.equal(drain(window), 1, 'eight of nine in the long window are used');
-  assert.deepEqual(
-    window.peaks().map(({ requests }) => requests),
-    [10, 100],
-    'the evidence is held against what was set up',
-  );
-  assert.throws(() => window.lowerTo({ requests: 0, per: 1000 }), UsageError);
-});
-
-test('waiters are served at a lowered limit, and a heavy one still passes', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 6, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
-  drain(window);
-  const order: number[] = [];
-  for (const weight of [1, 1, 5, 1])
-    void window.acquire({ weight }).then((permit) => {
-      order.push(weight);
-      permit.sent();
-    });
-  window.lowerTo({ requests: 2, per: 1000 });
-  await clock.advance(1000);
-  assert.deepEqual(order, [1, 1]);
-  await clock.advance(1000);
-  assert.deepEqual(order, [1, 1, 5]);
-  await clock.advance(1000);
-  assert.deepEqual(order, [1, 1, 5, 1]);
-});
-
-test('dismissed waiters leave nothing behind, and later ones are served', async () => {
-  const clock = new FakeClock();
-  const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
-  drain(window);
-  const controller = new AbortController();
-  const waiting = ['a', 'b', 'a'].map(async (key) => window.acquire({ key, signal: controller.signal }));
-  const reason = new Error('go home');
-  window.dismiss(reason);
-  for (const one of waiting) await assert.rejects(one, reason);
-  assert.equal(window.waiting, 0);
-  assert.deepEqual(clock.pending, []);
-  assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
-  await clock.finish(window.acquire());
-});
-
-test('gives the earliest time of the last of many requests, exact when one window decides', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.record({ requests: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 500 }) }), {
-        minLength: 1,
-        maxLength: 2,
-      }),
-      fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 15 }),
-      fc.integer({ min: 1, max: 40 }),
-      async (rates, pauses, count) => {
-        const clock = new FakeClock();
-        const window = new RollingWindow({ rates, margin: 0, uplinkSpread: 0, clock });
-        const send = async (): Promise<void> => {
-          const permit = await clock.finish(window.acquire());
-          permit.sent();
-          permit.answered();
-        };
-        for (const pause of pauses) {
-          await clock.advance(pause);
-          await send();
-        }
-        const soonest = window.soonest(count);
-        for (let sent = 0; sent < count; sent += 1) await send();
-        if (rates.length === 1) assert.equal(soonest, clock.now());
-        else assert.ok(soonest <= clock.now(), `${soonest} and ${clock.now()}`);
-      },
-    ),
-    { numRuns: repeats(60, 3_000) },
-  );
 });
