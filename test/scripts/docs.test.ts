@@ -110,11 +110,11 @@ test('a way that no import stands behind, or that names a file that is gone, is 
       (error: Error) => error.message.split('\n').at(-1)!,
     );
   const to = (file: string, from?: string): Step => ({ file, what: 'goes on', ...(from !== undefined && { from }) });
-  assert.equal(await refusal(to('jobs/run/work.ts', 'jobs/run/run.ts')), 'none');
+  assert.equal(await refusal(to('jobs/run/execute.ts', 'jobs/run/run.ts')), 'none');
   assert.equal(await refusal(to('jobs/gone.ts', 'jobs/run/run.ts')), 'src/jobs/gone.ts does not exist');
   assert.equal(await refusal(to('cli.ts', 'jobs/run/run.ts')), 'src/jobs/run/run.ts does not import src/cli.ts');
   assert.equal(
-    await refusal(to('jobs/run/run.ts', 'jobs/run/work.ts')),
-    'src/jobs/run/work.ts does not come before src/jobs/run/run.ts',
+    await refusal(to('jobs/run/run.ts', 'jobs/run/execute.ts')),
+    'src/jobs/run/execute.ts does not come before src/jobs/run/run.ts',
   );
 });
