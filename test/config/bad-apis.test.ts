@@ -8,7 +8,7 @@ testBadFiles({
     instead: api,
     write: `${api}    ▸time-out: 5s\n`,
     path: 'apis.crm.time-out',
-    says: /did you mean "timeout"\?\); here go type, baseUrl/,
+    says: /did you mean "timeout"\?\); known here: type, baseUrl/,
   },
   'text where a mapping belongs': {
     instead: '\n  crm:\n    type: rest\n    baseUrl: https://crm.example',
@@ -80,7 +80,7 @@ testBadFiles({
     instead: api,
     write: `${api}    timeout: ▸0s\n`,
     path: 'apis.crm.timeout',
-    says: /longer than nothing.*got "0s"/,
+    says: /above 0 and.*got "0s"/,
   },
   'a timeout longer than a timer can run': {
     instead: api,

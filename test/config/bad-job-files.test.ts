@@ -12,7 +12,7 @@ testBadFiles({
   'a key nothing is close to': {
     write: '▸sprockets: 1\n',
     path: 'sprockets',
-    says: /^unknown key "sprockets"; here go name, timezone/,
+    says: /^unknown key "sprockets"; known here: name, timezone/,
   },
   'a name with a space': {
     instead: 'name: small',
@@ -48,19 +48,19 @@ testBadFiles({
   'a lookup that waits for itself': {
     write: 'lookups:\n  ▸one: { api: crm, path: "/x/{one.id}" }\n',
     path: 'lookups.one',
-    says: /wait for one another: one → one/,
+    says: /depend on one another: one → one/,
   },
-  'lookups that wait for one another': {
+  'lookups that depend on one another': {
     write:
       'lookups:\n  ▸a: { api: crm, path: "/x/{c.id}" }\n  b: { api: crm, path: "/x/{a.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
     path: 'lookups.a',
-    says: /wait for one another: a → c → b → a/,
+    says: /depend on one another: a → c → b → a/,
   },
   'a lookup on the way to a ring': {
     write:
       'lookups:\n  a: { api: crm, path: "/x/{b.id}" }\n  ▸b: { api: crm, path: "/x/{c.id}" }\n  c: { api: crm, path: "/x/{b.id}" }\n',
     path: 'lookups.b',
-    says: /wait for one another: b → c → b;/,
+    says: /depend on one another: b → c → b;/,
   },
   'a share without its sign': {
     write: 'failures: { stopAbove: ▸20 }\n',

@@ -124,7 +124,7 @@ testBadFiles({
   'a stray key in a control': {
     write: 'controls: [{ sum: amount, ▸buy: currency }]\n',
     path: 'controls[0].buy',
-    says: /unknown key "buy" \(did you mean "by"\?\); here go sum, by/,
+    says: /unknown key "buy" \(did you mean "by"\?\); known here: sum, by/,
   },
   'more than all': {
     write: 'controls: [{ completeness: ▸101% }]\n',
@@ -142,13 +142,13 @@ testBadFiles({
     write:
       '  key: id\n  total: total\nload:\n  table: contracts\n  missing: mark\n  key: [id]\n  columns:\n    id: { from: listed.id, type: text }\n    ▸missing_since: { from: listed.gone, type: date }\n',
     path: 'load.columns.missing_since',
-    says: /keeps its mark in a column of the name missing_since; give this one another name/,
+    says: /needs the column name missing_since for its mark; rename this column/,
   },
   'a bound for marks that nobody sets': {
     instead: '  key: [id]\n',
     write: '  key: [id]\n  ▸markAtMost: 10%\n',
     path: 'load.markAtMost',
-    says: /markAtMost has a meaning only with missing: mark/,
+    says: /markAtMost applies only with missing: mark/,
   },
   'a transform without threads': {
     write: 'transform: { module: ./rows.ts, threads: ▸0 }\n',

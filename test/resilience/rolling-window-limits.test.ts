@@ -5,7 +5,7 @@ import { RollingWindow } from '../../src/resilience/rolling-window.ts';
 import { drain } from '../support/drain.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-test('a pause holds everyone, also those who wait already', async () => {
+test('a pause applies to all, including current waiters', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 100 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);
@@ -23,7 +23,7 @@ test('an idle window that is paused says until when', () => {
   assert.deepEqual(window.tryAcquire(), { waitMs: 250 });
 });
 
-test('after a complaint the limit halves, and climbs back by a tenth of the ceiling per quiet window', async () => {
+test('after a refusal the limit halves, and rises by a tenth of the ceiling per window without one', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   window.slowDown();
@@ -53,7 +53,7 @@ test('a lowered limit still lets one request through, however heavy', async () =
   permit.sent();
 });
 
-test('those who wait for a lowered limit go on when it climbs', async () => {
+test('waiters for a lowered limit are served when it rises', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 10, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   const permits = await Promise.all(Array.from({ length: 5 }, async () => window.acquire()));
@@ -95,7 +95,7 @@ test('a limit that the server announces lowers the windows that are not longer, 
   assert.throws(() => window.lowerTo({ requests: 0, per: 1000 }), UsageError);
 });
 
-test('those who wait when the limit is lowered are served at the lower one, and a heavy one still passes', async () => {
+test('waiters are served at a lowered limit, and a heavy one still passes', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 6, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);

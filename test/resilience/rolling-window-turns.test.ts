@@ -7,7 +7,7 @@ import { drain } from '../support/drain.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { repeats } from '../support/long.ts';
 
-test('those who wait are served when a permit is given back', async () => {
+test('waiters are served when a permit is released', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
   const permit = await window.acquire();
@@ -18,7 +18,7 @@ test('those who wait are served when a permit is given back', async () => {
   assert.equal(clock.now(), 0);
 });
 
-test('those who wait are served the moment a permit has rested, and their waiting is counted', async () => {
+test('waiters are served the moment a slot is free, and their wait is counted', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   drain(window);
@@ -34,7 +34,7 @@ test('those who wait are served the moment a permit has rested, and their waitin
   assert.deepEqual(clock.pending, []);
 });
 
-test('how long a heavy weight has to wait is told exactly', async () => {
+test('the wait for a heavy weight is exact', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   for (let count = 0; count < 3; count += 1) {
@@ -64,7 +64,7 @@ test('keys take turns, and inside one key the first come is first served', async
   assert.deepEqual(order, ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']);
 });
 
-test('a heavy one at the head is not overtaken by light ones', async () => {
+test('a heavy waiter at the head is not overtaken by light ones', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 3, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   (await window.acquire()).sent();
@@ -103,7 +103,7 @@ test('an abort while waiting leaves no timer and no listener, and lets the next 
   await assert.rejects(window.acquire({ signal: abort.signal }), { message: 'gone' });
 });
 
-test('those who are sent away leave nothing behind, and who comes later is served', async () => {
+test('dismissed waiters leave nothing behind, and later ones are served', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], clock });
   drain(window);
@@ -118,7 +118,7 @@ test('those who are sent away leave nothing behind, and who comes later is serve
   await clock.finish(window.acquire());
 });
 
-test('tells when the last of many can be sent at the soonest, to the millisecond when one window decides', async () => {
+test('gives the earliest time of the last of many requests, exact when one window decides', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ requests: fc.integer({ min: 1, max: 12 }), per: fc.integer({ min: 1, max: 500 }) }), {

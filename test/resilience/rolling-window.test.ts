@@ -43,14 +43,14 @@ test('a permit that was sent cannot be given back', async () => {
   assert.equal(drain(window), 0);
 });
 
-test('before any answer a permit rests for window, margin and the whole spread of the uplink', () => {
+test('before any answer a slot stays blocked for window, margin and the whole spread of the uplink', () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 5, uplinkSpread: 0.1, clock });
   drain(window);
   assert.deepEqual(window.tryAcquire(), { waitMs: 1105 });
 });
 
-test('once the way is known, a request of the usual speed rests for window and margin alone', async () => {
+test('once the round-trip time is known, a request of usual speed blocks its slot for window and margin only', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -62,7 +62,7 @@ test('once the way is known, a request of the usual speed rests for window and m
   assert.equal(drain(window), 100);
 });
 
-test('a request whose answer came late rests longer by as much, up to the spread', async () => {
+test('a late answer blocks its slot longer by its lateness, up to the spread', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, uplinkSpread: 0.1, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -88,7 +88,7 @@ test('a request whose answer came late rests longer by as much, up to the spread
   assert.equal(drain(window), 1);
 });
 
-test('what is said twice counts once', async () => {
+test('a repeated call of sent or answered counts once', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -102,7 +102,7 @@ test('what is said twice counts once', async () => {
   assert.equal(window.peaks()[0]?.peak, 100);
 });
 
-test('an answer to a request that was never said to be sent rests from now, and teaches nothing', async () => {
+test('an answer without a call of sent blocks its slot from now, and is not measured', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 100 }, async () => window.acquire()));
@@ -114,7 +114,7 @@ test('an answer to a request that was never said to be sent rests from now, and 
   assert.equal(drain(window), 99);
 });
 
-test('a way that became slower does not make earlier requests rest less than their window', async () => {
+test('a slower transit does not free slots of earlier requests before their window', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 2200, per: 60_000 }], margin: 5, clock });
   const exchange = async (count: number, ms: number): Promise<void> => {
@@ -128,7 +128,7 @@ test('a way that became slower does not make earlier requests rest less than the
   assert.deepEqual(window.tryAcquire(), { waitMs: 60_005 - 510 });
 });
 
-test('those who wait are served as soon as answers show that the way was no longer than usual', async () => {
+test('waiters are served as soon as answers show that the transit was not slower than usual', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 20, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 20 }, async () => window.acquire()));
@@ -140,7 +140,7 @@ test('those who wait are served as soon as answers show that the way was no long
   assert.equal(clock.now(), 1005);
 });
 
-test('what has rested already is not counted again in how long a weight has to wait', async () => {
+test('freed slots are not counted again in the wait for a weight', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 20, per: 1000 }], margin: 5, clock });
   const permits: Permit[] = await Promise.all(Array.from({ length: 20 }, async () => window.acquire()));
@@ -196,7 +196,7 @@ test('a window without rates, or with one that allows nothing, is a mistake', ()
   assert.throws(() => new RollingWindow({ rates: [{ requests: 1, per: 0 }] }), UsageError);
 });
 
-test('an early timer gives nothing away too early', async () => {
+test('an early timer grants no permit too early', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 1, per: 1000 }], margin: 0, uplinkSpread: 0, clock });
   const sleep = clock.sleep.bind(clock);

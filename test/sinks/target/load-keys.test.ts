@@ -22,7 +22,7 @@ test('of rows with the same key the first is loaded and the later ones are rejec
       [3, 'DUPLICATE_KEY'],
     ],
   );
-  assert.match(rejected[0]?.message ?? '', /^row 0 has the same load key \(id = 1\) and came first/);
+  assert.match(rejected[0]?.message ?? '', /^row 0 has the same load key \(id = 1\) and comes first/);
   const { rows } = await database.query('SELECT id, amount FROM target ORDER BY id');
   assert.deepEqual(rows, [
     { id: '1.0', amount: 1 },

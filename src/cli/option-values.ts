@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { parseDuration } from './config/schema/duration.ts';
+import { parseDuration } from '../config/schema/duration.ts';
 
 /** The values of options, read from text; what is wrong is said in a sentence. */
 
