@@ -9,17 +9,27 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { hiddenInstances, hideInstance, sweep } from '../src/ledger/forget.ts';
-import { readHistory, readRuns } from '../src/jobs/history.ts';
+import { readHistory } from '../src/ledger/history/history.ts';
+import { readRuns } from '../src/ledger/history/runs.ts';
 import type { Job } from '../src/jobs/job.ts';
 import { joinByHash } from '../src/ledger/join-by-hash.ts';
-import * as ledger from '../src/jobs/ledger.ts';
+import { findRun } from '../src/ledger/find-run.ts';
+import * as instances from '../src/ledger/instance.ts';
+import { explainNotStarted } from '../src/ledger/not-started.ts';
+import { latestRunOf, takeOver } from '../src/ledger/run.ts';
 import { rememberedTarget } from '../src/ledger/loaded-row.ts';
 import { markMissing } from '../src/jobs/load/mark-missing.ts';
-import { countFailures, readChunkLines, readControls, readFailures } from '../src/jobs/night-details.ts';
+import {
+  countFailures,
+  readChunkLines,
+  readControlLines,
+  readFailureLines,
+} from '../src/ledger/history/night-details.ts';
 import { readNightLedger } from '../src/jobs/forecast/night-ledger.ts';
-import { readChunk, unfinishedChunks } from '../src/jobs/plan/list-contracts.ts';
-import { hasStaged, requireSameLayout } from '../src/jobs/load/staging.ts';
-import { countHeldBack, readSwitchPace } from '../src/jobs/forecast/switch-forecast.ts';
+import { isHoldingBack, isHeldBackOtherwise } from '../src/ledger/held-back.ts';
+import { readChunk, unfinishedChunks } from '../src/ledger/planned-work.ts';
+import { countHeldBack } from '../src/ledger/held-back.ts';
+import { readSwitchPace } from '../src/ledger/history/switch-pace.ts';
 import { buildReport } from '../src/report/build.ts';
 import { migrate } from '../src/ledger/migrations.ts';
 import { Database, type ClientForCopy, type Queryable } from '../src/sinks/postgres/postgres.ts';
@@ -150,44 +160,43 @@ const date = { job: 'seeded', businessDate: '2026-11-20' };
 const works: Record<string, Work> = {
   runs: async (on) => readHistory(on, { limit: 20 }),
   'runs --job': async (on) => readHistory(on, { limit: 20, job: 'held-back' }),
-  'findRun, latest': async (on) => ledger.findRun(on, { run: 'latest' }),
-  'findRun, by id': async (on) => ledger.findRun(on, { run }),
+  'findRun, latest': async (on) => findRun(on, { run: 'latest' }),
+  'findRun, by id': async (on) => findRun(on, { run }),
   'show: the run, its controls and chunks': async (on) => {
     await readRuns(on, { id: run, limit: 1 });
-    await readControls(on, run);
+    await readControlLines(on, run);
     await readChunkLines(on, instance);
   },
   'show: failures': async (on) => {
     await countFailures(on, instance);
-    await readFailures(on, { instance, limit: 50 });
+    await readFailureLines(on, { instance, limit: 50 });
   },
   'show --json: 10,000 failures from the middle': async (on) =>
-    readFailures(on, { instance, after: { key: '', chunk: Math.ceil(chunks / 2) }, limit: 10_000 }),
+    readFailureLines(on, { instance, after: { key: '', chunk: Math.ceil(chunks / 2) }, limit: 10_000 }),
   'plan, of a date not begun': async (on) => readNightLedger(on, { job, businessDate: '2026-11-21' }),
   'plan, of what is left of tonight': async (on) => readNightLedger(on, { job, businessDate: '2026-11-20' }),
   'plan, of a listing that was cut off': async (on) =>
     readNightLedger(on, { job: { ...job, name: 'cut-off' }, businessDate: '2026-11-20' }),
   'start: findInstance, latestRunOf': async (on) => {
-    await ledger.findInstance(on, { ...date, purpose: 'night' });
-    await ledger.latestRunOf(on, instance);
+    await instances.findInstance(on, { ...date, purpose: 'night' });
+    await latestRunOf(on, instance);
   },
-  'start: hasLoadedRows': async (on) => ledger.hasLoadedRows(on, instance),
-  'start: requireSameLayout': async (on) =>
-    requireSameLayout(on as Database, { instance: heldBack!.instance, job }).catch(() => undefined),
-  'start: requireLatestPlan': async (on) =>
-    ledger.requireLatestPlan(on, { ...date, id: instance } as ledger.Instance, { id: run } as ledger.RunRow),
-  'start: takeOver': async (on) => ledger.takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
+  'start: hasLoadedRows': async (on) => instances.hasLoadedRows(on, instance),
+  'start: isHeldBackOtherwise': async (on) =>
+    isHeldBackOtherwise(on as Database, { instance: heldBack!.instance, columns: job.load.columns }),
+  'start: isReplaced': async (on) => instances.isReplaced(on, instance),
+  'start: takeOver': async (on) => takeOver(on, { job: 'seeded', instance, run, token: randomUUID() }),
   'start: countHeldBack, readSwitchPace': async (on) => {
     await countHeldBack(on, heldBack!.instance);
     await readSwitchPace(on, 'seeded');
   },
-  'work: unfinishedChunks': async (on) => unfinishedChunks({ database: on, instance }, {}),
-  'work: readChunk, one not started': async (on) => readChunk({ database: on, instance }, chunks, {}),
-  'work: readChunk, one that failed in part': async (on) => readChunk({ database: on, instance }, 1, {}),
-  'close: hasStaged': async (on) => hasStaged(on as Database, heldBack!.instance),
+  'work: unfinishedChunks': async (on) => unfinishedChunks(on, instance, {}),
+  'work: readChunk, one not started': async (on) => readChunk(on, { instance, number: chunks }, {}),
+  'work: readChunk, one that failed in part': async (on) => readChunk(on, { instance, number: 1 }, {}),
+  'close: isHoldingBack': async (on) => isHoldingBack(on as Database, heldBack!.instance),
   'close: explainNotStarted': async (on) =>
-    ledger.explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
-  'close: completeInstance': async (on) => ledger.completeInstance(on, instance),
+    explainNotStarted(on, { instance, token: run, chunks: undefined, reason: 'x', after: undefined }),
+  'close: completeInstance': async (on) => instances.completeInstance(on, instance),
   'close: markMissing': async (on) =>
     markMissing(on, { job, instance: before!.instance, businessDate: '2026-11-19', target, dryRun: false }),
   'close: buildReport': async (on) => {

@@ -93,7 +93,7 @@ async function compare(origin: string, { requests, rounds }: { requests: number;
     'Api.request': async (path) =>
       api.request({
         url: api.resolveUrl(path, {}),
-        key: 'contract',
+        lane: 'contract',
         signal: run.signal,
         deadline,
         waitForBreaker: true,

@@ -6,11 +6,12 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { Job } from '../src/jobs/job.ts';
-import { newTally, type RunContext } from '../src/jobs/run/run-context.ts';
+import { Progress } from '../src/jobs/run/progress.ts';
+import type { RunContext } from '../src/jobs/run/run-context.ts';
+import { RunLedger } from '../src/ledger/run-ledger.ts';
 import { switchOver } from '../src/jobs/load/switch-over.ts';
 import { createLog } from '../src/observe/log.ts';
 import { systemClock } from '../src/resilience/clock.ts';
-import { TaskMetrics } from '../src/resilience/task-metrics.ts';
 import { migrate } from '../src/ledger/migrations.ts';
 import { Database } from '../src/sinks/postgres/postgres.ts';
 import { prepareTarget } from '../src/sinks/target/target-table.ts';
@@ -61,21 +62,21 @@ async function measure(chunks: number): Promise<void> {
        VALUES ('seeded', $1, $2, 'bench', 1, '', now(), now() + interval '1 hour')`,
       [token, night!.run],
     );
-    const context = {
-      job,
-      instance: night!.instance,
-      run: night!.run,
-      token,
-      dryRun: false,
+    const { signal } = new AbortController();
+    const log = createLog({ level: 'error', secrets: [] });
+    const names = { job: job.name, instance: night!.instance, run: night!.run, token };
+    const ledger = new RunLedger({
+      ...names,
       database,
-      target: await database.withTransaction(async (client) => prepareTarget(client, load)),
-      log: createLog({ level: 'error', secrets: [] }),
       clock: systemClock,
+      log,
+      signal,
       databaseWaitMs: 0,
-      signal: new AbortController().signal,
-      tally: newTally(),
-      metrics: new TaskMetrics({ clock: systemClock }),
-    } as unknown as RunContext;
+      once: true,
+    });
+    const target = await database.withTransaction(async (client) => prepareTarget(client, load));
+    using progress = new Progress({ clock: systemClock });
+    const context = { job, target, ledger, clock: systemClock, stop: { signal }, progress } as unknown as RunContext;
     let locks = 0;
     const watch = setInterval(() => {
       void database

@@ -8,7 +8,7 @@ export type { Job } from './jobs/job.ts';
 export { JobRunningError } from './ledger/lease.ts';
 export type { RunResult } from './jobs/run/run.ts';
 export type { Transform, TransformParts } from './jobs/enrich/transform-worker.ts';
-export { findRun } from './jobs/ledger.ts';
+export { findRun } from './ledger/find-run.ts';
 export {
   openDatabase,
   rerunJob,
@@ -19,7 +19,7 @@ export {
 } from './library.ts';
 export { createLog, type Log } from './observe/log.ts';
 export { reportSchema, type Report } from './report/schema.ts';
-export { readReport } from './report/store.ts';
+export { readReport } from './ledger/stored-report.ts';
 export { NightfillError, UsageError } from './resilience/failure.ts';
 export { migrate } from './ledger/migrations.ts';
 export { Database } from './sinks/postgres/postgres.ts';

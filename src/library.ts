@@ -1,26 +1,27 @@
 /** Runs for programs: the same as `nightfill run` and `rerun`, with the defaults of the command line. */
 import { businessDateIn } from './jobs/business-date.ts';
 import type { Job } from './jobs/job.ts';
-import { findRun } from './jobs/ledger.ts';
+import { findRun } from './ledger/find-run.ts';
 import { sessionName, thisProcess } from './ledger/process-identity.ts';
+import type * as options from './jobs/run/prepared-run.ts';
 import * as jobs from './jobs/run/run.ts';
 import { StopReason } from './jobs/run/stop-reason.ts';
 import { createLog } from './observe/log.ts';
 import { systemClock } from './resilience/clock.ts';
 import { UsageError } from './resilience/failure.ts';
-import { resolveConnection } from './sinks/postgres/connection.ts';
+import { resolveConnection } from './sinks/postgres/choose-database.ts';
 import { migrate } from './ledger/migrations.ts';
 import { Database } from './sinks/postgres/postgres.ts';
 import { version } from './version.ts';
 
 /** Everything but the database has a default. Durations in milliseconds. */
-export interface RunOptions extends Pick<jobs.RunOptions, 'database' | 'finishBy'> {
+export interface RunOptions extends Pick<options.RunOptions, 'database' | 'finishBy'> {
   /** What the report says started the run. Default: `manual`. */
-  trigger?: jobs.RunOptions['trigger'];
+  trigger?: options.RunOptions['trigger'];
   /** When another run of the job is at work: JobRunningError (`fail`, the default), or wait for it. */
-  ifRunning?: jobs.RunOptions['ifRunning'];
+  ifRunning?: options.RunOptions['ifRunning'];
   /** Default: silent. `createLog` makes one that writes JSON lines. */
-  log?: jobs.RunOptions['log'];
+  log?: options.RunOptions['log'];
   /** How long a database that went away is waited for. Default: 2 minutes. */
   databaseWaitMs?: number;
   /** Drains: nothing more is begun, what is in flight is finished and loaded, the report says "stopped". */
@@ -95,7 +96,7 @@ export async function openDatabase(url: string, o: { migrate?: boolean } = {}): 
   return database;
 }
 
-function completed(o: RunOptions, stopping: AbortSignal): jobs.RunOptions {
+function completed(o: RunOptions, stopping: AbortSignal): options.RunOptions {
   o.database.requireWritable();
   return {
     database: o.database,

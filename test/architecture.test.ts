@@ -10,11 +10,12 @@ const mayImport: Record<string, readonly string[]> = {
   sinks: ['resilience'],
   observe: ['resilience'],
   simulator: ['resilience'],
-  ledger: ['resilience', 'sources', 'sinks'],
+  ledger: ['resilience', 'sources', 'sinks', 'observe'],
   report: ['resilience', 'sinks', 'observe', 'ledger'],
   jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
-  config: ['resilience', 'sources', 'jobs', 'report', 'observe'],
+  config: ['resilience', 'sources', 'sinks', 'jobs', 'report', 'observe'],
   commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'ledger', 'report', 'jobs', 'config'],
+  cli: ['simulator', 'config', 'commands'],
 };
 
 const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
@@ -26,11 +27,9 @@ async function importsOf(path: string): Promise<string[]> {
 }
 
 test('what commands print goes through the one file that makes it harmless', async () => {
-  const files = [
-    'cli.ts',
-    'exit-code.ts',
-    ...(await readdir(new URL('../src/commands', import.meta.url))).map((name) => `commands/${name}`),
-  ].filter((name) => name !== 'commands/terminal.ts');
+  const files = (await sourceFiles()).filter(
+    (name) => ['cli', 'commands', ''].includes(roomOf(name)) && name !== 'commands/terminal.ts',
+  );
   const direct: string[] = [];
   for (const file of files) {
     const text = await readFile(new URL(`../src/${file}`, import.meta.url), 'utf8');
@@ -39,10 +38,13 @@ test('what commands print goes through the one file that makes it harmless', asy
   assert.deepEqual(direct, []);
 });
 
+async function sourceFiles(): Promise<string[]> {
+  const names = await readdir(new URL('../src', import.meta.url), { recursive: true });
+  return names.filter((name) => name.endsWith('.ts'));
+}
+
 test('imports run one way between the rooms', async () => {
-  const files = (await readdir(new URL('../src', import.meta.url), { recursive: true })).filter((name) =>
-    name.endsWith('.ts'),
-  );
+  const files = await sourceFiles();
   assert.ok(files.length > 50, 'the sources are where this test looks for them');
   const against: string[] = [];
   for (const file of files.filter((name) => roomOf(name) !== '')) {
@@ -55,4 +57,27 @@ test('imports run one way between the rooms', async () => {
     }
   }
   assert.deepEqual(against, []);
+});
+
+test("SQL on the ledger's tables stands in src/ledger alone", async () => {
+  const sql = new URL('../sql/', import.meta.url);
+  const migrations = await Promise.all((await readdir(sql)).map(async (name) => readFile(new URL(name, sql), 'utf8')));
+  const tables = migrations.flatMap((text) =>
+    [...text.matchAll(/CREATE TABLE nightfill\.(\w+)/g)].map(([, name]) => name!),
+  );
+  assert.ok(
+    tables.includes('instance') && tables.includes('chunk'),
+    'the migrations are where this test looks for them',
+  );
+  const mention = new RegExp(`\\bnightfill\\.(?:(?:${[...tables, 'migration'].join('|')})\\b|"|\\$\\{)`);
+  const sources = await sourceFiles();
+  const texts = await Promise.all(
+    sources.map(async (name) => readFile(new URL(`../src/${name}`, import.meta.url), 'utf8')),
+  );
+  const mentioning = sources.filter((_, index) => mention.test(texts[index]!));
+  assert.ok(mentioning.includes('ledger/instance.ts'), 'a mention is found where there is one');
+  assert.deepEqual(
+    mentioning.filter((name) => roomOf(name) !== 'ledger'),
+    [],
+  );
 });

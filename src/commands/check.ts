@@ -1,15 +1,14 @@
 import { loadJob } from '../config/load-job.ts';
 import { businessDateIn } from '../jobs/business-date.ts';
-import { batchedLookups } from '../jobs/enrich/batched-lookup.ts';
-import { enrichContract } from '../jobs/enrich/enrich.ts';
+import { enrichContract } from '../jobs/enrich/contract.ts';
+import { Lookups } from '../jobs/enrich/lookups.ts';
 import { listedFieldKeeper, summedColumns } from '../jobs/load/amounts.ts';
 import type { Job } from '../jobs/job.ts';
-import { formerWriter, formerWriterNote } from '../jobs/rename-job.ts';
-import { dateScope, plannedContract, type PlannedContract } from '../jobs/plan/list-contracts.ts';
-import { FailedAlone } from '../jobs/enrich/repeated-failure.ts';
-import { SharedLookups } from '../jobs/enrich/shared-lookups.ts';
+import { formerWriterNote } from '../jobs/former-writer.ts';
+import type { PlannedContract } from '../ledger/planned-contract.ts';
+import { dateScope } from '../jobs/plan/date-scope.ts';
+import { plannedContract } from '../jobs/plan/list-contracts.ts';
 import { startTransform } from '../jobs/enrich/transform.ts';
-import type { Log } from '../observe/log.ts';
 import { systemClock } from '../resilience/clock.ts';
 import { TaskMetrics } from '../resilience/task-metrics.ts';
 import { migrate, pendingMigrations } from '../ledger/migrations.ts';
@@ -25,7 +24,7 @@ import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { secretsOf } from './secrets.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
-/** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
+/** `nightfill check`: reports every problem at once; exit code 2 when there is one. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
   const { directory, environment, stdout, stderr } = terminal;
   const say = (line: string): void => writeLines(stdout, [line]);
@@ -48,7 +47,7 @@ export async function checkCommand(file: string, options: DatabaseSelection, ter
   );
   if (opened) stack.use(opened);
   const target = opened && (await attempt(async () => checkDatabase(opened.database, job, { say, problems })));
-  await checkApis(job, { target, database: opened?.database, say, problems, log });
+  await checkApis(job, { target, database: opened?.database, say, problems });
 
   const settled = opened ? await readSettled(opened.database, job).catch(() => []) : [];
   for (const one of settled) say(`note  ${settledLine(one)} (by the last run)`);
@@ -61,14 +60,14 @@ interface Findings {
   problems: string[];
 }
 
-/** The target, and whether a load without a row found nothing wrong with it. */
+/** The target, and whether a load without a row succeeded. */
 interface TriedTarget {
   table: TargetTable;
   exists: boolean;
   takesLoads: boolean;
 }
 
-/** Connection, privileges, the ledger's schema and the target; everything tried is rolled back. */
+/** Checks connection, privileges, the ledger's schema and the target; everything is rolled back. */
 async function checkDatabase(
   database: Database,
   job: Job,
@@ -86,8 +85,8 @@ async function checkDatabase(
     if (refused) problems.push(refused.message);
     return inspection;
   });
-  const former = pending.length === 0 && (await formerWriter(database, job));
-  if (former) say(`note  ${formerWriterNote(job, former)}`);
+  const former = pending.length === 0 ? await formerWriterNote(database, job) : undefined;
+  if (former !== undefined) say(`note  ${former}`);
   if (problems.length === found)
     say(
       `ok    ${database.description}; ${job.load.table.schema}.${job.load.table.name} ${exists ? 'fits' : 'will be created'}${pending.length > 0 ? '; the nightfill schema will be upgraded' : ''}`,
@@ -111,19 +110,13 @@ async function tryMigrations(database: Database, problems: string[]): Promise<vo
   }
 }
 
-/** One page of the listing, the lookups of its first contract, and its row, loaded and taken back. */
+/** Tries one page of the listing, the lookups of its first contract, and the load of its row, which is rolled back. */
 async function checkApis(
   job: Job,
-  {
-    target,
-    database,
-    say,
-    problems,
-    log,
-  }: Findings & { target: TriedTarget | undefined; database: Database | undefined; log: Log },
+  { target, database, say, problems }: Findings & { target: TriedTarget | undefined; database: Database | undefined },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
+  // With a run's retries: an answer that is right when it is asked again does not fail a run.
   const onRest: ApiHooks['onRest'] = (rest) => say(`      ${restLine(rest)}`);
   const apis = new Map(
     Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { onRest }))]),
@@ -135,31 +128,22 @@ async function checkApis(
   if (!first) return;
   say(`ok    API ${job.contracts.api} lists contracts; the first is ${first.key}`);
   if (!target || !database) {
-    say('      lookups are not tried while the database is not there to map their answers for');
+    say('      lookups are not tried, because without the database their answers cannot be mapped');
     return;
   }
-  const shared = new SharedLookups();
-  const batched = batchedLookups(job, { apis, shared });
   try {
     const transform = job.transform && stack.use(await startTransform(job.transform));
-    const metrics = new TaskMetrics();
-    const context = {
-      metrics,
+    const strict = withoutFallbacks(job);
+    const lookups = new Lookups({
+      job: strict,
       businessDate,
-      database,
-      target: target.table,
       apis,
-      shared,
-      batched,
-      transform,
-      signal,
-      log,
-      clock: systemClock,
-      databaseWaitMs: 0,
       bounds: { signal, deadline },
-      failedAlone: new FailedAlone(),
-    };
-    const result = await enrichContract(first, { ...context, job: withoutFallbacks(job) });
+      metrics: new TaskMetrics(),
+      transform,
+      lastKnown: async () => Promise.resolve(undefined),
+    });
+    const result = await enrichContract(first, { job: strict, target: target.table, lookups });
     if (result.status === 'not-started') problems.push(result.rests.message);
     else if (result.status === 'failed') problems.push(`contract ${first.key}: ${result.failure.message}`);
     else if (!target.takesLoads)
@@ -179,10 +163,10 @@ async function checkApis(
   }
 }
 
-/** Milliseconds for which someone who waits at a terminal is kept there by an API that rests. */
+/** Milliseconds to wait for an API that pauses. */
 const longestRest = 120_000;
 
-// A fallback would hide what check is asked to find.
+// A fallback would hide the failure that check looks for.
 const withoutFallbacks = (job: Job): Job => ({
   ...job,
   lookups: job.lookups.map((lookup) => ({ ...lookup, onFailure: 'fail' as const })),

@@ -1,18 +1,21 @@
-import { timeOfDay } from '../jobs/admission/admission.ts';
+import { timeOfDay } from '../jobs/business-date.ts';
+import type { Tally } from '../jobs/run/progress.ts';
 import type { RunContext } from '../jobs/run/run-context.ts';
 import type { ProgressSnapshot } from '../observe/progress.ts';
 import type { StopSignals } from './stop-signals.ts';
 
-/** Gives the snapshots of a run that the progress display draws. */
+/** The function that gives a run's snapshots to the progress display. */
 export function progressSnapshot(context: RunContext, signals: Pick<StopSignals, 'graceLeft'>): () => ProgressSnapshot {
-  const { job, businessDate, tally, clock, finishBy } = context;
+  const { job, businessDate, clock, lookups, stop } = context;
+  const { tally } = context.progress;
+  const { finishBy } = context.admission;
   const started = clock.now();
   const doneBefore = tally.enriched + tally.degraded + tally.failed;
   return () => {
     const { phase, listed, sourceTotal, listingDone, enriched, degraded, failed, chunksLoaded, chunks } = tally;
     const done = enriched + degraded + failed;
     const elapsedMs = clock.now() - started;
-    const stopping = context.stopping.aborted;
+    const stopping = stop.stopping.aborted;
     const working = Math.max(0, tally.begun - (done - doneBefore));
     const left = contractsLeft({ ...tally, done, working, stopping });
     const perContract = elapsedMs / Math.max(1, done - doneBefore);
@@ -38,7 +41,7 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
         finishBy: timeOfDay(finishBy, job.timezone),
         finishByMs: finishBy.getTime() - clock.wallNow(),
       }),
-      apis: [...context.apis.values()].map((api) => {
+      apis: [...lookups.apis.values()].map((api) => {
         const { name, requests, retries, rateLimited, inFlight, currentRate, concurrency, breaker, rests } =
           api.statistics();
         const limits = job.apis[name]!.limits.rates.map(({ requests: limit, per }) => (limit * 1_000) / per);
@@ -62,11 +65,11 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
   };
 }
 
-/** Milliseconds for which nothing is asked of the API that rests longest. */
-const longestRest = ({ apis, clock }: RunContext): number =>
-  Math.max(0, ...[...apis.values()].map((api) => (api.statistics().rests?.until ?? 0) - clock.wallNow()));
+/** Milliseconds until the API with the longest pause is asked again. */
+const longestRest = ({ lookups, clock }: RunContext): number =>
+  Math.max(0, ...[...lookups.apis.values()].map((api) => (api.statistics().rests?.until ?? 0) - clock.wallNow()));
 
-/** Contracts that this run has still to end; undefined while nobody knows how many the listing brings. */
+/** Contracts that this run still has to process; undefined while the listing's total is unknown. */
 function contractsLeft({
   phase,
   listed,
@@ -74,7 +77,7 @@ function contractsLeft({
   done,
   working,
   stopping,
-}: RunContext['tally'] & { done: number; working: number; stopping: boolean }): number | undefined {
+}: Tally & { done: number; working: number; stopping: boolean }): number | undefined {
   if (stopping) return working;
   if (phase !== 'listing') return listed - done;
   return sourceTotal !== undefined && sourceTotal >= listed ? sourceTotal - done : undefined;

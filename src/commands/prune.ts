@@ -1,6 +1,8 @@
 import { hiddenInstances, hideInstance, sweep } from '../ledger/forget.ts';
+import { readOldInstances, type OldInstance } from '../ledger/history/old-instances.ts';
+import { countOldRefusedStarts, deleteOldRefusedStarts } from '../ledger/history/refused-start.ts';
 import { progressMode } from '../observe/progress.ts';
-import type { Database, Queryable } from '../sinks/postgres/postgres.ts';
+import type { Database } from '../sinks/postgres/postgres.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';
 import { writeLines, type Terminal } from './terminal.ts';
@@ -10,13 +12,6 @@ export interface PruneOptions extends DatabaseSelection {
   keep: number;
   job?: string;
   dryRun?: boolean;
-}
-
-interface OldInstance {
-  id: string;
-  job: string;
-  businessDate: string;
-  runs: number;
 }
 
 /** Milliseconds between two lines about one business date. */
@@ -33,13 +28,11 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
     progressMode(stderr, environment) === 'display' ? writeLines(stderr, [line]) : log.info(line);
   await using opened = await openHistory(options, { ...terminal, log });
   const { database } = opened;
-  const of = {
-    keep: options.keep,
-    dryRun: options.dryRun ?? false,
-    ...(opened.job !== undefined && { job: opened.job }),
-  };
-  const { old, needed } = await findOld(database, of);
-  const refused = await forgetRefusedStarts(database, of);
+  const outdated = { keepMs: options.keep, job: opened.job };
+  const all = await readOldInstances(database, outdated);
+  const old = all.filter(({ needed }) => !needed);
+  const needed = all.length - old.length;
+  const refused = await (options.dryRun ? countOldRefusedStarts : deleteOldRefusedStarts)(database, outdated);
   const kept =
     needed === 0
       ? ''
@@ -56,16 +49,19 @@ export async function pruneCommand(options: PruneOptions, terminal: Terminal): P
     return 0;
   }
   for (const id of await hiddenInstances(database))
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     await sweepWithWord(database, { id, what: 'what an earlier prune left', say });
   const forgotten: OldInstance[] = [];
   for (const [index, instance] of old.entries()) {
     const what = `${instance.job} ${instance.businessDate} (${index + 1} of ${old.length})`;
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     const outcome = await hideInstance(database, instance.id);
     if (outcome !== 'hidden') {
       say(`${what}: ${outcome === 'gone' ? 'forgotten by somebody else' : 'kept, a run has begun to work on it'}`);
       continue;
     }
     forgotten.push(instance);
+    // oxlint-disable-next-line no-await-in-loop -- one instance at a time, to spare the database
     await sweepWithWord(database, { id: instance.id, what, say });
   }
   writeLines(stdout, [`forgot ${summary(forgotten)}`]);
@@ -90,44 +86,4 @@ async function sweepWithWord(
     },
   });
   say(`${what}: forgotten, ${count.format(rows)} rows`);
-}
-
-async function findOld(
-  database: Queryable,
-  { keep, job }: PruneOptions,
-): Promise<{ old: OldInstance[]; needed: number }> {
-  // However old, these stay: one with a run at work; of each job the latest night, which may be unfinished, and the
-  // latest planned and the latest complete one, which the next is compared with and whose contracts it looks for; and of
-  // each of its targets the latest night or sample that loaded rows, over which no older date may load.
-  const latest = (where: string): string => `(SELECT DISTINCT ON (job) id FROM nightfill.instance
-     WHERE purpose = 'night' ${where} ORDER BY job, business_date DESC, generation DESC)`;
-  const { rows } = await database.query<OldInstance & { needed: boolean }>(
-    `WITH needed AS (
-       ${latest('')} UNION ${latest(`AND status <> 'planning'`)} UNION ${latest(`AND status = 'complete'`)} UNION
-       (SELECT DISTINCT ON (job, target) id FROM nightfill.instance
-        WHERE purpose IN ('night', 'sample') AND EXISTS (
-          SELECT FROM nightfill.chunk WHERE chunk.instance = instance.id AND inserted + updated + unchanged > 0)
-        ORDER BY job, target, business_date DESC, generation DESC) UNION
-       SELECT run.instance FROM nightfill.run JOIN nightfill.lease ON lease.run = run.id AND lease.expires_at > now()
-     )
-     SELECT id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", id IN (SELECT id FROM needed) AS needed,
-       (SELECT count(*) FROM nightfill.run WHERE run.instance = instance.id)::integer AS runs
-     FROM nightfill.instance
-     WHERE business_date < current_date - make_interval(secs => $1) AND ($2::text IS NULL OR job = $2)
-     ORDER BY business_date, job, id`,
-    [keep / 1_000, job ?? null],
-  );
-  return { old: rows.filter((row) => !row.needed), needed: rows.filter((row) => row.needed).length };
-}
-
-async function forgetRefusedStarts(database: Queryable, { keep, job, dryRun }: PruneOptions): Promise<number> {
-  const old = `FROM nightfill.refused_start
-     WHERE refused_at < now() - make_interval(secs => $1) AND ($2::text IS NULL OR job = $2)`;
-  const { rows } = await database.query<{ refused: number }>(
-    dryRun
-      ? `SELECT count(*)::integer AS refused ${old}`
-      : `WITH gone AS (DELETE ${old} RETURNING 1) SELECT count(*)::integer AS refused FROM gone`,
-    [keep / 1_000, job ?? null],
-  );
-  return rows[0]!.refused;
 }

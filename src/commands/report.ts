@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import { findRun } from '../jobs/ledger.ts';
-import { readReport, writeReportFile } from '../report/store.ts';
+import { findRun } from '../ledger/find-run.ts';
+import { readReport } from '../ledger/stored-report.ts';
+import { writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { commandLog } from './command-log.ts';
 import { openHistory, type DatabaseSelection } from './open-database.ts';

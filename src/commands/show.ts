@@ -1,15 +1,18 @@
 import { pipeline } from 'node:stream/promises';
-import { readRefusedStarts, readRuns, type HistoryEntry } from '../jobs/history.ts';
-import { findRun } from '../jobs/ledger.ts';
+import { ambiguousRun, findRun } from '../ledger/find-run.ts';
+import type { HistoryEntry } from '../ledger/history/entry.ts';
 import {
   countFailures,
   readChunkLines,
-  readControls,
-  readFailures,
+  readControlLines,
+  readFailureLines,
   type ChunkLine,
+  type ControlLine,
   type FailureLine,
-  type StoredControl,
-} from '../jobs/night-details.ts';
+} from '../ledger/history/night-details.ts';
+import { readRefusedStarts } from '../ledger/history/refused-start.ts';
+import { readRuns } from '../ledger/history/runs.ts';
+import { isIdBeginning } from '../ledger/id-beginning.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -19,10 +22,10 @@ import { openHistory } from './open-database.ts';
 import { table } from './summary.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
-/** Of chunks, of failures and of ranges of chunk numbers a terminal is shown so many. */
+/** The most chunks, failures and ranges of chunk numbers that are shown. */
 const shown = 50;
 
-/** Failures that are read at once for `--json`. */
+/** Failures that one query reads for `--json`. */
 const page = 10_000;
 
 type Found = { refused: HistoryEntry } | { run: HistoryEntry; instance: string };
@@ -38,7 +41,7 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
   return 0;
 }
 
-/** Whoever reads the output may stop in the middle, as `head` does. */
+/** Ignores EPIPE: the reader of the output may stop early, as `head` does. */
 function unlessReadEnough(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
@@ -47,34 +50,30 @@ function unlessReadEnough(error: NodeJS.ErrnoException): void {
 async function find(database: Queryable, o: { run: string; job: string | undefined }): Promise<Found> {
   const job = o.job === undefined ? {} : { job: o.job };
   const latest = o.run === 'latest';
-  const isId = /^[0-9a-f-]{4,36}$/i.test(o.run);
   const refused =
-    latest || isId
+    latest || isIdBeginning(o.run)
       ? (await readRefusedStarts(database, { ...job, ...(!latest && { id: o.run }), limit: latest ? 1 : 2 })).filter(
           ({ id }) => latest || id.startsWith(o.run.toLowerCase()),
         )
       : [];
-  if (refused.length > 1) throw ambiguous(o.run);
+  if (refused.length > 1) throw ambiguousRun(o.run);
   const run = await findRun(database, { run: o.run, ...job }).catch((error: unknown) => {
     if (refused.length === 0 || !(error instanceof UsageError)) throw error;
     return undefined;
   });
   if (run === undefined) return { refused: refused[0]! };
   const [entry] = await readRuns(database, { id: run.id, limit: 1 });
-  if (refused[0] && !latest) throw ambiguous(o.run);
+  if (refused[0] && !latest) throw ambiguousRun(o.run);
   if (refused[0] && refused[0].startedAt > entry!.startedAt) return { refused: refused[0] };
   return { run: entry!, instance: run.instance };
 }
 
-const ambiguous = (beginning: string): UsageError =>
-  new UsageError(`"${beginning}" is the beginning of several runs' ids; give more of it`);
-
-/** Piece by piece: a night may have failed a million times. */
+/** In pieces, because a run may have a million failures. */
 async function* asJson(database: Queryable, found: Found): AsyncGenerator<string> {
   const isRun = 'run' in found;
   const head = {
     ...(isRun ? found.run : found.refused),
-    controls: isRun ? await readControls(database, found.run.id) : [],
+    controls: isRun ? await readControlLines(database, found.run.id) : [],
     chunks: isRun ? await readChunkLines(database, found.instance) : [],
   };
   yield `${harmlessJson(JSON.stringify(head, null, 2)).slice(0, -2)},\n  "failures": [`;
@@ -89,7 +88,8 @@ async function* asJson(database: Queryable, found: Found): AsyncGenerator<string
 
 async function* allFailures(database: Queryable, instance: string): AsyncGenerator<FailureLine> {
   for (let after: FailureLine | undefined; ;) {
-    const failures = await readFailures(database, { instance, after, limit: page });
+    // oxlint-disable-next-line no-await-in-loop -- a page at a time, to bound the memory
+    const failures = await readFailureLines(database, { instance, after, limit: page });
     yield* failures;
     after = failures.at(-1);
     if (failures.length < page) return;
@@ -102,11 +102,11 @@ async function asLines(database: Queryable, found: Found): Promise<string[]> {
   const chunks = await readChunkLines(database, instance);
   return [
     ...entryLines(run),
-    ...controlLines(await readControls(database, run.id)),
+    ...controlLines(await readControlLines(database, run.id)),
     ...chunkLines(chunks, run),
     ...notStarted(chunks),
     ...failureLines(await countFailures(database, instance), {
-      first: await readFailures(database, { instance, limit: shown }),
+      first: await readFailureLines(database, { instance, limit: shown }),
       run,
     }),
   ];
@@ -118,7 +118,7 @@ function entryLines(entry: HistoryEntry): string[] {
   return [
     ...fieldLines({ ...named, status: `${entry.status}, no heartbeat since ${noHeartbeatSince}` }, code),
     '',
-    `Its process is gone or cannot reach the database; the next run of ${entry.job} goes on from here.`,
+    `Its process is gone or cannot reach the database; the next run of ${entry.job} continues from here.`,
   ];
 }
 
@@ -127,18 +127,18 @@ function refusedLines(refused: HistoryEntry): string[] {
   return [
     ...fieldLines({ id, job, businessDate, trigger, status, exitCode, startedAt, code, reason }, code),
     '',
-    'Nothing was started. Mend the cause and start it again; nightfill runs lists what was before it.',
+    'Nothing was started. Correct the cause and start it again; nightfill runs lists the earlier runs.',
   ];
 }
 
-/** A line for each; more where the reason is a list, which its code says. */
+/** A line per field; more for a reason whose code says that it is a list. */
 const fieldLines = (fields: object, code: string | null): string[] =>
   Object.entries(fields).flatMap(([name, value]) => {
     const [first, ...more] = harmlessLines(String(value ?? ''), code);
     return [`${name.padEnd(14)}${first}`, ...more.map((line) => `${' '.repeat(14)}${line}`)];
   });
 
-function controlLines(controls: readonly StoredControl[]): string[] {
+function controlLines(controls: readonly ControlLine[]): string[] {
   const failed = controls.filter(({ result }) => result === 'fail');
   if (failed.length === 0) return [];
   const lines = failed.map(({ name, currency, expected, actual, severity }) => {
@@ -153,7 +153,7 @@ const textOf = (row: object): string[] => Object.values(row).map((value) => Stri
 const listing = (title: string, entries: readonly object[]): string[] =>
   entries.length === 0 ? [] : ['', title, ...table([Object.keys(entries[0]!), ...entries.map(textOf)])];
 
-/** All of them, or of many those that failed in part or as a whole. */
+/** All chunks, or if there are many those with failures. */
 function chunkLines(chunks: readonly ChunkLine[], run: HistoryEntry): string[] {
   const lines = (some: readonly ChunkLine[]): object[] => some.map(({ reason: _, retryAfter: __, ...chunk }) => chunk);
   if (chunks.length <= shown) return listing('chunks', lines(chunks));

@@ -17,29 +17,29 @@ export interface SecretPlaces {
   folder: string;
 }
 
-/** Reads every secret an API's `auth` refers to, by API and part; reports those that cannot be had. */
+/** Reads every secret an API's `auth` refers to, by API and part; reports those that cannot be read. */
 export async function resolveSecrets(
   { apis }: Outline,
   source: JobFileSource,
   places: SecretPlaces,
 ): Promise<Map<string, Map<string, Secret>>> {
-  const secrets = new Map<string, Map<string, Secret>>();
-  for (const [api, { auth }] of Object.entries(apis)) {
-    const found = new Map<string, Secret>();
-    for (const part of secretParts) {
-      const reference = auth[part];
-      if (!isReference(reference)) continue;
+  const secrets = new Map(Object.keys(apis).map((api) => [api, new Map<string, Secret>()]));
+  const references = Object.entries(apis).flatMap(([api, { auth }]) =>
+    secretParts.map((part) => ({ api, part, reference: auth[part] })),
+  );
+  await Promise.all(
+    references.map(async ({ api, part, reference }) => {
+      if (!isReference(reference)) return;
       const path: Path = ['apis', api, 'auth', part, 'env' in reference ? 'env' : 'file'];
       const result = await readSecret(reference, places);
-      if (result instanceof Secret) found.set(part, result);
+      if (result instanceof Secret) secrets.get(api)?.set(part, result);
       else source.report(path, result);
-    }
-    secrets.set(api, found);
-  }
+    }),
+  );
   return secrets;
 }
 
-/** The database that the file pins. Undefined when it pins none, or when its address cannot be had, which is reported. */
+/** The database that the file pins. Undefined when it pins none, or when its address cannot be read, which is reported. */
 export async function resolveDatabase(
   { database }: Pick<Outline, 'database'>,
   source: JobFileSource,
@@ -67,7 +67,7 @@ async function readSecret(reference: SecretReference, places: SecretPlaces): Pro
   if (!(secret instanceof Secret) || !/\p{Cc}/u.test(secret.reveal())) return secret;
   const where =
     'env' in reference ? `environment variable ${reference.env}` : `file ${resolve(places.folder, reference.file)}`;
-  return `the ${where} holds a line break or another control character, which no credential has`;
+  return `the ${where} holds a line break or another control character, which a credential cannot have`;
 }
 
 /** The secret, which may have several lines, or a sentence that says why there is none. */
@@ -89,13 +89,12 @@ export async function readSecretText(
 async function refuseReadableByOthers(path: string): Promise<string | undefined> {
   try {
     const found = await stat(path);
-    if (!found.isFile()) return `expected a file at ${path}, and something else is there`;
-    if (found.size > longest)
-      return `expected a secret of at most ${longest} bytes in ${path}, and it has ${found.size}`;
+    if (!found.isFile()) return `expected a file at ${path}, got something else`;
+    if (found.size > longest) return `expected a secret of at most ${longest} bytes in ${path}, got ${found.size}`;
     const others = found.mode & 0o077;
     if (others === 0 || process.platform === 'win32') return undefined;
     const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-    return `expected a file that only its owner may read, and ${path} has mode ${mode}; run: chmod 600 ${path}`;
+    return `expected a file that only its owner may read, but ${path} has mode ${mode}; run: chmod 600 ${path}`;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     return code === 'ENOENT'

@@ -10,3 +10,7 @@ export function nextTimeOfDay(finishBy: string, { timezone, now }: { timezone: s
   const [hour, minute] = finishBy.split(':').map(Number);
   return new Cron(`${minute} ${hour} * * *`, { timezone, paused: true }).nextRun(now)!;
 }
+
+/** What a clock in the time zone shows then, `HH:MM`. */
+export const timeOfDay = (at: Date, timezone: string): string =>
+  new Intl.DateTimeFormat('en-GB', { timeZone: timezone, hour: '2-digit', minute: '2-digit' }).format(at);

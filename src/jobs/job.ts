@@ -2,10 +2,10 @@ import type { ApiOptions, ContractListing, RequestTemplate } from '../sources/ap
 import type { Json } from '../sources/json/exact-json.ts';
 import type { ControlDefinition } from '../report/figures.ts';
 import type { JsonPath } from '../sources/json/json-path.ts';
-import type { PinnedDatabase } from '../sinks/postgres/connection.ts';
+import type { PinnedDatabase } from '../sinks/postgres/choose-database.ts';
 
 export type { Judged, Tolerance } from '../report/figures.ts';
-export type { PinnedDatabase } from '../sinks/postgres/connection.ts';
+export type { PinnedDatabase } from '../sinks/postgres/choose-database.ts';
 export { markColumn } from '../sinks/target/target-table.ts';
 
 /*
@@ -22,9 +22,6 @@ export { markColumn } from '../sinks/target/target-table.ts';
  * failure        an outcome kept as data
  * control        a check that two independently obtained figures agree
  */
-
-export const outcomes = ['enriched', 'degraded', 'failed', 'not-started'] as const;
-export type Outcome = (typeof outcomes)[number];
 
 export interface Lookup extends RequestTemplate {
   name: string;

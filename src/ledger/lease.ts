@@ -86,6 +86,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const self = thisProcess();
   const token = randomUUID();
   for (let told = false; ;) {
+    // oxlint-disable-next-line no-await-in-loop -- whether the lease was taken decides whether it is tried again
     const attempt = await tryTake({ database, job, run, token, self });
     if (attempt.taken) return keepAlive(options, token);
     // The holder that was in the way may have gone since, and is not worth naming then.
@@ -93,6 +94,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder, { silent: attempt.holder.expired });
     if (!told) options.onWait?.(nameOf(attempt.holder));
     told = true;
+    // oxlint-disable-next-line no-await-in-loop -- the wait between two attempts
     await clock.sleep(1_000, signal);
   }
 }
@@ -226,6 +228,7 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
   };
   const beat = async (): Promise<void> => {
     for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- one heartbeat after the other
       await clock.sleep(everyMs, ended).catch(() => undefined);
       if (ended.aborted) return;
       // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.

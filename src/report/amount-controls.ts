@@ -1,3 +1,5 @@
+import { compareAmounts } from '../ledger/books/compare-amounts.ts';
+import { readLoadedSums, type LoadedSum } from '../ledger/books/loaded-sums.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { askedFor, isExact, toleranceText, type Definition, type Evidence } from './evidence.ts';
 import type { Judged, RunFigures } from './figures.ts';
@@ -11,9 +13,10 @@ export async function evaluateAmounts(
   o: Evidence & { instance: string },
 ): Promise<ControlResult[]> {
   const sums = askedFor(o.figures, 'sum');
+  const loadedSums = await readLoadedSums(database, o.instance);
   return judge(database, [
-    ...(await sumControls(database, o, sums)),
-    ...(await standingControls(database, o, sums)),
+    ...sumControls(o, { loadedSums, controls: sums }),
+    ...standingControls(o, { loadedSums, controls: sums }),
     ...varianceControls(o, sums),
     ...askedFor(o.figures, 'change').flatMap((control) => changeControls(control, o)),
   ]);
@@ -26,46 +29,32 @@ interface AmountControl extends Judged {
   currency: string | null;
   expected: string;
   actual: string;
-  /** Figure that a share is meant of. */
+  /** What a share is taken of. */
   base: string;
-  /** The share itself is too much already. */
+  /** A difference of exactly the share fails too. */
   exclusive?: boolean;
-  /** It fails whatever the figures say, or is not evaluated. */
+  /** Settled without comparing: it fails, or is not evaluated. */
   decided?: ControlResult['result'];
 }
 
-/** Per summed column and currency: the digits the source sent against what stands in the target, both summed by Postgres. */
-async function sumControls(
-  database: Queryable,
-  { books, figures, instance }: Evidence & { instance: string },
-  controls: readonly Definition<'sum'>[],
-): Promise<AmountControl[]> {
-  const { rows } = await database.query<{
-    column: string;
-    currency: string | null;
-    expected: string;
-    actual: string;
-    altered: number;
-  }>(
-    `SELECT column_name AS column, currency, sum(sourced)::text AS expected, sum(loaded)::text AS actual,
-       sum(altered)::integer AS altered
-     FROM nightfill.chunk_amount WHERE instance = $1
-     GROUP BY 1, 2 ORDER BY column_name COLLATE "C", currency COLLATE "C" NULLS LAST`,
-    [instance],
-  );
+/** Per summed column and currency: what the source sent against what the target read back, both summed by Postgres. */
+function sumControls(
+  { books, figures }: Evidence,
+  { loadedSums, controls }: { loadedSums: readonly LoadedSum[]; controls: readonly Definition<'sum'>[] },
+): AmountControl[] {
   return controls.flatMap(({ column, tolerance, severity }) =>
-    rows
-      .filter((row) => row.column === column)
-      .map(({ currency, expected, actual, altered }) => ({
-        name: `sum of ${column}: source against target${altered > 0 && expected === actual ? `, altered in ${altered} of its contracts` : ''}`,
+    loadedSums
+      .filter((sum) => sum.column === column)
+      .map(({ currency, sourced, loaded, altered }) => ({
+        name: `sum of ${column}: source against target${altered > 0 && sourced === loaded ? `, altered in ${altered} of its contracts` : ''}`,
         type: 'sum' as const,
         currency,
-        expected,
-        actual,
-        base: expected,
+        expected: sourced,
+        actual: loaded,
+        base: sourced,
         tolerance,
         severity,
-        // Differences that make up for one another are differences.
+        // Differences that cancel out are still differences.
         ...(altered > 0 && isExact(tolerance) && { decided: 'fail' as const }),
         ...((books.counts.staged || !isIndependent(figures, column)) && { decided: 'not-evaluated' as const }),
       })),
@@ -73,18 +62,14 @@ async function sumControls(
 }
 
 /** Per summed column and currency: what was read back as it was loaded against what stands as the night is closed. */
-async function standingControls(
-  database: Queryable,
-  { figures: { standing }, instance }: Evidence & { instance: string },
-  controls: readonly Definition<'sum'>[],
-): Promise<AmountControl[]> {
+function standingControls(
+  { figures: { standing } }: Evidence,
+  { loadedSums, controls }: { loadedSums: readonly LoadedSum[]; controls: readonly Definition<'sum'>[] },
+): AmountControl[] {
   if (!standing) return [];
-  const { rows } = await database.query<{ column: string; currency: string | null; loaded: string }>(
-    `SELECT column_name AS column, currency, sum(loaded)::text AS loaded FROM nightfill.chunk_amount WHERE instance = $1
-     GROUP BY 1, 2 ORDER BY column_name COLLATE "C", currency COLLATE "C" NULLS LAST`,
-    [instance],
+  const lines = new Map<string, Pick<LoadedSum, 'column' | 'currency' | 'loaded'>>(
+    loadedSums.map((sum) => [`${sum.column} ${sum.currency}`, sum]),
   );
-  const lines = new Map(rows.map((row) => [`${row.column} ${row.currency}`, row]));
   for (const { column, currency } of standing.amounts)
     if (!lines.has(`${column} ${currency}`)) lines.set(`${column} ${currency}`, { column, currency, loaded: '0' });
   return [...lines.values()].map(({ column, currency, loaded }) => {
@@ -103,11 +88,11 @@ async function standingControls(
   });
 }
 
-/** What a transform made could only be compared with itself. */
+/** False where only the transform made the amounts: they could only be compared with themselves. */
 const isIndependent = ({ sums }: RunFigures, column: string): boolean =>
   sums.find((sum) => sum.column === column)?.independent !== false;
 
-/** What was listed and is neither loaded, failed nor left has got lost, or was never there. */
+/** Listed money that is neither loaded, failed, waiting nor held back is lost, or was never listed. */
 function varianceControls({ books, figures }: Evidence, controls: readonly Definition<'sum'>[]): AmountControl[] {
   return figures.sums.flatMap(({ column }) => {
     const { tolerance, severity } = controls.find((control) => control.column === column) ?? always;
@@ -123,7 +108,7 @@ function varianceControls({ books, figures }: Evidence, controls: readonly Defin
         base: listed,
         tolerance,
         severity,
-        // Chunks whose variances make up for one another are off as well.
+        // Variances of chunks that cancel out fail as well.
         ...(exact && chunksOff.length > 0 && { decided: 'fail' as const }),
         ...(!isIndependent(figures, column) && { decided: 'not-evaluated' as const }),
       }));
@@ -147,22 +132,16 @@ function changeControls({ column, change, severity, tolerance }: Definition<'cha
 }
 
 async function judge(database: Queryable, controls: readonly AmountControl[]): Promise<ControlResult[]> {
-  if (controls.length === 0) return [];
-  // NaN is within nothing: Postgres takes it for greater than all numbers.
-  const { rows } = await database.query<{ delta: string; within: boolean }>(
-    `SELECT (actual - expected)::text AS delta,
-       abs(actual - expected) <= absolute OR abs(actual - expected) < share * abs(base)
-         OR (NOT exclusive AND abs(actual - expected) <= share * abs(base)) AS within
-     FROM unnest($1::numeric[], $2::numeric[], $3::numeric[], $4::numeric[], $5::numeric[], $6::boolean[])
-       WITH ORDINALITY AS control (expected, actual, base, absolute, share, exclusive, position) ORDER BY position`,
-    [
-      controls.map(({ expected }) => expected),
-      controls.map(({ actual }) => actual),
-      controls.map(({ base }) => base),
-      controls.map(({ tolerance }) => tolerance.absolute),
-      controls.map(({ tolerance }) => String(tolerance.share)),
-      controls.map(({ exclusive }) => exclusive ?? false),
-    ],
+  const compared = await compareAmounts(
+    database,
+    controls.map(({ expected, actual, base, tolerance, exclusive = false }) => ({
+      expected,
+      actual,
+      absolute: tolerance.absolute,
+      share: String(tolerance.share),
+      base,
+      exclusive,
+    })),
   );
   return controls.map(({ name, type, currency, expected, actual, tolerance, severity, decided }, index) => ({
     name,
@@ -170,9 +149,9 @@ async function judge(database: Queryable, controls: readonly AmountControl[]): P
     currency,
     expected,
     actual,
-    delta: rows[index]!.delta,
+    delta: compared[index]!.delta,
     tolerance: toleranceText(tolerance),
     severity,
-    result: decided ?? (rows[index]!.within ? 'pass' : 'fail'),
+    result: decided ?? (compared[index]!.within ? 'pass' : 'fail'),
   }));
 }

@@ -1,30 +1,26 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
+import * as ledger from '../ledger/books/reported-rows.ts';
+import type { AdviceAction } from '../ledger/failure.ts';
+import { readStale } from '../ledger/books/stale.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import { readStale } from './amounts.ts';
 import { readBooks } from './books.ts';
 import { evaluateControls } from './controls.ts';
-import { rfc3339, workOfRun, type RunFigures } from './figures.ts';
+import type { RunFigures } from './figures.ts';
 import { readPrevious } from './previous.ts';
 import type { Report, ReportBody } from './schema.ts';
 
 /** Failures shown in a report; the database has them all. */
 const shownFailures = 10_000;
 
-type RunRow = Omit<Report['run'], 'database' | 'durationMs' | 'overNewer'> & {
-  instance: string;
-  planned: boolean;
-  figures: RunFigures;
-};
-
-/** A run's report, but for its digest, and what in its books cannot be. */
+/** A run's report without its digest, and the contradictions in its books. */
 export interface BuiltReport {
   body: ReportBody;
   /** A sentence each; empty when the books balance. */
   problems: string[];
 }
 
-/** Makes a run's report from what the ledger holds; status and exit code are those the run row has by now. */
+/** Builds a run's report from the ledger; status and exit code are those that the run's row has now. */
 export async function buildReport(database: Queryable, runId: string): Promise<BuiltReport> {
   const { instance, planned, figures, ...run } = await readRun(database, runId);
   const { sums } = figures;
@@ -59,13 +55,13 @@ export async function buildReport(database: Queryable, runId: string): Promise<B
     timing: timing(run, figures),
     tasks: figures.tasks,
     process: figures.process,
-    attempts: await readAttempts(database, instance),
+    attempts: await ledger.readRunsOfInstance(database, instance),
     previous,
   };
   return { body, problems: books.problems };
 }
 
-/** The same report with how the run was judged by it. */
+/** The same report with the verdict on the run. */
 export function withVerdict(
   body: ReportBody,
   verdict: Pick<Report['run'], 'status' | 'exitCode' | 'reason'>,
@@ -80,23 +76,18 @@ export function withVerdict(
   };
 }
 
-async function readRun(database: Queryable, id: string): Promise<RunRow> {
-  const { rows } = await database.query<RunRow>(
-    `SELECT run.id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", timezone, purpose, mode, trigger,
-       rerun_of AS "rerunOf", root_run AS "rootRun", run.status, exit_code AS "exitCode", reason,
-       ${rfc3339('started_at')} AS "startedAt", ${rfc3339('finished_at')} AS "finishedAt",
-       run.config_sha256 AS "configSha256", instance, instance.status <> 'planning' AS planned, figures
-     FROM nightfill.run JOIN nightfill.instance ON instance.id = run.instance WHERE run.id = $1`,
-    [id],
-  );
-  const row = rows[0];
+async function readRun(
+  database: Queryable,
+  id: string,
+): Promise<Omit<ledger.ReportedRun, 'figures'> & { figures: RunFigures }> {
+  const row = await ledger.readReportedRun(database, id);
   if (!row?.figures)
     throw new NightfillError({
       code: 'NO_REPORT',
       class: 'data',
       message: `run ${id} has no report: it ended before its figures were stored; the run that continued it has`,
     });
-  return row;
+  return { ...row, figures: row.figures as RunFigures };
 }
 
 // Absent from the figures of runs of versions that did not mark.
@@ -106,57 +97,29 @@ function markedRows({ marking }: RunFigures): Report['marked'] {
   return marked;
 }
 
-type ChunkRow = Omit<Report['chunks'][number], 'advice'> & { action: string | null; after: string | null };
-
 async function readChunks(database: Queryable, instance: string): Promise<Report['chunks']> {
-  // A chunk is advised what most of its failures are advised.
-  const { rows } = await database.query<ChunkRow>(
-    `SELECT number, status, contracts, chunk.failed, attempts, inserted, updated, unchanged, duration_ms AS "durationMs",
-       digest, chunk.reason,
-       CASE WHEN status <> 'not-started' THEN advised.advice WHEN retry_after IS NULL THEN 'retry-now' ELSE 'retry-after' END AS action,
-       CASE WHEN status = 'not-started' THEN ${rfc3339('retry_after')} ELSE advised.after END AS after
-     FROM nightfill.chunk LEFT JOIN LATERAL (
-       SELECT advice, ${rfc3339('max(advice_after)')} AS after FROM nightfill.failure
-       WHERE failure.instance = chunk.instance AND failure.chunk = chunk.number
-       GROUP BY advice ORDER BY count(*) DESC, advice LIMIT 1
-     ) AS advised ON true
-     WHERE instance = $1 ORDER BY number`,
-    [instance],
-  );
+  const rows = await ledger.readReportedChunks(database, instance);
   return rows.map(({ action, after, ...chunk }) => ({
     ...chunk,
     advice: action === null ? null : adviceOf(action, after),
   }));
 }
 
-const adviceOf = (action: string, after: string | null): Report['failures'][number]['advice'] => ({
-  action: action as Report['failures'][number]['advice']['action'],
+const adviceOf = (action: AdviceAction, after: string | null): Report['failures'][number]['advice'] => ({
+  action,
   ...(after !== null && { after }),
 });
-
-type Failure = Report['failures'][number];
-type FailureRow = Omit<Failure, 'advice' | 'httpStatus' | 'amount' | 'currency'> & {
-  optional: Pick<Failure, 'httpStatus' | 'amount' | 'currency'>;
-  advice: string;
-  after: string | null;
-  total: number;
-};
 
 async function readFailures(
   database: Queryable,
   instance: string,
   { sums, listFailure }: RunFigures,
 ): Promise<Pick<Report, 'failures' | 'failuresOmitted'>> {
-  const { rows } = await database.query<FailureRow>(
-    `SELECT failure.key, failure.chunk, stage, api, lookup, code, class, message, attempts, advice,
-       json_strip_nulls(json_build_object('httpStatus', http_status, 'amount', amount::text, 'currency', currency)) AS optional,
-       ${rfc3339('advice_after')} AS after, count(*) OVER ()::integer AS total
-     FROM nightfill.failure
-     LEFT JOIN nightfill.contract_amount AS known
-       ON known.instance = failure.instance AND known.key = failure.key AND known.column_name = $2
-     WHERE failure.instance = $1 ORDER BY failure.chunk, failure.key COLLATE "C" LIMIT ${shownFailures}`,
-    [instance, sums[0]?.column ?? null],
-  );
+  const rows = await ledger.readReportedFailures(database, {
+    instance,
+    column: sums[0]?.column ?? null,
+    limit: shownFailures,
+  });
   const failures = rows.map(({ optional, advice, after, total: _, ...failure }) => ({
     ...failure,
     ...optional,
@@ -168,18 +131,7 @@ async function readFailures(
   };
 }
 
-async function readAttempts(database: Queryable, instance: string): Promise<Report['attempts']> {
-  const { rows } = await database.query<Report['attempts'][number]>(
-    `SELECT run.id AS "runId", mode, status, exit_code AS "exitCode", ${rfc3339('started_at')} AS "startedAt",
-       ${rfc3339('run.finished_at')} AS "finishedAt", work.contracts, work.loaded
-     FROM nightfill.run CROSS JOIN LATERAL (${workOfRun}) AS work
-     WHERE run.instance = $1 ORDER BY started_at, run.id`,
-    [instance],
-  );
-  return rows;
-}
-
-function timing({ finishedAt }: Pick<RunRow, 'finishedAt'>, figures: RunFigures): Report['timing'] {
+function timing({ finishedAt }: Pick<ledger.ReportedRun, 'finishedAt'>, figures: RunFigures): Report['timing'] {
   const { finishBy, phases, workMs, apis } = figures;
   const idealMs = Math.max(0, ...apis.map(idealOf));
   return {

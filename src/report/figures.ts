@@ -1,4 +1,4 @@
-import type { Queryable } from '../sinks/postgres/postgres.ts';
+import type { SumDefinition } from '../ledger/books/known-amounts.ts';
 import type { ApiFigures, CurrencyAmount, Report } from './schema.ts';
 
 /** What only the process of a run knew, stored with the run so that a report is made from the database alone. */
@@ -38,18 +38,6 @@ export interface Standing {
   amounts: CurrencyAmount[];
 }
 
-/** A summed column, and where the listing's record shows the amount and what splits it. */
-export interface SumDefinition {
-  column: string;
-  by: string | null;
-  listedPath: string[] | null;
-  listedByPath: string[] | null;
-  /** `by` is a `char(n)`, whose trailing blanks mean nothing. */
-  byIsPadded: boolean;
-  /** The amounts are known from before a transform. */
-  independent: boolean;
-}
-
 /** How far two figures may be apart, at most the larger of both. */
 export interface Tolerance {
   /** A decimal number. */
@@ -76,23 +64,3 @@ export type ControlDefinition = (
   | { type: 'listed'; change: number | null }
 ) &
   Judged;
-
-export async function storeFigures(database: Queryable, run: string, figures: RunFigures): Promise<void> {
-  await database.query(`UPDATE nightfill.run SET figures = $2, finished_at = now() WHERE id = $1`, [
-    run,
-    JSON.stringify(figures),
-  ]);
-}
-
-/** A timestamptz as RFC 3339 in UTC with milliseconds. */
-export const rfc3339 = (column: string): string =>
-  `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-
-/** The contracts a run worked on, those given a second chance counted once, and how many it loaded. */
-export const workOfRun = `
-  SELECT coalesce(sum(attempt.contracts) FILTER (WHERE attempt.first), 0)::integer AS contracts,
-    coalesce(sum(attempt.loaded), 0)::integer AS loaded
-  FROM (
-    SELECT contracts, enriched + degraded AS loaded, row_number() OVER (PARTITION BY chunk ORDER BY attempt) = 1 AS first
-    FROM nightfill.chunk_attempt WHERE chunk_attempt.run = run.id
-  ) AS attempt`;

@@ -2,35 +2,30 @@ import { createHash } from 'node:crypto';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import canonicalize from 'canonicalize';
+import { insertReport, previousDigest } from '../ledger/stored-report.ts';
 import { harmlessJson } from '../observe/terminal-text.ts';
 import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { reportSchema, type Report, type ReportBody } from './schema.ts';
 
-/** Seals a report with its digest and that of the job's report before it, and stores it. Throws when it breaks its own schema. */
+/** Adds to a report its digest and that of the job's previous report, and stores it. Throws when it breaks its own schema. */
 export async function storeReport(database: Queryable, body: ReportBody): Promise<Report> {
-  const { rows } = await database.query<{ sha256: string }>(
-    `SELECT sha256 FROM nightfill.report WHERE job = $1 AND run <> $2 ORDER BY created_at DESC, run DESC LIMIT 1`,
-    [body.run.job, body.run.id],
-  );
+  const { id: run, job } = body.run;
   const report: Report = {
     ...body,
     integrity: {
       algorithm: 'sha256 of RFC 8785 canonical JSON without integrity',
       sha256: digestOf(body),
-      previousSha256: rows[0]?.sha256 ?? null,
+      previousSha256: await previousDigest(database, { job, run }),
     },
   };
   requireSchema(report);
-  await database.query(
-    `INSERT INTO nightfill.report (run, job, body, sha256, previous_sha256) VALUES ($1, $2, $3, $4, $5)
-     ON CONFLICT (run) DO UPDATE SET body = excluded.body, sha256 = excluded.sha256, previous_sha256 = excluded.previous_sha256`,
-    [body.run.id, body.run.job, formatReport(report), report.integrity.sha256, report.integrity.previousSha256],
-  );
+  const { sha256, previousSha256 } = report.integrity;
+  await insertReport(database, { run, job, text: formatReport(report), sha256, previousSha256 });
   return report;
 }
 
-/** Figures that cannot be shown as the schema promises are wrong: nobody may be told that they are a night's. */
+/** Figures that break the schema are wrong, and must not be published as a night's. */
 function requireSchema(report: Report): void {
   const { error } = reportSchema.safeParse(report);
   if (!error) return;
@@ -49,30 +44,14 @@ export function digestOf(body: ReportBody): string {
 /** The report's text, the same in the database, in the file and on a terminal. */
 export const formatReport = (report: Report): string => harmlessJson(`${JSON.stringify(report, null, 2)}\n`);
 
-/** The stored report of a run, byte for byte as it was written. */
-export async function readReport(database: Queryable, run: string): Promise<string | undefined> {
-  const { rows } = await database.query<{ body: string }>(`SELECT body FROM nightfill.report WHERE run = $1`, [run]);
-  return rows[0]?.body;
-}
-
-/** The stored report of the latest run of an instance that has one. */
-export async function latestReport(database: Queryable, instance: string): Promise<string | undefined> {
-  const { rows } = await database.query<{ body: string }>(
-    `SELECT body FROM nightfill.report JOIN nightfill.run ON run.id = report.run
-     WHERE run.instance = $1 ORDER BY run.started_at DESC, run.id DESC LIMIT 1`,
-    [instance],
-  );
-  return rows[0]?.body;
-}
-
-/** Makes a folder for reports, and those around it, where they are missing, for their owner and the group. */
+/** Creates a folder for reports and its missing parents, accessible to owner and group. */
 export async function makeReportFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o750 });
 }
 
 /**
- * Writes a file whole or not at all, for its owner and the group: it names contracts and their money. Throws UsageError
- * when the place does not take it, which calls the file by its `name`.
+ * Writes a file whole or not at all, readable only by owner and group because it names contracts and their money. Throws
+ * UsageError, which calls the file by its `name`, when it cannot be written there.
  */
 export async function writeReportFile(path: string, text: string, name = path): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;

@@ -1,21 +1,21 @@
 import type { Clock } from './clock.ts';
 
 /**
- * Additive increase, multiplicative decrease: the share of a ceiling that may be used. It halves on each complaint and
- * climbs back by a tenth per quiet period. Complaints within one period after a halving are echoes of the same excess
- * (everything in flight was refused together): they restart the quiet period and do not halve again.
+ * The share of a ceiling that may be used: additive increase, multiplicative decrease. Each refusal halves it; each period
+ * without one raises it by a tenth. Refusals within one period after a halving have the same cause (everything in flight
+ * was refused together): they restart the period and do not halve again.
  */
 export class AdaptiveShare {
   readonly #clock: Clock;
-  readonly #quiet: number;
-  /** In tenths, because ten times 0.1 is not 1. */
+  readonly #period: number;
+  /** In tenths, because adding 0.1 ten times does not give 1. */
   #tenths = 10;
   #since = 0;
   #halvedAt = -Infinity;
-  #before = 10;
+  #beforeHalving = 10;
 
-  constructor({ quiet, clock }: { /** Milliseconds. */ quiet: number; clock: Clock }) {
-    this.#quiet = quiet;
+  constructor({ period, clock }: { /** Milliseconds. */ period: number; clock: Clock }) {
+    this.#period = period;
     this.#clock = clock;
   }
 
@@ -24,31 +24,31 @@ export class AdaptiveShare {
     return this.#reached() / 10;
   }
 
-  /** Monotonic milliseconds of the next climb; Infinity at the ceiling. */
+  /** Monotonic time of the next increase; Infinity at the ceiling. */
   get nextStep(): number {
-    return this.#reached() === 10 ? Infinity : this.#since + (this.#steps() + 1) * this.#quiet;
+    return this.#reached() === 10 ? Infinity : this.#since + (this.#steps() + 1) * this.#period;
   }
 
   halve(): void {
     const now = this.#clock.now();
     this.#tenths = this.#reached();
     this.#since = now;
-    if (now - this.#halvedAt < this.#quiet) return;
-    this.#before = this.#tenths;
+    if (now - this.#halvedAt < this.#period) return;
+    this.#beforeHalving = this.#tenths;
     this.#tenths /= 2;
     this.#halvedAt = now;
   }
 
-  /** The latest complaint turned out to be about something else: it takes its halving back. */
+  /** Undoes the latest halving, because its refusal turned out to be about something else. */
   restore(): void {
     if (this.#halvedAt === -Infinity) return;
-    this.#tenths = Math.max(this.#reached(), this.#before);
+    this.#tenths = Math.max(this.#reached(), this.#beforeHalving);
     this.#since = this.#clock.now();
     this.#halvedAt = -Infinity;
   }
 
   #steps(): number {
-    return Math.floor((this.#clock.now() - this.#since) / this.#quiet);
+    return Math.floor((this.#clock.now() - this.#since) / this.#period);
   }
 
   #reached(): number {

@@ -1,27 +1,28 @@
 import { type AnswerHeaders, headerText, serverTime, untilReset } from './server-time.ts';
 
-/** What an answer says about the limits it was counted against. */
+/** The limits that an answer announces. */
 export interface AnnouncedLimits {
   /** At most `requests` in a window of `per` milliseconds. */
   limits: { requests: number; per: number }[];
-  /** Milliseconds until a limit that is used up renews; 0 when none is. */
+  /** Milliseconds until an exhausted limit renews; 0 when none is exhausted. */
   wait: number;
 }
 
-/** Where a limit comes without the length of its window, that is at least as long as the time to its reset. */
+/** A limit announced without the length of its window, which is at least the time to its reset. */
 interface Counter {
   limit?: string | undefined;
   remaining?: string | undefined;
   reset?: string | undefined;
 }
 
-/** Resets are rounded to seconds, down by some servers. */
+/** Milliseconds: some servers round the time to the reset down to seconds. */
 const rounding = 1000;
 
 /**
  * Reads the `RateLimit` and `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers (-08 to -11), their older
  * forms (three fields up to -06, one with `limit=, remaining=, reset=` in -07), and `X-RateLimit-Limit/-Remaining/-Reset`.
- * Undefined when there are none. What is malformed is left out. A limit of 0 is malformed: this answer was within it.
+ * Undefined when there are none. Malformed values are left out; a limit of 0 counts as malformed, because this answer was
+ * within the limit. Parsed here because structured-field parsers reject the older and malformed forms.
  */
 export function announcedLimits(
   headers: AnswerHeaders,
@@ -95,12 +96,12 @@ function membersOf(header: string | string[] | undefined): Member[] {
   });
 }
 
-/** More members or parameters than anybody announces; each costs time on every answer. */
+/** More members or parameters than any server announces; the rest is ignored because each costs time on every answer. */
 const mostParts = 20;
 
 /**
- * The parts between separators that stand outside quotes, at most `mostParts`. One pass over the text: a regular expression that
- * finds no closing quote looks for it again from every later one, which takes a fifth of a second for a header of 15 KB.
+ * The parts between separators outside quotes, at most `mostParts`. One pass over the text: a regular expression would
+ * search again from every unclosed quote, which takes a fifth of a second for a header of 15 KB.
  */
 function partsBetween(separator: string, text: string): string[] {
   const parts: string[] = [];
@@ -134,6 +135,6 @@ const unquoted = (text: string): string => text.replace(/^"(.*)"$/, '$1');
 const headerList = (header: string | string[] | undefined): string | undefined =>
   Array.isArray(header) ? header.join(', ') : header;
 
-/** Undefined for anything but digits. */
+/** Undefined unless the text is all digits. */
 const whole = (text: string | undefined): number | undefined =>
   text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;

@@ -11,7 +11,7 @@ export interface BackoffOptions {
   retry: number;
 }
 
-/** Milliseconds to wait before a retry, without jitter: for a base of 1 s exponential 1, 2, 4, 8 s; linear 1, 2, 3, 4 s. */
+/** Milliseconds to wait before a retry, without jitter. With a base of 1 s: exponential 1, 2, 4, 8 s; linear 1, 2, 3, 4 s. */
 export function backoffDelay({ backoff, baseDelay, maxDelay, retry }: BackoffOptions): number {
   return Math.min(maxDelay, baseDelay * factor(backoff, retry));
 }
@@ -19,7 +19,7 @@ export function backoffDelay({ backoff, baseDelay, maxDelay, retry }: BackoffOpt
 function factor(backoff: Backoff, retry: number): number {
   switch (backoff) {
     case 'exponential':
-      // Bounded, because a base delay of 0 times Infinity would be NaN.
+      // The exponent is limited because a base delay of 0 times Infinity is NaN.
       return 2 ** Math.min(retry - 1, 1000);
     case 'linear':
       return retry;

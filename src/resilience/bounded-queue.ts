@@ -3,18 +3,18 @@ import { NightfillError } from './failure.ts';
 import { LinkedQueue } from './linked-queue.ts';
 
 export interface BoundedQueueOptions<T> {
-  /** How many items may stand in it. */
+  /** How many items it may hold. */
   items: number;
-  /** How many bytes they may have together. */
+  /** How many bytes its items may have in total. Default: no limit. */
   bytes?: number;
-  /** Bytes of one item; needed for `bytes` to mean something. */
+  /** Bytes of one item; without it `bytes` has no effect. */
   sizeOf?: (item: T) => number;
 }
 
-/** Something was pushed into a queue that takes nothing any more. */
+/** An item was pushed into a closed queue. */
 export class QueueClosedError extends NightfillError {
   constructor() {
-    super({ code: 'QUEUE_CLOSED', class: 'system', message: 'The queue is closed; it takes no more items.' });
+    super({ code: 'QUEUE_CLOSED', class: 'system', message: 'The queue is closed and takes no more items.' });
   }
 }
 
@@ -31,9 +31,9 @@ interface Consumer<T> {
 }
 
 /**
- * Hands items from producers to consumers in order; producers wait while it is full. Several consumers share the items,
- * each getting the next one; a consumer that leaves its loop leaves the queue open for the others.
- * An item bigger than `bytes` alone is admitted when nothing else stands in the queue, rather than never.
+ * Hands items from producers to consumers in order; producers wait while it is full. Several consumers share the items:
+ * each takes the next one. A consumer that leaves its loop does not close the queue for the others.
+ * An item larger than `bytes` is admitted when the queue is empty, because otherwise it would wait forever.
  */
 export class BoundedQueue<T> implements AsyncIterable<T> {
   readonly #limit: { items: number; bytes: number };
@@ -52,24 +52,24 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     this.#sizeOf = sizeOf;
   }
 
-  /** Items that stand in it now. */
+  /** Items in the queue now. */
   get size(): number {
     return this.#items.length;
   }
 
-  /** Bytes of the items that stand in it now. */
+  /** Bytes of the items in the queue now. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Resolves when the item stands in the queue. Rejects when the queue is closed first, or with the signal's reason. */
+  /** Resolves when the item is in the queue. Rejects when the queue is closed first, or with the signal's reason. */
   async push(item: T, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (this.#closed) throw refusal(this.#closed);
     const size = this.#sizeOf(item);
     if (this.#producers.length === 0 && this.#hasRoomFor(size)) return this.#admit(item, size);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Removed as the producer is dealt with, not after the promise: an abort may come before its reactions run.
+    // Remove the listener here, not in the promise's reactions: an abort may come before those run.
     const settled = (): void => signal?.removeEventListener('abort', leave);
     const admit = (): void => (settled(), resolve());
     const refuse = (error: unknown): void => (settled(), reject(error as Error));
@@ -77,7 +77,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     const leave = (): void => {
       this.#producers.remove(node);
       reject(signal?.reason as Error);
-      // It may have held up smaller ones behind it; later, because the same abort may be about to take them too.
+      // Smaller items behind this one may fit now. In a microtask, because the same abort may remove them too.
       queueMicrotask(() => this.#refill());
     };
     signal?.addEventListener('abort', leave, { once: true });
@@ -85,8 +85,8 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
   }
 
   /**
-   * Ends it: producers that wait are refused. Without an error consumers still get what stands in it, and then end; with
-   * one they get the error at once and the rest is dropped. Only the first call counts.
+   * Closes the queue and rejects waiting producers. Without an error, consumers still get the remaining items and then
+   * end; with an error they get it at once and the remaining items are dropped. Only the first call has an effect.
    */
   close(error?: unknown): void {
     if (this.#closed) return;
@@ -105,6 +105,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
+    // oxlint-disable-next-line no-await-in-loop -- items are handed out one at a time and in order
     for (let next = await this.#take(); !next.done; next = await this.#take()) yield next.value;
   }
 

@@ -1,6 +1,6 @@
 import { UsageError } from './failure.ts';
 
-/** The number itself when it is at least `least` (and whole, if asked); otherwise a UsageError that names the option. */
+/** The number, if it is at least `least` (and whole, if required); otherwise throws a UsageError that names the option. */
 export function checkedNumber(
   value: number,
   { name, least, whole = false }: { name: string; least: number; whole?: boolean },

@@ -1,12 +1,12 @@
 import { offAbort, onAbort } from './on-abort.ts';
 
-/** Time and chance, passed in so that tests own them. */
+/** Time and randomness, passed in so that tests control them. */
 export interface Clock {
   /** Monotonic milliseconds since an arbitrary origin. Never steps back. */
   now(): number;
-  /** Wall clock, epoch milliseconds. May step; only for dates shown to people or sent by servers. */
+  /** Wall clock, epoch milliseconds. May jump; only for dates shown to people or sent by servers. */
   wallNow(): number;
-  /** Resolves after `ms`; rejects with the signal's reason when it aborts first, leaving no timer or listener. */
+  /** Resolves after `ms`; rejects with the signal's reason when the signal aborts first. Leaves no timer or listener. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** A number in [0, 1). */
   random(): number;
@@ -16,7 +16,7 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
   random: () => Math.random(),
-  // By hand: every attempt's timeout is a sleep that is aborted, which cost 11 µs with node:timers/promises and costs 3 so.
+  // Not node:timers/promises: each attempt's timeout is an aborted sleep, which took 11 µs there and takes 3 µs here.
   async sleep(ms, signal) {
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();

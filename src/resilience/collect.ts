@@ -17,8 +17,8 @@ type Tasks<Results extends readonly unknown[]> = {
 };
 
 /**
- * All results in order, of waits started together: all or nothing. When one fails the others' signal aborts, their real
- * end is awaited, and the first error is thrown.
+ * Starts all tasks together and gives their results in order, all or nothing. When one fails, aborts the others' signal,
+ * waits until they have ended, and throws the first error.
  */
 export async function gather<const Results extends readonly unknown[]>(
   tasks: Tasks<Results>,
@@ -42,7 +42,7 @@ export async function gather<const Results extends readonly unknown[]>(
   return results as unknown as Results;
 }
 
-/** Every item's result or failure, as data and in order, with a bound on how many run at once. Throws only when aborted. */
+/** Every item's result or failure as data, in order; at most `concurrency` tasks run at once. Throws only when aborted. */
 export async function gatherWithLimit<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
   task: (item: T, signal: AbortSignal) => Promise<R>,
@@ -63,12 +63,12 @@ async function* withIndex<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenera
 }
 
 /**
- * Each outcome the moment its task ends. Items are pulled one at a time, when a task may start: at most `concurrency`
- * run, and when the consumer is slow at most as many more wait to be taken.
+ * Each outcome as soon as its task ends. Pulls an item only when a task may start: at most `concurrency` tasks run, and
+ * at most as many finished outcomes wait for a slow consumer.
  *
- * Aborted from outside: nothing more is pulled, those running end and are still yielded, then the signal's reason is
- * thrown. A source that throws: those running end and are yielded, then its error is thrown. A consumer that leaves the
- * loop: the tasks' signal aborts and their real end is awaited. No task outlives the loop.
+ * - Caller's signal aborts: pulls no more items, yields the outcomes of running tasks, then throws the signal's reason.
+ * - Source throws: yields the outcomes of running tasks, then throws the source's error.
+ * - Consumer leaves the loop: aborts the tasks' signal and waits until they have ended. No task outlives the loop.
  */
 export async function* asCompleted<T, R>(
   items: Iterable<T> | AsyncIterable<T>,
@@ -78,12 +78,12 @@ export async function* asCompleted<T, R>(
   checkedNumber(concurrency, { name: 'concurrency', least: 1 });
   signal?.throwIfAborted();
   using linked = new LinkedAbort(signal);
-  // A count and not a Set of promises: one that is added to and deleted from all night leaves dead tables that keep
-  // their successors alive until the old generation is collected (198 MB at the peak of a million tasks, this 120).
+  // Not a Set of promises: after millions of additions and deletions its old hash tables stay in memory until a major
+  // garbage collection (a million tasks peaked at 198 MB with a Set, at 120 MB with this count).
   let running = 0;
   const done = new LinkedQueue<Settled<T, R>>();
-  const room = new Bell();
-  const news = new Bell();
+  const spaceFreed = new AutoResetEvent();
+  const progressed = new AutoResetEvent();
 
   const run = async (item: T): Promise<void> => {
     let outcome: Settled<T, R>;
@@ -94,23 +94,24 @@ export async function* asCompleted<T, R>(
     }
     done.push(outcome);
     running -= 1;
-    room.ring();
-    news.ring();
+    spaceFreed.set();
+    progressed.set();
   };
   const isFull = (): boolean => running >= concurrency || running + done.length >= 2 * concurrency;
   const feed = async (): Promise<void> => {
     for await (const item of items) {
-      // Checked after the pull too: the source may have kept us waiting while the signal aborted.
+      // The signal may have aborted while the source produced this item.
       if (linked.signal.aborted) return;
       running += 1;
-      // Never rejects, and counts as running until it has ended: nobody leaves before.
+      // `run` never rejects, and `finally` below waits until `running` is 0.
       void run(item);
-      while (isFull() && !linked.signal.aborted) await room.next();
+      // oxlint-disable-next-line no-await-in-loop -- the wait is the back pressure
+      while (isFull() && !linked.signal.aborted) await spaceFreed.wait();
       if (linked.signal.aborted) return;
     }
   };
 
-  const onAbort = (): void => room.ring();
+  const onAbort = (): void => spaceFreed.set();
   linked.signal.addEventListener('abort', onAbort, { once: true });
   let fed: { error?: unknown } | undefined;
   const feeding = feed()
@@ -118,44 +119,46 @@ export async function* asCompleted<T, R>(
       () => void (fed = {}),
       (error: unknown) => void (fed = { error }),
     )
-    .then(() => news.ring());
+    .then(() => progressed.set());
   try {
     while (!fed || running > 0 || done.length > 0) {
       const outcome = done.shift();
       if (outcome) {
-        room.ring();
+        spaceFreed.set();
         yield outcome;
       } else {
-        await news.next();
+        // oxlint-disable-next-line no-await-in-loop -- outcomes are yielded as they come
+        await progressed.wait();
       }
     }
     if ('error' in fed) throw fed.error;
     signal?.throwIfAborted();
   } finally {
-    linked.abort(leaving);
+    linked.abort(consumerLeft);
     await feeding;
-    while (running > 0) await news.next();
+    // oxlint-disable-next-line no-await-in-loop -- waits for one task after the other to end
+    while (running > 0) await progressed.wait();
   }
 }
 
-const leaving = new DOMException('Nobody takes the outcomes any more.', 'AbortError');
+const consumerLeft = new DOMException('The consumer left the loop.', 'AbortError');
 
-/** Wakes the one who waits for it; a ring while nobody waits is kept for the next who does. */
-class Bell {
-  #rung = false;
-  #wake: (() => void) | undefined;
+/** Wakes its one waiter. A `set` while nobody waits makes the next `wait` return at once. */
+class AutoResetEvent {
+  #isSet = false;
+  #resume: (() => void) | undefined;
 
-  ring(): void {
-    this.#rung = true;
-    this.#wake?.();
+  set(): void {
+    this.#isSet = true;
+    this.#resume?.();
   }
 
-  async next(): Promise<void> {
-    if (!this.#rung) {
+  async wait(): Promise<void> {
+    if (!this.#isSet) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
+      this.#resume = resolve;
       await promise;
     }
-    this.#rung = false;
+    this.#isSet = false;
   }
 }

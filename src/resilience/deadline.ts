@@ -3,16 +3,16 @@ import { NightfillError } from './failure.ts';
 import { LinkedAbort } from './linked-abort.ts';
 import { sleepUntil } from './sleep-until.ts';
 
-/** The time until which work had to end has passed. */
+/** Work did not end by its deadline. */
 export class DeadlineError extends NightfillError {
-  /** Monotonic milliseconds, on the clock of whoever set it. */
+  /** Monotonic milliseconds, on the clock of the caller. */
   readonly deadline: number;
 
   constructor({ deadline, cause }: { deadline: number; cause?: unknown }) {
     super({
       code: 'DEADLINE_PASSED',
       class: 'transient',
-      message: 'The work had to end by its deadline and did not. Start it again with more time.',
+      message: 'The work did not end by its deadline. Start it again with more time.',
       cause,
     });
     this.deadline = deadline;
@@ -20,8 +20,8 @@ export class DeadlineError extends NightfillError {
 }
 
 /**
- * The task's value, when it ends before `deadline` (monotonic milliseconds). At the deadline the task's signal aborts;
- * its real end is awaited, and then a DeadlineError is thrown. A task that could only start after it is not started.
+ * The task's value, when it ends before `deadline` (monotonic milliseconds). At the deadline, aborts the task's signal,
+ * waits until the task has ended, and throws a DeadlineError. Does not start the task when the deadline has passed.
  */
 export async function withDeadline<T>(
   deadline: number,
@@ -30,7 +30,13 @@ export async function withDeadline<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   if (clock.now() > deadline) throw new DeadlineError({ deadline });
-  return abortAt({ time: deadline, task, signal, clock, late: (cause) => new DeadlineError({ deadline, cause }) });
+  return abortAt({
+    time: deadline,
+    task,
+    signal,
+    clock,
+    errorAtTime: (cause) => new DeadlineError({ deadline, cause }),
+  });
 }
 
 interface AbortAt<T> {
@@ -38,14 +44,14 @@ interface AbortAt<T> {
   task: (signal: AbortSignal) => Promise<T>;
   signal: AbortSignal | undefined;
   clock: Clock;
-  /** Makes the error to throw; its cause is what the task itself ended with. */
-  late: (cause?: unknown) => NightfillError;
+  /** Creates the error to throw; `cause` is the task's own error. */
+  errorAtTime: (cause?: unknown) => NightfillError;
 }
 
-const ended = new Error('The task has ended; nothing waits for its time any more.');
+const timerCancelled = new Error('The timer was cancelled because the task has ended.');
 
-/** Runs the task and aborts its signal at `time`. Settles only when the task itself has. */
-export async function abortAt<T>({ time, task, signal, clock, late }: AbortAt<T>): Promise<T> {
+/** Runs the task and aborts its signal at `time`. Settles only after the task has. */
+export async function abortAt<T>({ time, task, signal, clock, errorAtTime }: AbortAt<T>): Promise<T> {
   using linked = new LinkedAbort(signal);
   const timer = new AbortController();
   let reason: NightfillError | undefined;
@@ -55,10 +61,10 @@ export async function abortAt<T>({ time, task, signal, clock, late }: AbortAt<T>
       : sleepUntil(time, { clock, signal: timer.signal }).then(
           () => {
             if (linked.signal.aborted) return;
-            reason = late();
+            reason = errorAtTime();
             linked.abort(reason);
           },
-          // Only its own timer's abort ends the sleep early.
+          // Only `timer.abort` below cancels the sleep.
           () => undefined,
         );
   let outcome: { value: T } | { error: unknown };
@@ -67,9 +73,9 @@ export async function abortAt<T>({ time, task, signal, clock, late }: AbortAt<T>
   } catch (error) {
     outcome = { error };
   }
-  timer.abort(ended);
+  timer.abort(timerCancelled);
   await timing;
-  if (reason) throw 'error' in outcome && outcome.error !== reason ? late(outcome.error) : reason;
+  if (reason) throw 'error' in outcome && outcome.error !== reason ? errorAtTime(outcome.error) : reason;
   if ('error' in outcome) throw outcome.error;
   return outcome.value;
 }

@@ -8,9 +8,9 @@ export interface Workload {
 }
 
 /**
- * The shortest legal time for a workload in milliseconds, and what decides it: a rate, or the concurrency (`undefined`).
- * N requests go at once, the next N one window later, and the last takes its latency; with c in flight n requests of
- * latency l take n / c × l. For 10,000 requests at 100 per second and 100 ms: 99.1 s.
+ * The shortest time in milliseconds in which the limits allow a workload, and the limit that decides it: a rate, or the
+ * concurrency (`undefined`). N requests go at once, the next N one window later, and the last takes its latency; with c in
+ * flight, n requests of latency l take n / c × l. For 10,000 requests at 100 per second and 100 ms: 99.1 s.
  */
 export function earliestFinish({ requests, rates, concurrency, latencyMs }: Workload): {
   ms: number;

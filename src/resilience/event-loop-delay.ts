@@ -1,11 +1,12 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Above this the event loop was blocked: timers, answers and heartbeats came late. Milliseconds. */
+/** Milliseconds. A longer delay means that the event loop was blocked: timers, answers and heartbeats were late. */
 export const blockedAbove = 200;
 
+/** The sampling interval, milliseconds. */
 const resolution = 20;
 
-/** How late the event loop came to its work, beyond the sampling interval. Milliseconds. */
+/** Milliseconds by which the event loop was late, without the sampling interval. */
 export interface EventLoopDelayFigures {
   p99: number;
   max: number;
@@ -20,10 +21,10 @@ export class EventLoopDelay implements Disposable {
   }
 
   figures(): EventLoopDelayFigures {
-    // The histogram holds the whole time between two samples, in nanoseconds.
-    const beyond = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - resolution);
+    // The histogram holds the time between two samples in nanoseconds, sampling interval included.
+    const delayOf = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - resolution);
     if (this.#histogram.count === 0) return { p99: 0, max: 0 };
-    return { p99: beyond(this.#histogram.percentile(99)), max: beyond(this.#histogram.max) };
+    return { p99: delayOf(this.#histogram.percentile(99)), max: delayOf(this.#histogram.max) };
   }
 
   [Symbol.dispose](): void {

@@ -3,32 +3,33 @@ import type { Clock } from './clock.ts';
 import { UsageError } from './failure.ts';
 
 export interface FailureRateOptions {
-  /** Share of failed calls, above 0 and up to 1, that is too much. Default: 0.5. */
+  /** Share of failed calls, above 0 and up to 1, that opens the breaker. Default: 0.5. */
   failureRate: number;
   /** Milliseconds over which calls are counted. Default: 30 s. */
   window: number;
-  /** Fewer calls than this within the window say nothing. Default: 20. */
+  /** With fewer calls than this within the window the share is not evaluated. Default: 20. */
   minimumCalls: number;
 }
 
-/** Good calls are counted by slices of the window, for there are many. */
+/** Successful calls are counted per slice of the window, because there are many. */
 const slices = 30;
 
 /**
- * Tells whether too large a share of calls failed within the last `window`, or all of the latest `minimumCalls`. Calls of one name (a URL) that fail count once in it, however
- * often they are repeated, so that a few dead records are not taken for a dead server; a good one takes the failure back.
+ * Decides whether too large a share of calls failed within the last `window`, or all of the latest `minimumCalls` calls.
+ * Failed calls of one name (a URL) count once, so that repeats of a few broken records do not look like an outage; a
+ * success of that name removes its failure.
  */
 export class FailureRate {
   readonly #threshold: number;
   readonly #window: number;
   readonly #minimum: number;
   readonly #clock: Clock;
-  /** When each last failed; the longest ago first. */
+  /** When each name last failed; the oldest first. */
   readonly #failed = new Map<unknown, number>();
-  /** Those of them that failed since the last good call. */
-  readonly #inARow = new Set<unknown>();
-  readonly #good = new Map<number, number>();
-  #goods = 0;
+  /** The names that failed since the last success. */
+  readonly #failedInARow = new Set<unknown>();
+  readonly #successesBySlice = new Map<number, number>();
+  #successes = 0;
 
   constructor(o: Partial<FailureRateOptions> & { clock: Clock }) {
     const { failureRate = 0.5, window = 30_000, minimumCalls = 20, clock } = o;
@@ -44,33 +45,33 @@ export class FailureRate {
 
   get exceeded(): boolean {
     this.#forgetOld();
-    const calls = this.#failed.size + this.#goods;
+    const calls = this.#failed.size + this.#successes;
     if (calls < this.#minimum) return false;
-    // An outage is seen at once, however many calls were good before it.
-    return this.#failed.size >= this.#threshold * calls || this.#inARow.size >= this.#minimum;
+    // The second condition detects an outage at once, however many calls succeeded before it.
+    return this.#failed.size >= this.#threshold * calls || this.#failedInARow.size >= this.#minimum;
   }
 
-  /** `name` tells which calls are repeats of one another; without one each is its own. */
+  /** Calls with the same `name` are repeats; without a name each call is separate. */
   count({ failed, name = {} }: { failed: boolean; name?: unknown }): void {
     this.#forgetOld();
-    // To the end of the map, which is in the order of time.
+    // Deleting moves the name to the end of the map, which is ordered by time.
     if (this.#failed.size > 0) this.#failed.delete(name);
     if (failed) {
       this.#failed.set(name, this.#clock.now());
-      this.#inARow.add(name);
+      this.#failedInARow.add(name);
       return;
     }
-    if (this.#inARow.size > 0) this.#inARow.clear();
+    if (this.#failedInARow.size > 0) this.#failedInARow.clear();
     const slice = this.#sliceOf(this.#clock.now());
-    this.#good.set(slice, (this.#good.get(slice) ?? 0) + 1);
-    this.#goods += 1;
+    this.#successesBySlice.set(slice, (this.#successesBySlice.get(slice) ?? 0) + 1);
+    this.#successes += 1;
   }
 
   clear(): void {
     this.#failed.clear();
-    this.#inARow.clear();
-    this.#good.clear();
-    this.#goods = 0;
+    this.#failedInARow.clear();
+    this.#successesBySlice.clear();
+    this.#successes = 0;
   }
 
   #sliceOf(time: number): number {
@@ -82,12 +83,12 @@ export class FailureRate {
     for (const [name, at] of this.#failed) {
       if (at > start) break;
       this.#failed.delete(name);
-      this.#inARow.delete(name);
+      this.#failedInARow.delete(name);
     }
-    for (const [slice, count] of this.#good) {
+    for (const [slice, count] of this.#successesBySlice) {
       if (slice > this.#sliceOf(start)) break;
-      this.#good.delete(slice);
-      this.#goods -= count;
+      this.#successesBySlice.delete(slice);
+      this.#successes -= count;
     }
   }
 }

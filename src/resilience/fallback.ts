@@ -1,36 +1,36 @@
 import { type Clock, systemClock } from './clock.ts';
 import { NightfillError } from './failure.ts';
 
-/** A value that was good once. */
+/** An earlier value of the source. */
 export interface LastKnown<T> {
   value: T;
   /** Epoch milliseconds: when the source gave it. */
   asOf: number;
 }
 
-/** A value and where it is from, so that whoever uses it can say so. */
+/** A value and its origin. */
 export type Sourced<T> =
   | { source: 'primary'; value: T }
   | {
       source: 'last-known';
       value: T;
       /** Epoch milliseconds. */ asOf: number;
-      /** Why not the primary. */ reason: unknown;
+      /** The primary's error. */ reason: unknown;
     };
 
 export interface FallbackOptions<T> {
-  /** Reads the last known value; undefined when there is none. Called only when the primary failed. */
+  /** Reads the last known value; undefined when there is none. Called only after the primary failed. */
   lastKnown: () => Promise<LastKnown<T> | undefined>;
-  /** Milliseconds the last known value may be old, on the wall clock; Infinity without a bound. */
+  /** Greatest age of the last known value in milliseconds, by the wall clock; Infinity for no limit. */
   maxAge: number;
-  /** Which failures it stands in for; by default all but an abort. An open breaker is a failure too. */
+  /** Failures for which the last known value is used. Default: all except an abort; an open breaker counts as a failure. */
   fallbackIf?: (error: unknown) => boolean;
   clock?: Clock;
 }
 
 /**
- * The primary's value, or the last known one when the primary fails. Throws the primary's error when nothing is known or
- * it is too old; when the last known value cannot be read, an error with both as causes.
+ * The primary's value, or the last known value when the primary fails. Throws the primary's error when there is no last
+ * known value or it is too old; throws LAST_KNOWN_UNREADABLE with both causes when it cannot be read.
  */
 export async function withLastKnown<T>(
   primary: () => Promise<T>,

@@ -1,13 +1,13 @@
-/** How much was under way (in flight, or sent within a window) when one was sent, itself included. */
+/** The level (requests in flight, or sent within a window) at which a request was sent, itself included. */
 export interface Level {
   readonly at: number;
-  /** How often the limit had been lowered by then. */
+  /** How often the limit had been lowered when the request was sent. */
   readonly era: number;
 }
 
 /**
- * Tells whether a refusal is about how much was under way: it is when nothing was answered well with as much under way.
- * So one record that is always refused says nothing about a limit that others just met.
+ * Decides whether a refusal is about the level: it is unless another request was answered well at the same or a higher
+ * level. So a record that is always refused does not lower a limit that other requests keep.
  */
 export class LevelEvidence {
   #era = 0;
@@ -25,8 +25,8 @@ export class LevelEvidence {
   }
 
   /**
-   * Takes a good answer. `fits`: to what was sent since the limit was lowered. Of what was sent before that, it tells
-   * whether that was right: `above` the level that was refused it was not; `below` it, this much is allowed.
+   * Records a good answer. `fits`: the request was sent since the limit was last lowered. For one sent before: `above` the
+   * refused level shows that lowering was wrong; `below` it shows that this level is allowed. `old`: sent even earlier.
    */
   answered({ at, era }: Level): 'fits' | 'above' | 'below' | 'old' {
     if (era === this.#era) {
@@ -40,15 +40,15 @@ export class LevelEvidence {
   }
 
   /**
-   * Takes a refusal. `echo`: of the excess that the limit was lowered for; `within`: as much was answered well, or it was
-   * alone, and less there cannot be.
+   * Classifies a refusal. `echo`: the request was sent before the limit was last lowered; `within`: this level was answered
+   * well before, or the request was alone; `beyond`: it is about the level.
    */
   refused({ at, era }: Level): 'echo' | 'within' | 'beyond' {
     if (era !== this.#era) return 'echo';
     return at <= Math.max(1, this.#good) ? 'within' : 'beyond';
   }
 
-  /** The limit was lowered because of a refusal at this level; `forget` what was answered well, when that says nothing now. */
+  /** Records that the limit was lowered for a refusal at this level; `forget` discards the levels answered well so far. */
   lowered(at: number, { forget = false } = {}): void {
     this.#era += 1;
     if (forget) this.#good = 0;

@@ -1,8 +1,8 @@
 import { offAbort, onAbort } from './on-abort.ts';
 
 /**
- * A signal that follows its parent and can be aborted on its own. Dispose it when the work has ended.
- * `AbortSignal.any` is not used: a run's signal lives all night, and it would collect one dependent per request.
+ * A signal that aborts with its parent and can also be aborted on its own. Dispose it when the work has ended.
+ * Not `AbortSignal.any`, because the run's signal lives all night and would collect one dependent signal per request.
  */
 export class LinkedAbort implements Disposable {
   readonly #controller = new AbortController();
@@ -19,7 +19,7 @@ export class LinkedAbort implements Disposable {
     return this.#controller.signal;
   }
 
-  /** The first reason stays; later calls change nothing. */
+  /** Only the first call has an effect. */
   abort(reason: unknown): void {
     this.#controller.abort(reason);
   }

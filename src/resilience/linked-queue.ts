@@ -5,8 +5,8 @@ export interface QueueNode<T> {
 }
 
 /**
- * First in, first out, with removal from the middle, each in constant time.
- * An array shifts in linear time, and a Set used as a queue walks over the holes its deletions leave at the front.
+ * A first-in, first-out queue with removal from the middle, each in constant time.
+ * Not an array, because it shifts in linear time; not a Set, because iteration skips over each deleted entry at its front.
  */
 export class LinkedQueue<T> {
   #first: QueueNode<T> | undefined;
@@ -30,7 +30,7 @@ export class LinkedQueue<T> {
     return node;
   }
 
-  /** To the front. */
+  /** Adds the value at the front. */
   unshift(value: T): QueueNode<T> {
     const node: QueueNode<T> = { value, previous: undefined, next: this.#first };
     if (this.#first) this.#first.previous = node;
@@ -40,7 +40,7 @@ export class LinkedQueue<T> {
     return node;
   }
 
-  /** The node must stand in this queue. */
+  /** The node must be in this queue. */
   remove(node: QueueNode<T>): void {
     if (node.previous) node.previous.next = node.next;
     else this.#first = node.next;

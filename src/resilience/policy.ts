@@ -6,45 +6,45 @@ import type { TokenBucket } from './token-bucket.ts';
 import type { AcquireOptions } from './waiting-line.ts';
 import type { Clock } from './clock.ts';
 
-/** Something to be done that can be cancelled. */
+/** An operation that can be cancelled. */
 export type Task<T> = (signal: AbortSignal) => Promise<T>;
 
-/** Takes a task and gives back the same kind of task, so that policies stack in any order. */
+/** Wraps a task in another task of the same type, so that policies stack in any order. */
 export type Policy = <T>(task: Task<T>) => Task<T>;
 
 /**
- * One policy of several, the first the outermost: `stack(retrying(r), breaking(b), timing(1000))(task)` retries what
- * passes the breaker, each attempt with a second of its own.
+ * Combines policies into one, the first being the outermost: `stack(retrying(r), breaking(b), timing(1000))(task)`
+ * retries; each attempt passes the breaker and has one second.
  */
 export function stack(...policies: Policy[]): Policy {
   return <T>(task: Task<T>) => policies.reduceRight<Task<T>>((inner, policy) => policy(inner), task);
 }
 
-/** Repeats the task as `retry` does, on the caller's signal. */
+/** Repeats the task as `retry` does, with the caller's signal. */
 export function retrying(options: Omit<RetryOptions, 'signal'> = {}): Policy {
   return (task) => async (signal) => retry(async () => task(signal), { ...options, signal });
 }
 
-/** Lets the task through the breaker; with `wait` it waits for an open one as long as the deadline allows. */
+/** Runs the task through the breaker; with `wait` it waits for an open breaker until the deadline. */
 export function breaking(breaker: CircuitBreaker, options: Omit<ExecuteOptions, 'signal'> = {}): Policy {
   return (task) => async (signal) => breaker.execute(async () => task(signal), { ...options, signal });
 }
 
-/** Gives the task `ms` milliseconds. */
+/** Limits the task to `ms` milliseconds. */
 export function timing(ms: number, { clock }: { clock?: Clock } = {}): Policy {
   return (task) => async (signal) => withTimeout(ms, task, clock ? { signal, clock } : { signal });
 }
 
 /**
- * Starts the task when the limiter allows it. A rolling window counts the task as sent at its start and as answered at
- * its end; a caller that knows the true moments (a request written, a first byte) takes the permit itself and says so.
+ * Starts the task when the limiter allows it. A rolling window counts the task as sent at its start and as answered at its
+ * end. A caller that knows the exact times (request written, first byte received) should acquire the permit itself.
  */
 export function limiting(limiter: RollingWindow | TokenBucket, options: Omit<AcquireOptions, 'signal'> = {}): Policy {
   return (task) => async (signal) => {
     const permit = await limiter.acquire({ ...options, signal });
     if ('sent' in permit) permit.sent();
     const value = await task(signal);
-    // Not after a failure: it may have come sooner than any answer could.
+    // Not after a failure, because it may have come sooner than an answer could.
     if ('answered' in permit) permit.answered();
     return value;
   };

@@ -1,32 +1,32 @@
 import { checkedNumber } from './checked-number.ts';
 import { type Clock, systemClock } from './clock.ts';
 
-/** A stretch of time that a quota is given for. */
+/** The period of time that a quota is for, such as a day. */
 export interface QuotaPeriod {
-  /** Stable, so that what is kept elsewhere goes by it. */
+  /** Stable: use stored elsewhere is identified by it. */
   name: string;
   /** Epoch milliseconds. */
   endsAt: number;
 }
 
 export interface QuotaOptions {
-  /** Requests per period. May be left out when the other side tells what is left: see `heed`. */
+  /** Requests per period. May be left out when the server announces what is left: see `heed`. */
   requests?: number | undefined;
-  /** The share of them, 0 to 1, that is left for others. Default: 0. */
+  /** The share of them, 0 to 1, reserved for other users of the API. Default: 0. */
   reserve?: number;
   /** The period at a time in epoch milliseconds, for example `dayIn('Europe/Berlin')`. */
   periodAt: (wallNow: number) => QuotaPeriod;
   clock?: Clock;
 }
 
-/** What a period's use is known by, to be kept and shared. */
+/** The use of one period, to be stored and shared. */
 export interface QuotaUse {
   period: string;
-  /** Sent by those who count. */
+  /** Requests sent and counted. */
   requests: number;
-  /** The least that the other side said is left; undefined when it has not. */
+  /** The smallest remainder the server announced; undefined when it announced none. */
   left: number | undefined;
-  /** The most that it said there are in all. */
+  /** The largest total the server announced. */
   of: number | undefined;
 }
 
@@ -35,33 +35,33 @@ export interface QuotaFigures {
   /** Requests of the whole period. */
   of: number;
   used: number;
-  /** Left for others. */
+  /** Reserved for others. */
   reserved: number;
-  /** What may still be sent without touching the reserve. */
+  /** Requests that may still be sent without using the reserve. */
   spendable: number;
   /** Epoch milliseconds. */
   renewsAt: number;
 }
 
 interface Count extends QuotaPeriod {
-  /** By everyone, as of the latest `share`. */
+  /** By all processes, as of the latest `share`. */
   shared: number;
-  /** Here since then. */
+  /** By this process since then. */
   own: number;
   left: number | undefined;
   of: number | undefined;
 }
 
 /**
- * Counts requests against a quota per period. It holds nobody back: whoever begins work that takes many requests asks
- * `figures` first, so that what has begun can end. The count is this process's own until `share` adds up everyone's.
+ * Counts requests against a quota per period. It blocks no request: check `figures` before starting work that takes many
+ * requests, so that started work can finish. Counts this process only, until `share` adds up all processes.
  */
 export class Quota {
   readonly #requests: number | undefined;
   readonly #reserve: number;
   readonly #periodAt: QuotaOptions['periodAt'];
   readonly #clock: Clock;
-  /** The current period last; before it those of which something is not shared yet. */
+  /** The current period is last; before it the earlier periods with use not shared yet. */
   #counts: Count[] = [];
 
   constructor({ requests, reserve = 0, periodAt, clock = systemClock }: QuotaOptions) {
@@ -71,14 +71,14 @@ export class Quota {
     this.#clock = clock;
   }
 
-  /** To be called for every request that is sent, repeats included. */
+  /** To be called for every request sent, including repeats. */
   spend(requests = 1): void {
     this.#now().own += requests;
   }
 
   /**
-   * What the other side says is left, of how many. The least told in a period counts: answers overtake one another.
-   * Without `of` the most that was ever left in the period stands for the whole.
+   * Records the announced remainder, and the total if known. The smallest remainder of a period counts, because answers
+   * may arrive out of order. Without `of`, the largest remainder of the period serves as the total.
    */
   heed({ left, of = left }: { left: number; of?: number | undefined }): void {
     const count = this.#now();
@@ -86,27 +86,28 @@ export class Quota {
     count.of = Math.max(count.of ?? 0, of);
   }
 
-  /** Undefined while nobody has told how many there are. */
+  /** Undefined while the total is unknown. */
   get figures(): QuotaFigures | undefined {
     const { name, endsAt, shared, own, left: told, of: toldOf } = this.#now();
     const of = this.#requests ?? toldOf;
     if (of === undefined) return undefined;
     const counted = this.#requests === undefined ? 0 : shared + own;
     const left = Math.max(0, Math.min(of - counted, told ?? Infinity));
-    // The subtrahend undoes binary fractions: 0.07 × 100 is 7.000000000000001.
+    // The subtrahend corrects binary fractions: 0.07 × 100 is 7.000000000000001.
     const reserved = Math.max(0, Math.ceil(of * this.#reserve - 1e-9));
     const spendable = Math.max(0, left - reserved);
     return { period: name, of, used: of - left, reserved, spendable, renewsAt: endsAt };
   }
 
   /**
-   * Hands what is known and not shared yet to `exchange`, which adds it to what others know and gives the sum. When that
-   * throws, nothing is lost: it is handed over again. Not to be called again before it has ended.
+   * Passes the use not shared yet to `exchange`, which adds it to the stored use and gives the sum. When that throws, the
+   * next call passes it again. Do not call it again before it has ended.
    */
   async share(exchange: (use: QuotaUse) => Promise<QuotaUse>): Promise<void> {
     this.#now();
     for (const count of this.#counts) {
       const { name, own, left, of } = count;
+      // oxlint-disable-next-line no-await-in-loop -- one connection shares one period at a time
       const sum = await exchange({ period: name, requests: own, left, of });
       count.own -= own;
       count.shared = sum.requests;
@@ -126,12 +127,12 @@ export class Quota {
   }
 }
 
-/** The days of a time zone, `YYYY-MM-DD`, each as long as its clocks make it. */
+/** Gives the days of a time zone, named `YYYY-MM-DD`, with the length that daylight saving gives them. */
 export function dayIn(timezone: string): (wallNow: number) => QuotaPeriod {
   const format = new Intl.DateTimeFormat('en-CA', { timeZone: timezone, dateStyle: 'short' });
   return (wallNow) => {
     const name = format.format(wallNow);
-    // No day is longer than 25 hours; its end is looked for to the millisecond.
+    // A binary search for the end of the day, to the millisecond; no day is longer than 25 hours.
     let within = Math.floor(wallNow);
     let after = within + 26 * 3_600_000;
     while (after - within > 1) {

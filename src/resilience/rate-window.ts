@@ -1,16 +1,16 @@
 import { LinkedQueue } from './linked-queue.ts';
 import type { TravelTime } from './travel-time.ts';
 
-/** One permit's share of one window, from the moment its request was written. Monotonic milliseconds. */
-export interface Resting {
+/** The use of a window's slots by one permit, from the moment its request was written. Monotonic milliseconds. */
+export interface SlotUse {
   readonly window: RateWindow;
   weight: number;
   sentAt: number;
   answeredAt: number;
-  rested: boolean;
+  freed: boolean;
 }
 
-export interface RateWindowOptions {
+interface RateWindowOptions {
   requests: number;
   per: number;
   margin: number;
@@ -19,23 +19,23 @@ export interface RateWindowOptions {
 }
 
 /**
- * What one "at most N in any `per`" has given away and when it comes back; see RollingWindow for why it holds.
- * What was sent rests until the earlier of two times, and each is known in the order it will come, so that two queues
- * do what a heap would: `sentAt + spread` (in order of sending) and `answeredAt - travel time` (in order of answers;
- * the travel time is the same for all, so that what is learnt later counts for those resting already).
+ * The used slots of one "at most N in any `per`" and when they become free; see RollingWindow for the proof.
+ * A slot becomes free at the earlier of two times: `sentAt + spread` or `answeredAt - travel time`, plus the window. Each
+ * of the two is ordered (by sending, by answers), so two queues replace a heap. The travel time is applied when slots are
+ * freed, so a later estimate also counts for slots in use.
  */
 export class RateWindow {
-  /** As it was set up. */
+  /** The original limit. */
   readonly requests: number;
   readonly per: number;
   #limit: number;
-  /** Milliseconds by which the way to the server may vary. */
+  /** Milliseconds by which the transit time to the server may vary. */
   readonly #spread: number;
-  readonly #rest: number;
+  readonly #blockedFor: number;
   readonly #travel: TravelTime;
-  readonly #sent = new LinkedQueue<Resting>();
-  readonly #answered = new LinkedQueue<Resting>();
-  readonly #recent = new LinkedQueue<Resting>();
+  readonly #sent = new LinkedQueue<SlotUse>();
+  readonly #answered = new LinkedQueue<SlotUse>();
+  readonly #recent = new LinkedQueue<SlotUse>();
   #recentWeight = 0;
   #used = 0;
   #peak = 0;
@@ -45,16 +45,16 @@ export class RateWindow {
     this.per = per;
     this.#limit = requests;
     this.#spread = uplinkSpread * per;
-    this.#rest = per + margin;
+    this.#blockedFor = per + margin;
     this.#travel = travel;
   }
 
-  /** What may count at most now: `requests`, or less since it was lowered. */
+  /** The limit now: `requests`, or less after it was lowered. */
   get limit(): number {
     return this.#limit;
   }
 
-  /** Weight that counts now: granted and not yet sent, or sent and not yet rested. */
+  /** Weight in use: granted and not sent yet, or sent and not free again yet. */
   get used(): number {
     return this.#used;
   }
@@ -64,19 +64,19 @@ export class RateWindow {
     return this.#peak;
   }
 
-  /** Weight sent within the last `per`, as of the latest that was sent. */
+  /** Weight sent within the last `per`, up to the latest request. */
   get recent(): number {
     return this.#recentWeight;
   }
 
-  /** Never raises it. True when this changed something. */
+  /** Lowers the limit; never raises it. True when it changed. */
   lower(limit: number): boolean {
     if (limit >= this.#limit) return false;
     this.#limit = limit;
     return true;
   }
 
-  /** Lower or higher than it is now, never above what it was set up with. */
+  /** Lowers or raises the limit, never above the original one. */
   limitTo(limit: number): void {
     this.#limit = Math.max(1, Math.min(this.requests, limit));
   }
@@ -85,60 +85,60 @@ export class RateWindow {
     this.#used += weight;
   }
 
-  /** Takes back what was granted and never sent. */
+  /** Frees weight that was granted and not sent. */
   giveBack(weight: number): void {
     this.#used -= weight;
   }
 
-  send(weight: number, now: number): Resting {
+  send(weight: number, now: number): SlotUse {
     this.free(now);
-    const resting = { window: this, weight, sentAt: now, answeredAt: Infinity, rested: false };
-    this.#sent.push(resting);
-    this.#recent.push(resting);
+    const use = { window: this, weight, sentAt: now, answeredAt: Infinity, freed: false };
+    this.#sent.push(use);
+    this.#recent.push(use);
     this.#recentWeight += weight;
     for (let old = this.#recent.first; old && old.value.sentAt <= now - this.per; old = this.#recent.first) {
       this.#recentWeight -= old.value.weight;
       this.#recent.remove(old);
     }
     this.#peak = Math.max(this.#peak, this.#recentWeight);
-    return resting;
+    return use;
   }
 
-  answer(resting: Resting, now: number): void {
-    resting.answeredAt = now;
-    this.#answered.push(resting);
+  answer(use: SlotUse, now: number): void {
+    use.answeredAt = now;
+    this.#answered.push(use);
   }
 
-  /** Frees what has rested. */
+  /** Frees the slots whose time has come. */
   free(now: number): void {
     const travel = this.#travel.atLeast(this.#spread);
-    for (let head = nextResting(this.#answered); head && this.#dueAfterAnswer(head, travel) <= now;) {
+    for (let head = nextInUse(this.#answered); head && this.#dueAfterAnswer(head, travel) <= now;) {
       this.#end(head);
-      head = nextResting(this.#answered);
+      head = nextInUse(this.#answered);
     }
-    for (let head = nextResting(this.#sent); head && this.#dueAfterSending(head) <= now;) {
+    for (let head = nextInUse(this.#sent); head && this.#dueAfterSending(head) <= now;) {
       this.#end(head);
-      head = nextResting(this.#sent);
+      head = nextInUse(this.#sent);
     }
   }
 
-  /** When the next of what was sent has rested; Infinity when nothing rests. */
+  /** When the next slot becomes free; Infinity when none was sent. */
   nextDue(): number {
-    const sent = nextResting(this.#sent);
-    const answered = nextResting(this.#answered);
+    const sent = nextInUse(this.#sent);
+    const answered = nextInUse(this.#answered);
     return Math.min(
       sent ? this.#dueAfterSending(sent) : Infinity,
       answered ? this.#dueAfterAnswer(answered, this.#travel.atLeast(this.#spread)) : Infinity,
     );
   }
 
-  /** When `weight` more of what is resting now has rested, as far as is known now; Infinity when less than that rests. */
+  /** When `weight` more is free, by what is known now; Infinity when less than that was sent. */
   dueFor(weight: number): number {
     const travel = this.#travel.atLeast(this.#spread);
     const dues: { due: number; weight: number }[] = [];
     for (let node = this.#sent.first; node; node = node.next) {
       const { value } = node;
-      if (value.rested) continue;
+      if (value.freed) continue;
       const due = Math.min(this.#dueAfterSending(value), this.#dueAfterAnswer(value, travel));
       dues.push({ due, weight: value.weight });
     }
@@ -150,23 +150,23 @@ export class RateWindow {
     return Infinity;
   }
 
-  #dueAfterSending({ sentAt }: Resting): number {
-    return sentAt + this.#spread + this.#rest;
+  #dueAfterSending({ sentAt }: SlotUse): number {
+    return sentAt + this.#spread + this.#blockedFor;
   }
 
-  #dueAfterAnswer({ sentAt, answeredAt }: Resting, travel: number): number {
-    // Not before `sentAt`: the travel time may have been learnt from slower ways than this one took.
-    return Math.max(sentAt, answeredAt - travel) + this.#rest;
+  #dueAfterAnswer({ sentAt, answeredAt }: SlotUse, travel: number): number {
+    // Not before `sentAt`: the travel time may have been measured on slower requests than this one.
+    return Math.max(sentAt, answeredAt - travel) + this.#blockedFor;
   }
 
-  #end(resting: Resting): void {
-    resting.rested = true;
-    this.#used -= resting.weight;
+  #end(use: SlotUse): void {
+    use.freed = true;
+    this.#used -= use.weight;
   }
 }
 
-/** The head of the queue, after dropping those that the other queue has freed. */
-function nextResting(queue: LinkedQueue<Resting>): Resting | undefined {
-  while (queue.first?.value.rested) queue.shift();
+/** The head of the queue, after removing entries that the other queue has freed. */
+function nextInUse(queue: LinkedQueue<SlotUse>): SlotUse | undefined {
+  while (queue.first?.value.freed) queue.shift();
   return queue.first?.value;
 }

@@ -5,17 +5,17 @@ export type { AnswerHeaders } from './server-time.ts';
 export interface RetryAfterOptions {
   /** Epoch milliseconds, for answers without a `Date`; by default `Date.now()`. */
   wallNow?: number;
-  /** Whether resets count too: say so for an answer that is about a limit. They stand on many healthy answers as well. */
+  /** Whether to read reset headers too. Only for an answer about a limit, because many good answers carry them as well. */
   resets?: boolean;
 }
 
 const resetHeaders = ['ratelimit-reset', 'x-ratelimit-reset', 'x-rate-limit-reset'];
 
 /**
- * Milliseconds the server asks to wait from now on, undefined when it does not say. What lies beyond 24 hours is nonsense
- * (an epoch time, another unit) and says nothing: `nonsenseRetryAfter` gives it for a message.
- * `Retry-After` (RFC 9110, 10.2.3) wins over `RateLimit-Reset` and its older spellings. Dates are read against the
- * answer's own `Date`, so the two machines' clocks may differ.
+ * Milliseconds the server asks to wait from now; undefined when it does not say. A wait of more than 24 hours (an epoch
+ * time, another unit) is ignored; `nonsenseRetryAfter` gives it for a message.
+ * `Retry-After` (RFC 9110, 10.2.3) wins over `RateLimit-Reset` and its older spellings. Dates are compared with the
+ * answer's `Date`, because the two machines' clocks may differ. Libraries for Retry-After read only its own two forms.
  */
 export function retryAfter(
   headers: AnswerHeaders,
@@ -33,7 +33,7 @@ export function retryAfter(
   return structured ? untilReset(structured[1], serverNow) : undefined;
 }
 
-/** The text of a `Retry-After` that names a time further away than 24 hours, or none that can be read. */
+/** The text of a `Retry-After` that is more than 24 hours away or cannot be read. */
 export function nonsenseRetryAfter(headers: AnswerHeaders, { wallNow = Date.now() } = {}): string | undefined {
   const text = headerText(headers['retry-after']);
   if (text === undefined) return undefined;

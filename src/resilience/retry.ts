@@ -2,30 +2,30 @@ import { type Backoff, backoffDelay } from './backoff.ts';
 import { checkedNumber } from './checked-number.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DeadlineError } from './deadline.ts';
-import { NightfillError } from './failure.ts';
+import { isTransient, NightfillError } from './failure.ts';
 import { sleepUntil } from './sleep-until.ts';
 
 /** All durations in milliseconds. The defaults are those of an API in a job file. */
 export interface RetryOptions {
-  /** How often the task may run, the first time included. Default: 5. */
+  /** How often the task may run, including the first time. Default: 5. */
   attempts?: number | undefined;
   /** Default: exponential. */
   backoff?: Backoff | undefined;
   /** Default: 200 ms. */
   baseDelay?: number | undefined;
-  /** Bounds the backoff only; a server that asks for more gets more. Default: 30 s. */
+  /** Limits the backoff only, not the wait that a server asks for. Default: 30 s. */
   maxDelay?: number | undefined;
   /** Full jitter: the delay is drawn from [0, delay]. Default: true. */
   jitter?: boolean | undefined;
-  /** From the call of `retry` on; no attempt starts later, whatever kinds of error alternate. Default: 2 minutes. */
+  /** No attempt starts later than this after the call of `retry`. Default: 2 minutes. */
   maxElapsed?: number | undefined;
-  /** Milliseconds so far for which the caller's own limits held the attempts up: `maxElapsed` does not count them. */
+  /** Milliseconds so far that attempts waited for the caller's own limits: `maxElapsed` does not count them. */
   heldUp?: (() => number) | undefined;
-  /** By default everything but a NightfillError whose class says that time does not mend it. */
+  /** Default: all errors except a NightfillError whose class is not `transient`. */
   retryIf?: ((error: unknown) => boolean) | undefined;
-  /** The server's own wish, milliseconds from now: never waited shorter. When it lies too late: RetryAbandonedError at once. */
+  /** Milliseconds from now that the server asks to wait; the wait is never shorter. Too long: RetryAbandonedError at once. */
   retryAfter?: ((error: unknown) => number | undefined) | undefined;
-  /** Told before each wait; `attempt` is the one that failed, `delay` what will be waited. What it throws ends the retrying. */
+  /** Called before each wait with the failed attempt's number and the delay to come. An error it throws ends the retries. */
   onRetry?: ((attempt: number, error: unknown, delay: number) => void | Promise<void>) | undefined;
   /** Monotonic time after which nothing is started. */
   deadline?: number | undefined;
@@ -33,7 +33,7 @@ export interface RetryOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The server asks for more patience than `maxElapsed` or the deadline leaves. `cause` is the last attempt's own error. */
+/** The server asks to wait longer than `maxElapsed` or the deadline allows. `cause` is the last attempt's error. */
 export class RetryAbandonedError extends NightfillError {
   /** Monotonic milliseconds: the earliest time another attempt makes sense. */
   readonly retryAt: number;
@@ -46,7 +46,7 @@ export class RetryAbandonedError extends NightfillError {
     super({
       code: 'RETRY_ABANDONED',
       class: 'transient',
-      message: `The server asks to wait ${Math.ceil(facts.retryAfter / 1000)} s, which is more than is left. Try again after that.`,
+      message: `The server asks to wait ${Math.ceil(facts.retryAfter / 1000)} s, longer than the time left for retries. Try again after that.`,
       cause: facts.cause,
     });
     this.retryAt = facts.retryAt;
@@ -56,41 +56,46 @@ export class RetryAbandonedError extends NightfillError {
 }
 
 /**
- * The value of the first attempt that succeeds. When none does: the last attempt's own error, or a RetryAbandonedError
- * with it as the cause. An abort while waiting rejects at once with the signal's reason; one during an attempt lets the
- * attempt end as it ends and starts no other.
+ * The value of the first attempt that succeeds. When none does: throws the last attempt's error, or a RetryAbandonedError
+ * with it as the cause. An abort during a wait rejects at once with the signal's reason; an abort during an attempt waits
+ * for that attempt's result and starts no other.
  */
 export async function retry<T>(task: (attempt: number) => Promise<T>, options: RetryOptions = {}): Promise<T> {
   const { attempts = 5, backoff = 'exponential', baseDelay = 200, maxDelay = 30_000, jitter = true } = options;
-  const { maxElapsed = 120_000, retryIf = timeMayMend, deadline = Infinity, clock = systemClock, signal } = options;
+  const { maxElapsed = 120_000, retryIf = isTransient, deadline = Infinity, clock = systemClock, signal } = options;
   checkedNumber(attempts, { name: 'attempts', least: 1, whole: attempts !== Infinity });
   signal?.throwIfAborted();
-  const begun = clock.now();
-  if (begun > deadline) throw new DeadlineError({ deadline });
+  const startedAt = clock.now();
+  if (startedAt > deadline) throw new DeadlineError({ deadline });
   for (let attempt = 1; ; attempt += 1) {
     try {
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       return await task(attempt);
     } catch (error) {
       if (attempt >= attempts || signal?.aborted || !retryIf(error)) throw error;
       const failedAt = clock.now();
-      const end = Math.min(begun + maxElapsed + (options.heldUp?.() ?? 0), deadline);
-      const wish = options.retryAfter?.(error);
-      if (wish !== undefined && failedAt + wish > end) {
-        throw new RetryAbandonedError({ retryAt: failedAt + wish, retryAfter: wish, attempts: attempt, cause: error });
+      const end = Math.min(startedAt + maxElapsed + (options.heldUp?.() ?? 0), deadline);
+      const askedWait = options.retryAfter?.(error);
+      if (askedWait !== undefined && failedAt + askedWait > end) {
+        throw new RetryAbandonedError({
+          retryAt: failedAt + askedWait,
+          retryAfter: askedWait,
+          attempts: attempt,
+          cause: error,
+        });
       }
       const delay = Math.max(
-        wish ?? 0,
+        askedWait ?? 0,
         backoffDelay({ backoff, baseDelay, maxDelay, retry: attempt }) * (jitter ? clock.random() : 1),
       );
       if (failedAt + delay > end) throw error;
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       await options.onRetry?.(attempt, error, delay);
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       await sleepUntil(failedAt + delay, { clock, signal });
-      // The listener or the timer may have taken longer than was asked.
+      // `onRetry` or the timer may have taken longer than planned.
       if (clock.now() > end) throw error;
     }
   }
-}
-
-function timeMayMend(error: unknown): boolean {
-  return !(error instanceof NightfillError) || error.class === 'transient';
+  /* oxlint-enable no-await-in-loop */
 }

@@ -2,50 +2,50 @@ import { AdaptiveShare } from './adaptive-share.ts';
 import { checkedNumber } from './checked-number.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { UsageError } from './failure.ts';
-import { RateWindow, type Resting } from './rate-window.ts';
+import { RateWindow, type SlotUse } from './rate-window.ts';
 import { TravelTime } from './travel-time.ts';
 import { type AcquireOptions, WaitingLine } from './waiting-line.ts';
 
-/** The right to send one request. Each call counts once; later ones change nothing. */
+/** The right to send one request. Of each method only the first call has an effect. */
 export interface Permit {
-  /** The request is being written to the socket now. Until then, or `release`, the permit counts in every window. */
+  /** To be called when the request is written to the socket. Until then, or `release`, the permit counts in every window. */
   sent(): void;
   /**
-   * The first byte of the answer is here: the window learns how long the way was. Not to be called for an end without an
-   * answer (a reset, a timeout): it may have come sooner than any answer could, and would make all others look late.
+   * To be called at the first byte of the answer: the window learns the round-trip time. Not to be called for an end
+   * without an answer (a reset, a timeout), because a shorter time than any answer takes makes all answers look late.
    */
   answered(): void;
-  /** It was never sent: gives the permit back. After `sent` it changes nothing. */
+  /** Gives back a permit that was not used. After `sent` it has no effect. */
   release(): void;
 }
 
 export interface RollingWindowOptions {
-  /** At most `requests` in any interval of `per` milliseconds; all windows hold at once. */
+  /** At most `requests` in any interval of `per` milliseconds; all windows apply at once. */
   rates: readonly { requests: number; per: number }[];
-  /** Milliseconds every permit rests longer than its window. */
+  /** Milliseconds a slot stays blocked beyond its window. Default: 5. */
   margin?: number;
-  /** By how much the way to the server may vary, as a share of each window. */
+  /** By how much the transit time to the server may vary, as a share of each window. Default: 0.1. */
   uplinkSpread?: number;
   clock?: Clock;
 }
 
 /**
- * A limiter that keeps "at most N requests in any interval of length W" at the server, not only here.
+ * A limiter that keeps "at most N requests in any interval of length W" at the server, not only in this process.
  *
- * A window has N slots. A permit takes one, holds it until its request is sent at s, and then lets it rest until
+ * A window has N slots. A permit takes one, holds it until its request is sent at s, and the slot then stays blocked until
  * s + W + margin + lateness. If no slot is used twice within W at the server, no interval of W holds more than N.
- * So take a request and the one that uses its slot next, and let both ways out vary:
- *   the first arrives at    answered - back      (`back`: the server's time and the way home)
- *   the next arrives at     t + out              (sent at t, on the way for `out`)
- * They are W apart when t >= answered + W - (out + back). `out + back` is how long a request with that way out and that
- * way home takes; call T a time it does not fall below. Resting until answered - T + W keeps the promise, and
- * answered - T = s + (ttfb - T) is what lateness means: how much later than the swiftest this one can have arrived.
- * T is learnt from the least ttfb seen (TravelTime; the margin covers what the least seen is above the least possible).
- * Whatever the answer says, no request arrives more than the uplink's spread later than another, so lateness never
- * counts for more than `uplinkSpread * W`, and counts for all of that until enough answers have been seen.
- * Not covered: a way out that varies by more than the spread, or becomes shorter by more than the margin all at once.
+ * Proof: take a request and the next one that uses its slot, with varying transit times:
+ *   the first arrives at    answered - back      (`back`: the server's processing and the transit of the answer)
+ *   the next arrives at     t + out              (sent at t; `out`: the transit of the request)
+ * They are W apart when t >= answered + W - (out + back). `out + back` is the round-trip time of a request with these two
+ * transits; let T be a lower bound of it. Blocking the slot until answered - T + W is therefore enough, and
+ * answered - T = s + (ttfb - T) defines lateness: how much later than the fastest request this one may have arrived.
+ * T is estimated from the least ttfb seen (TravelTime; the margin covers the error of that estimate).
+ * No request arrives later than another by more than the uplink's spread, so lateness is at most `uplinkSpread * W`, and
+ * counts as all of that until enough answers have been seen.
+ * Not covered: a transit that varies by more than the spread, or suddenly becomes shorter by more than the margin.
  *
- * Stamping at sent() and not when the permit is granted matters: a granted request may wait for a socket.
+ * The time is taken at sent(), not when the permit is granted, because a granted request may wait for a socket.
  */
 export class RollingWindow {
   readonly #clock: Clock;
@@ -67,29 +67,29 @@ export class RollingWindow {
     });
     this.#smallest = Math.min(...this.#windows.map(({ requests }) => requests));
     this.#shortest = this.#windows.reduce((one, other) => (other.per < one.per ? other : one));
-    this.#share = new AdaptiveShare({ quiet: this.#shortest.per, clock });
+    this.#share = new AdaptiveShare({ period: this.#shortest.per, clock });
     this.#line = new WaitingLine({ clock, grant: (weight) => this.#grant(weight) });
   }
 
-  /** Total milliseconds permits were waited for. */
+  /** Milliseconds waited for permits, summed over all waiters. */
   get waitedMs(): number {
     return this.#line.waitedMs;
   }
 
-  /** How many wait now. */
+  /** Number of waiters now. */
   get waiting(): number {
     return this.#line.length;
   }
 
-  /** A permit, as soon as every window allows it. A UsageError at once when the weight can never be granted. */
+  /** A permit, as soon as every window allows it. Throws UsageError when the weight can never be granted. */
   async acquire(options: AcquireOptions = {}): Promise<Permit> {
     this.#check(options.weight);
     return this.#line.serveAtOnce(options) ?? this.#line.wait(options);
   }
 
   /**
-   * A permit now, or the milliseconds until one is possible at the soonest: exact when nobody waits, everything granted
-   * has been sent and answered, and the limit is not lowered. Never overtakes those who wait.
+   * A permit now, or the least number of milliseconds until one is possible: exact when there are no waiters, everything
+   * granted has been sent and answered, and the limit is not lowered. Never overtakes waiters.
    */
   tryAcquire(weight = 1): Permit | { waitMs: number } {
     this.#check(weight);
@@ -98,8 +98,8 @@ export class RollingWindow {
   }
 
   /**
-   * The monotonic time at which the last of `requests` more could be sent at the soonest, were all of them for the
-   * caller: those in front of it and a halved limit are not looked at.
+   * The earliest monotonic time at which the last of `requests` more could be sent, if all permits went to the caller:
+   * ignores other waiters and a halved limit.
    */
   soonest(requests: number): number {
     checkedNumber(requests, { name: 'requests', least: 1, whole: true });
@@ -107,55 +107,55 @@ export class RollingWindow {
     const begin = Math.max(now, this.#pausedUntil);
     const times = this.#windows.map((window) => {
       window.free(now);
-      // A slot is used once in each window's length, so the last request waits for full rounds and then for its slot.
+      // Each slot is used once per window, so the last request waits for full rounds and then for its slot.
       const rounds = Math.floor((requests - 1) / window.limit);
       const busy = window.used + requests - rounds * window.limit - window.limit;
       const due = busy <= 0 ? begin : window.dueFor(busy);
-      // What is granted and not sent cannot rest sooner than if it were sent now.
+      // A slot granted and not sent yet stays blocked at least as long as one sent now.
       return Math.max(begin, due === Infinity ? now + window.per : due) + rounds * window.per;
     });
     return Math.max(...times);
   }
 
-  /** Nobody gets a permit before the given monotonic time. An earlier pause that lasts longer stays. */
+  /** Grants no permit before the given monotonic time. A longer pause already set stays. */
   pauseUntil(time: number): void {
     this.#pausedUntil = Math.max(this.#pausedUntil, time);
   }
 
-  /** Sends everyone who waits now away: their `acquire` rejects with the reason. For a pause that nobody should sit out. */
+  /** Rejects the `acquire` of all current waiters with the reason, for example because a pause has become too long. */
   dismiss(reason: unknown): void {
     this.#line.dismiss(reason);
   }
 
   /**
-   * To be called for a rate-limited answer, whether or not it named a time: every window's limit halves, and climbs back
-   * by a tenth of its ceiling each time the shortest window has passed without another such answer.
+   * To be called for a rate-limited answer, with or without a time to wait: halves every window's limit, and raises it by
+   * a tenth of its ceiling each time the shortest window has passed without another such answer.
    */
   slowDown(): void {
     this.#share.halve();
-    this.#line.poke();
+    this.#line.serveWaiters();
   }
 
-  /** The latest rate-limited answer was about something else: what `slowDown` did for it is taken back. */
+  /** Undoes the latest `slowDown`, because the answer turned out to be about something else. */
   takeBackSlowDown(): void {
     this.#share.restore();
-    this.#line.poke();
+    this.#line.serveWaiters();
   }
 
-  /** The share of its limits that is used now, in (0, 1]: less than 1 after a rate-limited answer. */
+  /** The share of the limits that may be used now, in (0, 1]: less than 1 after a rate-limited answer. */
   get slowedDownTo(): number {
     return this.#share.now;
   }
 
-  /** Weight sent within the shortest window, as of the latest that was sent. */
+  /** Weight sent within the shortest window, up to the latest request. */
   get recentlySent(): number {
     return this.#shortest.recent;
   }
 
   /**
-   * To be called when the server says that it allows `requests` (1 at least) in a window of `per` milliseconds. Lowers,
-   * for good, every window that is not longer and allows more; never raises one. A longer window may hold many of the
-   * server's, so nothing follows for it. True when something was lowered.
+   * To be called when the server announces at most `requests` (at least 1) in a window of `per` milliseconds. Permanently
+   * lowers every window that is not longer and allows more; never raises one. Leaves a longer window alone, because it
+   * contains several of the server's windows. True when a window was lowered.
    */
   lowerTo({ requests, per }: { requests: number; per: number }): boolean {
     checkedNumber(requests, { name: 'requests', least: 1 });
@@ -163,10 +163,10 @@ export class RollingWindow {
     return this.#windows.map((window) => window.per <= per && window.lower(limit)).includes(true);
   }
 
-  /** From now on each window, in the order of the rates, allows so many; never more than it was set up with. */
+  /** Sets the limit of each window, in the order of the rates; never above its original limit. */
   limitTo(limits: readonly number[]): void {
     this.#windows.forEach((window, index) => window.limitTo(limits[index] ?? Infinity));
-    this.#line.poke();
+    this.#line.serveWaiters();
   }
 
   /** The most weight sent within any half-open interval of each window's length. */
@@ -186,7 +186,7 @@ export class RollingWindow {
 
   /** A permit, or the monotonic time to ask again. */
   #grant(weight: number): Permit | number {
-    // An idle window is asked most often: the clock is looked at only when something has to be waited for.
+    // Reads the clock only when a wait is needed, because most calls find an idle window.
     if (this.#pausedUntil > -Infinity && this.#clock.now() < this.#pausedUntil) return this.#pausedUntil;
     const share = this.#share.now;
     let askAgain = -Infinity;
@@ -199,10 +199,10 @@ export class RollingWindow {
     }
     if (askAgain > -Infinity) return askAgain;
     for (const window of this.#windows) window.grant(weight);
-    return new WindowPermit(weight, this.#desk);
+    return new WindowPermit(weight, this.#callbacks);
   }
 
-  /** Monotonic time before which the weight is surely not granted. */
+  /** Monotonic time before which the weight cannot be granted. */
   #soonest(weight: number): number {
     const now = this.#clock.now();
     const share = this.#share.now;
@@ -212,18 +212,18 @@ export class RollingWindow {
       const missing = window.used + weight - limitOf(window, { share, weight });
       if (missing <= 0) continue;
       const due = window.dueFor(missing);
-      // What is granted and not sent cannot rest sooner than if it were sent now.
+      // A slot granted and not sent yet stays blocked at least as long as one sent now.
       soonest = Math.max(soonest, Math.min(due === Infinity ? now + window.per : due, this.#share.nextStep));
     }
     return soonest;
   }
 
-  /** Where permits report back. One object for all of them, because permits are many. */
-  readonly #desk: PermitDesk = {
+  /** What permits call. One object shared by all permits, because there are many. */
+  readonly #callbacks: PermitCallbacks = {
     send: (weight) => {
       const now = this.#clock.now();
       const resting = this.#windows.map((window) => window.send(weight, now));
-      this.#line.poke();
+      this.#line.serveWaiters();
       return resting;
     },
     answer: (resting) => {
@@ -231,56 +231,56 @@ export class RollingWindow {
       const [first] = resting;
       if (first) this.#travel.observe(now - first.sentAt);
       for (const share of resting) share.window.answer(share, now);
-      this.#line.poke();
+      this.#line.serveWaiters();
     },
     giveBack: (weight) => {
       for (const window of this.#windows) window.giveBack(weight);
-      this.#line.poke();
+      this.#line.serveWaiters();
     },
   };
 }
 
-/** Whole requests; a weight heavier than a lowered limit passes when the window is empty, so that it does not wait forever. */
+/** Whole requests; at least `weight`, so that a weight above a lowered limit passes when the window is empty. */
 function limitOf(window: RateWindow, { share, weight }: { share: number; weight: number }): number {
   return Math.max(weight, Math.floor(window.limit * share));
 }
 
-interface PermitDesk {
-  send(weight: number): Resting[];
-  answer(resting: Resting[]): void;
+interface PermitCallbacks {
+  send(weight: number): SlotUse[];
+  answer(resting: SlotUse[]): void;
   giveBack(weight: number): void;
 }
 
 class WindowPermit implements Permit {
   readonly #weight: number;
-  readonly #desk: PermitDesk;
+  readonly #callbacks: PermitCallbacks;
   #state: 'granted' | 'sent' | 'ended' = 'granted';
-  #resting: Resting[] | undefined;
+  #resting: SlotUse[] | undefined;
 
-  constructor(weight: number, desk: PermitDesk) {
+  constructor(weight: number, desk: PermitCallbacks) {
     this.#weight = weight;
-    this.#desk = desk;
+    this.#callbacks = desk;
   }
 
   sent(): void {
     if (this.#state !== 'granted') return;
     this.#state = 'sent';
-    this.#resting = this.#desk.send(this.#weight);
+    this.#resting = this.#callbacks.send(this.#weight);
   }
 
   answered(): void {
-    // Someone who never said when it was sent: it was at the latest now, and there is nothing to learn from it.
+    // The caller did not call `sent`: assume now, the latest possible time, and do not measure a round trip.
     if (this.#state === 'granted') {
       this.sent();
       this.#state = 'ended';
     }
     if (this.#state !== 'sent') return;
     this.#state = 'ended';
-    this.#desk.answer(this.#resting!);
+    this.#callbacks.answer(this.#resting!);
   }
 
   release(): void {
-    if (this.#state === 'granted') this.#desk.giveBack(this.#weight);
+    if (this.#state === 'granted') this.#callbacks.giveBack(this.#weight);
     this.#state = 'ended';
   }
 }

@@ -3,22 +3,22 @@ import { DeadlineError } from './deadline.ts';
 import { LinkedAbort } from './linked-abort.ts';
 import { sleepUntil } from './sleep-until.ts';
 
-const ended = new Error('Nothing has to end by this deadline any more.');
+const timerCancelled = new Error('The timer was cancelled because all tasks have ended.');
 
 /**
- * `withDeadline` for many tasks at once: those with the same deadline and the same signal of the caller share one signal and
- * one timer, because the requests of a run all have the run's.
+ * `withDeadline` for many tasks at once. Tasks with the same deadline and caller's signal share one signal and one timer,
+ * because all requests of a run have the run's deadline.
  */
 export class SharedDeadlines {
   readonly #clock: Clock;
-  /** Those that tasks are under way for; mostly a single one. */
+  /** Deadlines with running tasks; usually one. */
   readonly #open: SharedDeadline[] = [];
 
   constructor({ clock = systemClock }: { clock?: Clock } = {}) {
     this.#clock = clock;
   }
 
-  /** As `withDeadline`. */
+  /** Same contract as `withDeadline`. */
   async run<T>(
     deadline: number,
     task: (signal: AbortSignal) => Promise<T>,
@@ -30,10 +30,10 @@ export class SharedDeadlines {
     shared.tasks += 1;
     try {
       const value = await task(shared.signal);
-      if (shared.struck) throw shared.struck;
+      if (shared.expired) throw shared.expired;
       return value;
     } catch (error) {
-      throw shared.struck && error !== shared.struck ? new DeadlineError({ deadline, cause: error }) : error;
+      throw shared.expired && error !== shared.expired ? new DeadlineError({ deadline, cause: error }) : error;
     } finally {
       shared.tasks -= 1;
       if (shared.tasks === 0) this.#end(shared);
@@ -57,10 +57,10 @@ export class SharedDeadlines {
 class SharedDeadline implements Disposable {
   readonly deadline: number;
   readonly parent: AbortSignal | undefined;
-  /** Under way. */
+  /** Number of running tasks. */
   tasks = 0;
-  /** What the signal was aborted with when the deadline came, unless the caller was first. */
-  struck: DeadlineError | undefined;
+  /** The reason the signal was aborted with at the deadline; undefined when the caller aborted it first. */
+  expired: DeadlineError | undefined;
   readonly #linked: LinkedAbort;
   readonly #timer = new AbortController();
 
@@ -69,8 +69,8 @@ class SharedDeadline implements Disposable {
     this.parent = parent;
     this.#linked = new LinkedAbort(parent);
     void sleepUntil(deadline, { clock, signal: this.#timer.signal }).then(
-      () => this.#strike(),
-      // Only its own timer's abort ends the sleep early.
+      () => this.#expire(),
+      // Only the dispose below cancels the sleep.
       () => undefined,
     );
   }
@@ -80,13 +80,13 @@ class SharedDeadline implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#timer.abort(ended);
+    this.#timer.abort(timerCancelled);
     this.#linked[Symbol.dispose]();
   }
 
-  #strike(): void {
+  #expire(): void {
     if (this.#linked.signal.aborted) return;
-    this.struck = new DeadlineError({ deadline: this.deadline });
-    this.#linked.abort(this.struck);
+    this.expired = new DeadlineError({ deadline: this.deadline });
+    this.#linked.abort(this.expired);
   }
 }

@@ -2,8 +2,8 @@ import type { Clock } from './clock.ts';
 import { withTimeout } from './timeout.ts';
 
 /**
- * Runs a critical piece (a commit, a release) to its end although its parent is cancelled: the signal it gets follows
- * nobody's. With `limit` milliseconds even a shielded piece cannot hold up a shutdown forever; then a TimeoutError.
+ * Runs a critical task (a commit, a release) to its end although the caller is cancelled: its signal is linked to no
+ * other. After `limit` milliseconds it throws a TimeoutError, so that a shielded task cannot block a shutdown forever.
  */
 export async function shield<T>(
   task: (signal: AbortSignal) => Promise<T>,

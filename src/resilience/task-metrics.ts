@@ -2,10 +2,10 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { type Clock, systemClock } from './clock.ts';
 import type { Policy } from './policy.ts';
 
-/** How the tasks of one kind fared so far. Times in milliseconds, of those that have ended. */
+/** Counts and times of the tasks of one kind so far. Times in milliseconds, of ended tasks. */
 export interface TaskFigures {
   kind: string;
-  /** Begun, whether ended or not. */
+  /** Started tasks, ended or not. */
   count: number;
   inFlight: number;
   succeeded: number;
@@ -36,8 +36,8 @@ export class TaskMetrics {
   }
 
   /**
-   * Runs the task and keeps how long it took and whether it failed; gives what it gives. A task that throws has failed;
-   * so has one whose value `failed` says so of, for tasks that give their failure as a value.
+   * Runs the task, records its duration and whether it failed, and gives its result. A task fails when it throws, or when
+   * `failed` is true for its value (for tasks that return failures as values).
    */
   async measure<T>(
     kind: string,
@@ -58,7 +58,7 @@ export class TaskMetrics {
       const ms = this.#clock.now() - begun;
       entry.inFlight -= 1;
       entry.totalMs += ms;
-      // Whole microseconds: a histogram holds integers from 1.
+      // In whole microseconds, because a histogram holds integers from 1.
       entry.histogram.record(Math.max(1, Math.round(ms * 1_000)));
     }
   }

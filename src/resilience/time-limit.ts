@@ -5,18 +5,18 @@ import { longestSleep } from './sleep-until.ts';
 interface Timed {
   /** Monotonic. */
   due: number;
-  onLate: () => void;
-  isLate: boolean;
+  onTimeout: () => void;
+  isOver: boolean;
 }
 
-/** One piece of work that is being timed. */
+/** One timed piece of work. */
 export type Timing = QueueNode<Timed>;
 
-const ended = new Error('Nothing is timed any more.');
+const timerCancelled = new Error('The timer was cancelled because all timed work has ended.');
 
 /**
- * Times many pieces of work of which each may take as long as any other. So whichever began first is late first, and one
- * timer, for the first in the queue, does for all.
+ * One timeout for many pieces of work. All have the same limit, so the oldest one reaches it first, and a single timer
+ * for the head of the queue is enough.
  */
 export class TimeLimit {
   /** Milliseconds. */
@@ -30,42 +30,42 @@ export class TimeLimit {
     this.#clock = clock;
   }
 
-  /** Calls `onLate`, which must not throw, once the time is over, unless `stop` comes first. */
-  start(onLate: () => void): Timing {
-    const timing = this.#queue.push({ due: this.#clock.now() + this.ms, onLate, isLate: false });
-    if (!this.#timer) this.#arm(timing);
+  /** Calls `onTimeout`, which must not throw, when the limit is reached, unless `stop` is called first. */
+  start(onTimeout: () => void): Timing {
+    const timing = this.#queue.push({ due: this.#clock.now() + this.ms, onTimeout, isOver: false });
+    if (!this.#timer) this.#schedule(timing);
     return timing;
   }
 
-  /** The work has ended, in time or not. The last one takes the timer away. */
+  /** To be called when the work has ended, in time or not. The last call cancels the timer. */
   stop(timing: Timing): void {
-    if (timing.value.isLate) return;
+    if (timing.value.isOver) return;
     this.#queue.remove(timing);
     if (this.#queue.length > 0) return;
-    this.#timer?.abort(ended);
+    this.#timer?.abort(timerCancelled);
     this.#timer = undefined;
   }
 
-  #arm({ value: { due } }: Timing): void {
+  #schedule({ value: { due } }: Timing): void {
     const timer = new AbortController();
     this.#timer = timer;
     const wait = Math.max(0, Math.ceil(due - this.#clock.now()));
     void this.#clock.sleep(Math.min(wait, longestSleep), timer.signal).then(
-      () => this.#ring(timer),
-      // Only `stop` ends the sleep early.
+      () => this.#onTimer(timer),
+      // Only `stop` cancels the sleep.
       () => undefined,
     );
   }
 
-  /** The first may have ended meanwhile, and Node's timers may be early: then the timer is set anew. */
-  #ring(timer: AbortController): void {
+  /** Schedules the timer again when Node fired it early, or when the work it was set for has ended. */
+  #onTimer(timer: AbortController): void {
     if (this.#timer !== timer) return;
     this.#timer = undefined;
     for (let first = this.#queue.first; first && first.value.due <= this.#clock.now(); first = this.#queue.first) {
       this.#queue.remove(first);
-      first.value.isLate = true;
-      first.value.onLate();
+      first.value.isOver = true;
+      first.value.onTimeout();
     }
-    if (this.#queue.first && !this.#timer) this.#arm(this.#queue.first);
+    if (this.#queue.first && !this.#timer) this.#schedule(this.#queue.first);
   }
 }

@@ -2,16 +2,16 @@ import { type Clock, systemClock } from './clock.ts';
 import { abortAt } from './deadline.ts';
 import { NightfillError } from './failure.ts';
 
-/** One attempt took longer than it may. */
+/** One attempt took longer than allowed. */
 export class TimeoutError extends NightfillError {
-  /** The milliseconds it had. */
+  /** Milliseconds allowed. */
   readonly timeout: number;
 
   constructor({ timeout, cause }: { timeout: number; cause?: unknown }) {
     super({
       code: 'TIMEOUT',
       class: 'transient',
-      message: `No complete result came within ${timeout} ms. Try again, or allow more time with "timeout".`,
+      message: `No complete result within ${timeout} ms. Try again, or allow more time with "timeout".`,
       cause,
     });
     this.timeout = timeout;
@@ -24,9 +24,9 @@ export interface TimeoutOptions {
 }
 
 /**
- * The task's value, when it ends within `ms`. When the time is over the task's signal aborts, its real end is awaited
- * (what it holds, a socket or a slot, is held until then), and a TimeoutError is thrown even if a value came after all.
- * An abort by the caller's own signal is not a timeout: the task ends as it ends.
+ * The task's value, when it ends within `ms`. After that, aborts the task's signal, waits until the task has ended (it may
+ * hold a socket or a slot until then), and throws a TimeoutError even if the task still gave a value.
+ * An abort by the caller's signal is not a timeout: the task's own result or error is given.
  */
 export async function withTimeout<T>(
   ms: number,
@@ -39,6 +39,6 @@ export async function withTimeout<T>(
     task,
     signal,
     clock,
-    late: (cause) => new TimeoutError({ timeout: ms, cause }),
+    errorAtTime: (cause) => new TimeoutError({ timeout: ms, cause }),
   });
 }

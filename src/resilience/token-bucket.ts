@@ -6,26 +6,26 @@ import { type AcquireOptions, WaitingLine } from './waiting-line.ts';
 export interface TokenBucketOptions {
   /** Tokens per second. */
   rate: number;
-  /** Tokens the full bucket holds: the longest burst. */
+  /** Tokens the full bucket holds: the largest burst. */
   capacity: number;
   clock?: Clock;
 }
 
-/** Proof that tokens were taken. They are spent: nothing gives them back. */
+/** Tokens that were taken. They cannot be given back. */
 export interface Tokens {
   readonly weight: number;
 }
 
 /**
- * Full at first, refilled continuously. Within any t seconds at most `capacity + rate * t` tokens are taken: so right
- * after a burst an interval may hold nearly twice the rate. For "at most N in any interval" take a RollingWindow.
+ * Starts full and is refilled continuously. Any t seconds contain at most `capacity + rate * t` tokens, so an interval that
+ * begins with a burst may contain nearly twice the rate. For "at most N in any interval" use a RollingWindow.
  */
 export class TokenBucket {
   readonly #perMs: number;
   readonly #capacity: number;
   readonly #clock: Clock;
   readonly #line: WaitingLine<Tokens>;
-  /** At `#filledAt`. */
+  /** The tokens at the time `#filledAt`. */
   #tokens: number;
   #filledAt: number;
 
@@ -39,18 +39,18 @@ export class TokenBucket {
     this.#line = new WaitingLine({ clock, grant: (weight) => this.#grant(weight) });
   }
 
-  /** Total milliseconds tokens were waited for. */
+  /** Milliseconds waited for tokens, summed over all waiters. */
   get waitedMs(): number {
     return this.#line.waitedMs;
   }
 
-  /** Resolves when the bucket holds the weight. A UsageError at once when it never can. */
+  /** Resolves when the bucket holds the weight. Throws UsageError when it never can. */
   async acquire(options: AcquireOptions = {}): Promise<Tokens> {
     this.#check(options.weight);
     return this.#line.serveAtOnce(options) ?? this.#line.wait(options);
   }
 
-  /** The tokens now, or the milliseconds until the bucket holds them; longer when others wait, whom it never overtakes. */
+  /** The tokens now, or the milliseconds until the bucket holds them; longer when others wait. Never overtakes waiters. */
   tryAcquire(weight = 1): Tokens | { waitMs: number } {
     this.#check(weight);
     const now = this.#clock.now();

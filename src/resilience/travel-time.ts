@@ -1,17 +1,18 @@
-/** So many times fewer surprises than answers: e to the power of minus this is the chance taken (6 in a million). */
+/** e to the power of minus this is the accepted probability of an error (6 in a million). */
 const caution = 12;
+/** Answers per generation; the current and the previous generation count. */
 const generation = 1000;
 
 /**
- * Learns the least time from writing a request to the first byte of its answer, to tell how late others arrived.
- * What counts is what was seen in the last one to two thousand answers, so that one odd answer (a proxy that refused at
- * once) does not make every later one look late for the rest of the night.
+ * Estimates the least time from writing a request to the first byte of its answer; RollingWindow derives from it how late
+ * other requests arrived. Uses the last one to two thousand answers, so that a single fast answer (a proxy that refused at
+ * once) does not make all answers look late for the rest of the night.
  */
 export class TravelTime {
   #current = { seen: 0, least: Infinity, most: 0 };
   #previous = { seen: 0, least: Infinity, most: 0 };
 
-  /** Milliseconds from sent to answered. */
+  /** `time`: milliseconds from sent to answered. */
   observe(time: number): void {
     if (this.#current.seen === generation) {
       this.#previous = this.#current;
@@ -24,9 +25,9 @@ export class TravelTime {
   }
 
   /**
-   * Milliseconds that a request and its answer surely take, when the way out varies by at most `spread`; minus Infinity
-   * while too few were seen to say. The least of n like draws lies above the next one by more than x times their spread
-   * with a chance of (1 - x)^n, so the least seen is lowered by caution / n of the spread.
+   * A lower bound of the round-trip time in milliseconds, when the transit to the server varies by at most `spread`; minus
+   * Infinity while too few answers were seen. The least of n draws exceeds the next draw by more than x times their spread
+   * with a probability of (1 - x)^n, so the least value seen is lowered by caution / n of the spread.
    */
   atLeast(spread: number): number {
     const seen = this.#current.seen + this.#previous.seen;

@@ -4,11 +4,11 @@ import { offAbort, onAbort } from './on-abort.ts';
 import { longestSleep } from './sleep-until.ts';
 
 export interface AcquireOptions {
-  /** How much of the limit this takes; a whole number, 1 when not given. */
+  /** How much of the limit this takes; a whole number. Default: 1. */
   weight?: number;
-  /** Whoever shares the limiter under another key (a job, a tenant, a lookup) takes turns with this one. */
+  /** The caller's lane (a job, a tenant, a lookup): lanes take turns, so that none keeps the others waiting. */
   key?: string;
-  /** Goes before those of its key: it has been served before, and comes once more. */
+  /** A repeat of something served before: it goes to the front of its lane. */
   again?: boolean;
   signal?: AbortSignal;
 }
@@ -20,17 +20,17 @@ interface Waiter<Grant> {
   refuse: (reason: unknown) => void;
 }
 
-const disarmed = new Error('Nobody waits for this timer any more.');
+const timerCancelled = new Error('The timer was cancelled.');
 
 /**
- * Those who wait for a limiter. Keys take turns; inside one key first come, first served. Whoever's turn it is holds it
- * until served: a heavy one is never overtaken, so nobody starves. One timer serves all.
+ * The waiters of a limiter. Lanes take turns; within a lane the order is first in, first out. The waiter whose turn it is
+ * keeps it until served, so a heavy one is never overtaken and none starves. One timer serves all waiters.
  */
 export class WaitingLine<Grant extends object> {
   readonly #clock: Clock;
-  /** Grants the weight now, or says when to ask again (monotonic; Infinity: after the next `poke`). */
+  /** Grants the weight now, or gives the time to ask again (monotonic; Infinity: at the next `serveWaiters`). */
   readonly #grant: (weight: number) => Grant | number;
-  /** In the order of turns: the first key is next. */
+  /** In the order of turns: the first lane is next. */
   readonly #lanes = new Map<string, LinkedQueue<Waiter<Grant>>>();
   #length = 0;
   #waited = 0;
@@ -45,12 +45,12 @@ export class WaitingLine<Grant extends object> {
     return this.#length;
   }
 
-  /** Milliseconds, summed over everyone who has waited and has been served or has gone. */
+  /** Milliseconds waited so far, summed over all waiters that were served or have left. */
   get waitedMs(): number {
     return this.#waited;
   }
 
-  /** Monotonic time of the next try to serve someone; minus Infinity when none is planned. */
+  /** Monotonic time of the next attempt to serve a waiter; minus Infinity when none is scheduled. */
   get nextTurn(): number {
     return this.#timer?.due ?? -Infinity;
   }
@@ -59,7 +59,7 @@ export class WaitingLine<Grant extends object> {
     return this.serveAtOnce(options) ?? this.wait(options);
   }
 
-  /** A grant for whoever need not wait. Kept short of closures and promises: an idle limiter is asked most often. */
+  /** A grant if no wait is needed. Creates no closure or promise, because most calls find an idle limiter. */
   serveAtOnce({ weight = 1, signal }: AcquireOptions): Grant | undefined {
     signal?.throwIfAborted();
     if (this.#length > 0) return undefined;
@@ -67,10 +67,10 @@ export class WaitingLine<Grant extends object> {
     return typeof grant === 'number' ? undefined : grant;
   }
 
-  /** A grant, when its turn has come. */
-  async wait({ weight = 1, key = '', again = false, signal }: AcquireOptions): Promise<Grant> {
+  /** Waits for its turn and gives the grant. */
+  async wait({ weight = 1, key: lane = '', again = false, signal }: AcquireOptions): Promise<Grant> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
-    // The listener goes here and not after the promise: an abort may come before its reactions run.
+    // Remove the listener here, not in the promise's reactions: an abort may come before those run.
     const serve = (grant: Grant): void => {
       if (signal) offAbort(signal, abandon);
       resolve(grant);
@@ -79,62 +79,62 @@ export class WaitingLine<Grant extends object> {
       if (signal) offAbort(signal, abandon);
       reject(reason as Error);
     };
-    const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse }, again);
+    const node = this.#join(lane, { weight, since: this.#clock.now(), serve, refuse }, again);
     const abandon = (reason: unknown): void => {
-      this.#leave(key, node);
+      this.#leave(lane, node);
       reject(reason as Error);
-      // It may have held up the others; later, because the same abort may be about to take them too.
-      queueMicrotask(() => this.poke());
+      // The next waiter may be served now. In a microtask, because the same abort may remove it too.
+      queueMicrotask(() => this.serveWaiters());
     };
     if (signal) onAbort(signal, abandon);
-    this.poke();
+    this.serveWaiters();
     return promise;
   }
 
-  /** Serves whoever can be served now. To be called whenever the limiter may have room or knows more about when. */
-  poke(): void {
-    for (const [key, lane] of this.#lanes) {
-      const head = lane.first;
+  /** Serves every waiter that can be served now. Call it whenever the limiter's state has changed. */
+  serveWaiters(): void {
+    for (const [lane, queue] of this.#lanes) {
+      const head = queue.first;
       if (!head) continue;
       const grant = this.#grant(head.value.weight);
-      if (typeof grant === 'number') return this.#arm(grant);
-      this.#leave(key, head);
-      // To the end: the key's next turn comes after everyone else's. A Map iterates over what is added meanwhile.
-      if (this.#lanes.delete(key)) this.#lanes.set(key, lane);
+      if (typeof grant === 'number') return this.#schedule(grant);
+      this.#leave(lane, head);
+      // Move the lane to the end: its next turn comes after all others. Map iteration includes entries added meanwhile.
+      if (this.#lanes.delete(lane)) this.#lanes.set(lane, queue);
       head.value.serve(grant);
     }
   }
 
-  /** Sends everyone who waits now away: their `acquire` rejects with the reason. */
+  /** Rejects the `acquire` of all current waiters with the reason. */
   dismiss(reason: unknown): void {
-    for (const [key, lane] of this.#lanes) {
-      for (let head = lane.first; head; head = lane.first) {
-        this.#leave(key, head);
+    for (const [lane, queue] of this.#lanes) {
+      for (let head = queue.first; head; head = queue.first) {
+        this.#leave(lane, head);
         head.value.refuse(reason);
       }
     }
   }
 
-  #join(key: string, waiter: Waiter<Grant>, again: boolean): QueueNode<Waiter<Grant>> {
-    let lane = this.#lanes.get(key);
-    if (!lane) this.#lanes.set(key, (lane = new LinkedQueue()));
+  #join(lane: string, waiter: Waiter<Grant>, again: boolean): QueueNode<Waiter<Grant>> {
+    let queue = this.#lanes.get(lane);
+    if (!queue) this.#lanes.set(lane, (queue = new LinkedQueue()));
     this.#length += 1;
-    return again ? lane.unshift(waiter) : lane.push(waiter);
+    return again ? queue.unshift(waiter) : queue.push(waiter);
   }
 
-  #leave(key: string, node: QueueNode<Waiter<Grant>>): void {
-    const lane = this.#lanes.get(key);
-    lane?.remove(node);
-    if (lane?.length === 0) this.#lanes.delete(key);
+  #leave(lane: string, node: QueueNode<Waiter<Grant>>): void {
+    const queue = this.#lanes.get(lane);
+    queue?.remove(node);
+    if (queue?.length === 0) this.#lanes.delete(lane);
     this.#length -= 1;
     this.#waited += this.#clock.now() - node.value.since;
-    if (this.#length === 0) this.#arm(Infinity);
+    if (this.#length === 0) this.#schedule(Infinity);
   }
 
-  /** Pokes at `due` at the latest. A timer that rings too early is left alone: the poke re-checks, as it must for Node's. */
-  #arm(due: number): void {
+  /** Serves waiters at `due` at the latest. Keeps an earlier timer, because `serveWaiters` checks the time again. */
+  #schedule(due: number): void {
     if (this.#length > 0 && (due === Infinity || (this.#timer && this.#timer.due <= due))) return;
-    this.#timer?.abort.abort(disarmed);
+    this.#timer?.abort.abort(timerCancelled);
     this.#timer = undefined;
     if (this.#length === 0) return;
     const timer = { due, abort: new AbortController() };
@@ -144,9 +144,9 @@ export class WaitingLine<Grant extends object> {
       () => {
         if (this.#timer !== timer) return;
         this.#timer = undefined;
-        this.poke();
+        this.serveWaiters();
       },
-      // Only `#arm` ends the sleep early.
+      // Only `#schedule` cancels the sleep.
       () => undefined,
     );
   }

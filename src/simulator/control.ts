@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UsageError } from '../resilience/failure.ts';
-import type { Behaviour } from './api-server.ts';
+import type { Behaviour } from './behaviour.ts';
 import { checkFaults } from './faults.ts';
 
 const milliseconds = z.number().min(0);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { progressSnapshot } from '../../src/commands/progress-snapshot.ts';
-import { newTally, type RunContext, type Tally } from '../../src/jobs/run/run-context.ts';
+import { newTally, type Tally } from '../../src/jobs/run/progress.ts';
+import type { RunContext } from '../../src/jobs/run/run-context.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 /** A run that has taken ten seconds, and what its progress says. */
@@ -10,8 +11,16 @@ function progressOf(before: Partial<Tally>, graceLeft?: number) {
   const stopping = new AbortController();
   const tally = { ...newTally(), ...before };
   const job = { name: 'night', timezone: 'UTC', apis: {} };
-  const context = { job, businessDate: '2026-11-21', tally, clock, finishBy: null, apis: new Map() };
-  const snapshot = progressSnapshot({ ...context, stopping: stopping.signal } as unknown as RunContext, {
+  const context = {
+    job,
+    businessDate: '2026-11-21',
+    clock,
+    progress: { tally },
+    admission: { finishBy: null },
+    lookups: { apis: new Map() },
+    stop: { stopping: stopping.signal },
+  };
+  const snapshot = progressSnapshot(context as unknown as RunContext, {
     graceLeft: () => graceLeft,
   });
   return async (now: Partial<Tally>, o: { stop?: boolean } = {}) => {

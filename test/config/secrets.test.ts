@@ -71,7 +71,7 @@ test('a secret file that is missing, a directory, empty or of several lines is r
   await inFolder({ 'job.yaml': job }, async (folder) => {
     assert.match(await fileRefusal(folder), /there is no file .*token; paths are relative to the job file/);
     await mkdir(join(folder, 'token'));
-    assert.match(await fileRefusal(folder), /expected a file at .*token, and something else is there/);
+    assert.match(await fileRefusal(folder), /expected a file at .*token, got something else/);
   });
   await inFolder({ 'job.yaml': job, token: '\n' }, async (folder) => {
     assert.match(await fileRefusal(folder), /token is empty/);

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { createLog } from '../../src/observe/log.ts';
-import { progressMode, startProgress, type Progress, type ProgressSnapshot } from '../../src/observe/progress.ts';
+import {
+  progressMode,
+  startLines,
+  type Progress,
+  type ProgressMode,
+  type ProgressSnapshot,
+} from '../../src/observe/progress.ts';
+import { startDisplay } from '../../src/observe/progress-display.ts';
 import { snapshotOf } from '../support/snapshot.ts';
 
 test('progress is drawn on a terminal only, and not where CI or a dumb one asks for lines', () => {
@@ -71,10 +78,7 @@ class Screen extends EventEmitter {
   }
 }
 
-function started(
-  t: TestContext,
-  options: { mode: 'display' | 'lines' | 'off'; environment?: NodeJS.ProcessEnv; screen?: Screen },
-) {
+function started(t: TestContext, options: { mode: ProgressMode; environment?: NodeJS.ProcessEnv; screen?: Screen }) {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const screen = options.screen ?? new Screen();
   const lines: Record<string, unknown>[] = [];
@@ -85,11 +89,10 @@ function started(
   });
   const state = { now: snapshotOf() };
   const { mode, environment = {} } = options;
-  const progress: Progress = startProgress({
+  const progress: Progress = (mode === 'display' ? startDisplay : startLines)({
     snapshot: () => state.now,
     stream: screen as unknown as NodeJS.WriteStream,
     log,
-    mode,
     environment,
   });
   t.after(() => progress.stop());
@@ -225,18 +228,6 @@ test('the last line says where the run ended, with whole milliseconds and withou
       ['stopping', undefined, undefined],
       ['progress', 2000, 20_001],
     ],
-  );
-  assert.equal(screen.written, 0);
-});
-
-test('switched off, only notes are said', (t) => {
-  const { lines, screen, progress, tick } = started(t, { mode: 'off' });
-  tick(60_000);
-  progress.note('stopping');
-  progress.stop();
-  assert.deepEqual(
-    lines.map(({ msg }) => msg),
-    ['stopping'],
   );
   assert.equal(screen.written, 0);
 });

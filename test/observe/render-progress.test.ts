@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
+import stringWidth from 'string-width';
 import { renderProgress, type ProgressSnapshot } from '../../src/observe/render-progress.ts';
-import { textWidth } from '../../src/observe/terminal-text.ts';
+import { fitLine } from '../../src/observe/styled-line.ts';
 import { snapshotOf } from '../support/snapshot.ts';
 
 function rendered(changes: Partial<ProgressSnapshot>, width = 80): string[] {
@@ -87,12 +88,12 @@ test('a run that was told to stop says what it waits for, and gives no time for 
   const lines = rendered(stopping, 100);
   assert.match(lines[0]!, /^contract-enrichment {2}2026-03-01 {2}stopping +0:13$/);
   assert.match(lines[1]!, /62\.4%$/);
-  assert.equal(lines[3], 'finishing 287 contracts that were begun, about 0:04, at most 0:29');
+  assert.equal(lines[3], 'finishing 287 contracts in progress, about 0:04, at most 0:29');
   assert.equal(
     rendered({ stopping: true, working: 1, etaMs: 4_000 })[3],
-    'finishing 1 contract that was begun, about 0:04',
+    'finishing 1 contract in progress, about 0:04',
   );
-  assert.equal(rendered({ ...stopping, working: 0 })[3], 'nothing more is begun; loading what was fetched');
+  assert.equal(rendered({ ...stopping, working: 0 })[3], 'no further contract is started; loading what was fetched');
   assert.match(rendered({ ...stopping, phase: 'closing' })[0]!, / closing +0:13$/);
 });
 
@@ -144,7 +145,7 @@ test('100% is said only when all is done, and an empty listing is all done', () 
 
 test('one failure among very many is seen in the bar', () => {
   const changes = { listed: 1_000_000, done: 500_001, enriched: 500_000, degraded: 0, failed: 1 };
-  assert.ok(renderProgress(snapshotOf(changes), { width: 80, colour: true })[1]!.includes('\u001b[31m━\u001b[0m'));
+  assert.ok(renderProgress(snapshotOf(changes), { width: 80, colour: true })[1]!.includes('\u001b[31m━\u001b[39m'));
 });
 
 test('what an API or a job is called cannot move the cursor or turn the text around', () => {
@@ -192,7 +193,7 @@ test('no line is wider than the terminal, and colours change nothing but colours
       const plain = renderProgress(snapshot, { width, colour: false });
       const coloured = renderProgress(snapshot, { width, colour: true });
       for (const line of plain) {
-        assert.ok(textWidth(line) <= width, `${textWidth(line)} columns: ${line}`);
+        assert.ok(stringWidth(line) <= width, `${stringWidth(line)} columns: ${line}`);
         assert.doesNotMatch(line, /\p{Cc}/u);
       }
       assert.deepEqual(coloured.map(stripVTControlCharacters), plain);
@@ -200,16 +201,18 @@ test('no line is wider than the terminal, and colours change nothing but colours
   );
 });
 
-test('widths are those of a terminal', () => {
-  const widths: [string, number][] = [
-    ['abc', 3],
-    ['日本', 4],
-    ['e\u0301', 1],
-    ['🚀', 2],
-    ['👩‍👩‍👧', 2],
-    ['…━─×', 4],
-    ['Ł', 1],
-    ['한', 2],
-  ];
-  for (const [text, width] of widths) assert.equal(textWidth(text), width, text);
+test('a line is cut by the columns its characters take, never within one', () => {
+  const cut = (text: string, width: number): string => fitLine([text], { width, colour: false });
+  assert.deepEqual(
+    [
+      ['日本語', 6],
+      ['日本語', 5],
+      ['日本語', 4],
+      ['👩‍👩‍👧👩‍👩‍👧', 3],
+      ['e\u0301e\u0301e\u0301', 2],
+      ['abc', 1],
+      ['abc', 0],
+    ].map(([text, width]) => cut(text as string, width as number)),
+    ['日本語', '日本…', '日…', '👩‍👩‍👧…', 'e\u0301…', '…', ''],
+  );
 });

@@ -5,9 +5,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { loadJob } from '../../src/config/load-job.ts';
-import { findRun } from '../../src/jobs/ledger.ts';
+import { findRun } from '../../src/ledger/find-run.ts';
 import type { Job } from '../../src/jobs/job.ts';
-import { rerunJob, runJob, type RunOptions, type RunResult } from '../../src/jobs/run/run.ts';
+import type { RunOptions } from '../../src/jobs/run/prepared-run.ts';
+import { rerunJob, runJob, type RunResult } from '../../src/jobs/run/run.ts';
 import { createLog } from '../../src/observe/log.ts';
 import type { Report } from '../../src/report/schema.ts';
 import { systemClock, type Clock } from '../../src/resilience/clock.ts';
@@ -103,7 +104,7 @@ describe('the books of a job, whatever befalls its nights,', { concurrency: true
             await database.query(`INSERT INTO refused SELECT * FROM unnest($1::text[])`, [one.refused]);
             await history.step(index === 0 ? { ...one, what: 'night' } : one, listed);
           }
-          // Whoever was killed last: the same command goes on from there, and its books are true as well.
+          // Whoever was killed last: the same command continues from there, and its books are true as well.
           await database.query(`DELETE FROM refused`);
           await history.step({ what: 'run', listed, refused: [], fault: undefined }, listed);
         }),

@@ -5,14 +5,8 @@ import path from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { buildReport } from '../../src/report/build.ts';
 import type { ReportBody } from '../../src/report/schema.ts';
-import {
-  digestOf,
-  formatReport,
-  latestReport,
-  readReport,
-  storeReport,
-  writeReportFile,
-} from '../../src/report/store.ts';
+import { latestReport, readReport } from '../../src/ledger/stored-report.ts';
+import { digestOf, formatReport, storeReport, writeReportFile } from '../../src/report/store.ts';
 import { createDatabase } from '../support/database.ts';
 import { seededFigures } from '../support/seeded-figures.ts';
 import { seedNight } from '../support/seeded-night.ts';

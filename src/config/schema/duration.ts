@@ -13,11 +13,3 @@ export function parseDuration(text: string): number | undefined {
   const milliseconds = Number(digits) * units[unit as Unit];
   return Number.isSafeInteger(milliseconds) ? milliseconds : undefined;
 }
-
-/** The shortest text that `parseDuration` reads back as `milliseconds`, a whole number. */
-export function formatDuration(milliseconds: number): string {
-  for (const [unit, size] of Object.entries(units)) {
-    if (milliseconds % size === 0 && milliseconds !== 0) return `${milliseconds / size}${unit}`;
-  }
-  return '0s';
-}

@@ -3,7 +3,7 @@ import type { Json } from '../../sources/json/exact-json.ts';
 import { apiSchema } from './api-schema.ts';
 import { cronProblem } from './cron-expression.ts';
 import { defaults } from './defaults.ts';
-import { isPostgresType } from './postgres-type.ts';
+import { isPostgresType } from '../../sinks/target/postgres-type.ts';
 import {
   age,
   identifier,
@@ -23,14 +23,16 @@ import {
 const partName = (what: string) =>
   text(`a name for the ${what}: a letter, then letters, digits, - and _, at most 63`, /^[A-Za-z][A-Za-z0-9_-]{0,62}$/);
 
-const apiName = () => text('the name of an API under apis').describe('One of the APIs above.');
+const apiName = () => text('the name of an API under apis').describe('The name of an API under apis.');
 
 const query = z
   .record(parameter(), z.union([template(), z.number(), z.boolean()]).transform(asTemplate))
   .default({})
-  .describe(
-    'Query parameters, URL-encoded. {businessDate}, {businessMonth} and, in lookups, {key} and paths may stand in braces; {{ and }} are literal ones.',
-  );
+  .meta({
+    kind: 'mapping',
+    description:
+      'Query parameters by name, URL-encoded. {businessDate} and {businessMonth} may stand in braces, in lookups also {key} and paths; {{ and }} are literal braces.',
+  });
 
 /** The reader hands numbers and booleans of a query over as text; the wider union is for editors. */
 function asTemplate(value: z.output<ReturnType<typeof template>> | number | boolean) {
@@ -39,14 +41,20 @@ function asTemplate(value: z.output<ReturnType<typeof template>> | number | bool
 
 const paginate = z
   .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('none') }),
+    z.strictObject({ type: z.literal('none').describe('The listing is one answer. This is the default.') }),
     z.strictObject({
-      type: z.literal('cursor'),
+      type: z
+        .literal('cursor')
+        .describe('Each page holds the cursor of the next. Ends when it is absent, null or empty.'),
       next: jsonPath().describe('Where the next cursor stands in the answer, for example paging.next.after.'),
-      param: parameter().describe('The query parameter that takes it.'),
+      param: parameter().describe('The query parameter that carries the cursor.'),
     }),
     z.strictObject({
-      type: z.literal('offset'),
+      type: z
+        .literal('offset')
+        .describe(
+          'Counts records. Ends with an empty page or when total is reached; without a total also with a page shorter than limit, or a page past the end.',
+        ),
       param: parameter().describe('The query parameter for the number of records to skip.'),
       limitParam: parameter()
         .exactOptional()
@@ -54,18 +62,24 @@ const paginate = z
       limit: wholeNumber(1, 100_000).describe('Records on a page.'),
     }),
     z.strictObject({
-      type: z.literal('page'),
+      type: z
+        .literal('page')
+        .describe('Counts pages. Ends with an empty page, when total is reached, or with a page past the end.'),
       param: parameter().describe('The query parameter for the page number.'),
-      first: wholeNumber(0).prefault(defaults.firstPage).describe('The number of the first page. Default 1.'),
+      first: wholeNumber(0).prefault(defaults.firstPage).describe('The number of the first page.'),
     }),
-    z.strictObject({ type: z.literal('link-header') }),
     z.strictObject({
-      type: z.literal('next-url'),
+      type: z.literal('link-header').describe('Follows `Link: …; rel="next"`. Ends without one.'),
+    }),
+    z.strictObject({
+      type: z
+        .literal('next-url')
+        .describe('Each page holds the address of the next. Ends when it is absent, null or empty.'),
       next: jsonPath().describe("Where the next page's address stands in the answer."),
     }),
   ])
   .default({ type: 'none' })
-  .describe('How to get the next page. Default none: the listing is one answer.');
+  .describe('How to get the next page.');
 
 const contracts = z.strictObject({
   api: apiName(),
@@ -73,16 +87,18 @@ const contracts = z.strictObject({
   query,
   records: jsonPath()
     .exactOptional()
-    .describe('Where the array stands in the answer; leave it out when the answer is the array itself.'),
+    .describe('Where the array of contracts stands in the answer. Leave it out when the answer is the array itself.'),
   key: jsonPath().describe(
-    "Where a contract's key stands in its record, for example id: a text or number of at most 1,024 bytes.",
+    "Where a contract's key stands in its record, for example id. A key is a text or a number of at most 1,024 bytes.",
   ),
   paginate,
   total: z
     .union(
       [
         jsonPath().transform((path) => ({ path })),
-        z.strictObject({ header: text("a header's name", /^[A-Za-z0-9-]+$/).describe('The header that carries it.') }),
+        z.strictObject({
+          header: text("a header's name", /^[A-Za-z0-9-]+$/).describe('The response header that carries the count.'),
+        }),
       ],
       {
         error: 'a path such as meta.total, or { header: X-Total-Count }',
@@ -93,18 +109,22 @@ const contracts = z.strictObject({
 });
 
 const batch = z.strictObject({
-  size: wholeNumber(1, 10_000).describe('The most ids in one request.'),
-  param: parameter().describe(
-    "The query parameter that carries the ids. What query says for it is a contract's own id; by default {key}.",
+  size: wholeNumber(1, 10_000).describe(
+    'At most this many ids in one request. A batch that is not full waits 50 ms for more.',
   ),
-  records: jsonPath().exactOptional().describe('Where the array stands in the answer; left out when it is the array.'),
-  key: jsonPath().describe('Where the id stands in a record of the answer.'),
+  param: parameter().describe(
+    'The query parameter that carries the ids. Its value under query says what the id of one contract is. Default: {key}.',
+  ),
+  records: jsonPath()
+    .exactOptional()
+    .describe('Where the array stands in the answer. Leave it out when the answer is the array itself.'),
+  key: jsonPath().describe('Where the id stands in a record of the answer, to match it with its contract.'),
 });
 
 const lookup = z.strictObject({
   api: apiName(),
   path: requestPath().describe(
-    'The path below the base URL. {key}, {businessDate}, {businessMonth}, {listed.…} and answers of other lookups such as {contract.customerId} may stand in braces; {{ and }} are literal ones.',
+    'The path below the base URL. In braces, URL-encoded: {key}, {businessDate}, {businessMonth}, {listed.…} and answers of other lookups such as {contract.customerId}; {{ and }} are literal braces.',
   ),
   query,
   onFailure: z
@@ -115,20 +135,22 @@ const lookup = z.strictObject({
       type: ['string', 'null'],
       enum: ['fail', 'last-known', 'null', null],
       description:
-        'When it fails for good: fail the contract (default), take the last known value, or go on with null.',
+        'What happens to the contract when the lookup fails for good. fail: it fails. last-known: the last known value is taken. null: the columns of this lookup are NULL.',
     }),
-  maxAge: age().exactOptional().describe('How old a last known value may be, for example 48h. Default: any age.'),
+  maxAge: age()
+    .exactOptional()
+    .describe('How old a last known value may be, for example 48h; needs onFailure: last-known. Default: any age.'),
   batch: batch
     .exactOptional()
-    .describe(
-      'Ask for many contracts in one request: the ids of up to size of them, joined by commas, in one parameter.',
-    ),
+    .describe('Asks for many contracts in one request: their ids, joined by commas, in one query parameter.'),
 });
 
 const column = z.strictObject({
   from: jsonPath()
     .exactOptional()
-    .describe("Where the value stands: a lookup's name or listed, then the path, for example contract.customer.name."),
+    .describe(
+      "Where the value stands: a lookup's name, or listed for the contract's record in the listing, then the path, for example contract.customer.name. Needed unless there is a transform.",
+    ),
   type: textAs<string>(
     'a Postgres type such as text, date, jsonb, numeric(18,2) or timestamp with time zone, and nothing after it',
     {
@@ -139,11 +161,13 @@ const column = z.strictObject({
     .unknown()
     .transform((value) => value as Json)
     .exactOptional()
-    .describe('Taken when the path leads nowhere; a JSON null is not nowhere, and loads as NULL.'),
+    .describe(
+      'The value when the path leads nowhere. A JSON null is a value and loads as NULL. Default: the contract fails.',
+    ),
   listed: jsonPath()
     .exactOptional()
     .describe(
-      'Where the same value stands in the record of the listing, for example annualValue. Tells the amount of contracts that were never fetched.',
+      'Where the same value stands in the record of the listing, for example annualValue. It tells the amount of contracts that were never fetched.',
     ),
 });
 
@@ -154,11 +178,11 @@ const load = z.strictObject({
   table: textAs<{ schema: string; name: string }>(
     'a table as name or schema.name, each in lower case: a letter or _, then letters, digits and _, at most 63',
     { pattern: /^(?:[a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$/, parse: parseTable },
-  ).describe('The target table, as name or schema.name. The schema is public unless named.'),
+  ).describe('The target table, as name or schema.name; without a schema it is in public.'),
   key: z
     .array(identifier('column'))
     .min(1, { error: 'a list of at least one column' })
-    .describe('The columns that identify a row; the upsert goes by them.'),
+    .describe('The columns that identify a row: the upsert matches on them.'),
   columns: z
     .record(
       identifier('column').refine((name) => !systemColumns.includes(name), {
@@ -167,17 +191,19 @@ const load = z.strictObject({
       column,
     )
     .refine((columns) => Object.keys(columns).length > 0, { error: 'at least one column' })
-    .describe('The columns of a row, in the order of a created table.'),
-  create: z.boolean().default(defaults.create).describe('Create the table when it is missing. Default true.'),
+    .describe('The columns to load, by name, in the order a created table has them.'),
+  create: z.boolean().default(defaults.create).describe('Whether a missing table, and its schema, is created.'),
   missing: z
     .enum(['keep', 'mark'])
     .default(defaults.missing)
     .describe(
-      'Rows of contracts that are no longer listed: keep them as they are (default), or mark them in the column missing_since.',
+      'What happens to rows of contracts that are no longer listed. keep: nothing. mark: the business date is written into the column missing_since.',
     ),
   markAtMost: percentage()
     .prefault(defaults.markAtMost)
-    .describe('Mark nothing when more than this share of the contracts known before is gone at once. Default 50%.'),
+    .describe(
+      'With missing: mark, mark nothing when more than this share of the contracts known before is gone at once.',
+    ),
 });
 
 function parseTable(written: string): { schema: string; name: string } {
@@ -190,12 +216,14 @@ function parseTable(written: string): { schema: string; name: string } {
 const judged = {
   tolerance: tolerance()
     .exactOptional()
-    .describe('How far the figures may be apart: an amount such as 0.01, or a share of the expected such as 0.1%.'),
+    .describe(
+      'How far the two figures may differ: an amount such as 0.01, or a share of the expected figure such as 0.1%. Default: 0.',
+    ),
   severity: z
     .enum(['fail', 'warn'])
     .default('fail')
     .describe(
-      'What a control that does not hold does: fail (default) ends the run with exit code 4, warn is only said.',
+      'What happens when the control does not hold. fail: the run ends with exit code 4. warn: it is only reported.',
     ),
 };
 
@@ -203,35 +231,45 @@ const control = z.union(
   [
     z
       .strictObject({
-        sum: identifier('column').describe('The column whose amounts must add up to what the source gave.'),
+        sum: identifier('column').describe('The column to add up: an integer type or numeric.'),
         by: identifier('column')
           .exactOptional()
-          .describe('Add up for each value of this column, for example a currency.'),
+          .describe(
+            'Add up for each value of this column, for example the currency. Must be the same in all controls of one summed column.',
+          ),
         change: swing()
           .exactOptional()
           .describe(
-            'Compare the sum with that of the latest closed night instead: it fails when the sum has changed by this share or more.',
+            'Compare the sum with the latest closed night instead; the control fails when it changed by this share or more.',
           ),
         ...judged,
       })
-      .describe('Loaded amounts agree with the listed ones; with change, they agree with those of the night before.'),
+      .describe('The amounts loaded add up to what the source sent; with change, to about what the night before had.'),
     z
       .strictObject({
-        completeness: percentage().describe('The least share of listed contracts that must be loaded.'),
+        completeness: percentage().describe('The least share of the listed contracts that must be loaded.'),
         ...judged,
       })
-      .describe('Loaded of listed; below it the run ends with exit code 4 rather than 3.'),
+      .describe('Enough of the listed contracts are loaded; below it the run ends with exit code 4 rather than 3.'),
     z
       .strictObject({
         listed: z
-          .union([z.literal('any'), z.strictObject({ change: swing().describe('The share that fails.') })], {
-            error: 'any, or { change: 50% }',
-          })
-          .describe('any, or { change: SHARE }: it fails when the number has changed by this share or more.'),
+          .union(
+            [
+              z.literal('any'),
+              z.strictObject({
+                change: swing().describe('The control fails when the number changed by this share or more.'),
+              }),
+            ],
+            {
+              error: 'any, or { change: 50% }',
+            },
+          )
+          .describe('any: never fails. { change: SHARE }: fails when the number changed by this share or more.'),
         ...judged,
       })
       .describe(
-        'Contracts listed, compared with the latest closed night; an empty listing fails. On by default with 50%.',
+        'About as many contracts are listed as in the latest closed night; an empty listing fails. Without this entry { change: 50% } holds.',
       ),
   ],
   { error: '{ sum: column, by: column }, { completeness: 100% } or { listed: { change: 50% } }' },
@@ -241,46 +279,46 @@ const transform = z.union(
   [
     text('the path of a module', /^[^\0]+$/).transform((module) => ({ module, threads: defaults.transformThreads })),
     z.strictObject({
-      module: text('the path of a module', /^[^\0]+$/).describe('The module, relative to the job file.'),
-      threads: wholeNumber(1, 64).prefault(defaults.transformThreads).describe('Worker threads. Default 2.'),
+      module: text('the path of a module', /^[^\0]+$/).describe('The module, .js or .ts, relative to the job file.'),
+      threads: wholeNumber(1, 64).prefault(defaults.transformThreads).describe('How many worker threads run it.'),
     }),
   ],
   { error: 'the path of a module, or { module: PATH, threads: 2 }' },
 );
 
-/** A job file, variables filled in: what may stand in it, what is meant where it is silent, and what editors say about it. */
+/** A job file with variables filled in: allowed values, defaults, and the descriptions that editors show. */
 export const jobFileSchema = z.strictObject({
   name: text('a name of letters, digits, ., - and _, at most 63', /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/).describe(
-    'The name of the job. Its history, lock and last known values go by it.',
+    'The name of the job: a letter or digit, then letters, digits, ., - and _, at most 63. Its history, lock and last known values are kept by this name.',
   ),
   timezone: textAs<string>('a time zone such as Europe/Berlin or UTC', { parse: parseTimeZone })
     .prefault(defaults.timezone)
     .describe(
-      'The time zone of the business date, schedule, finishBy, and date and timestamp columns, for example Europe/Berlin. Default UTC.',
+      'The time zone of the business date, of schedule and finishBy, and of date and timestamp columns, for example Europe/Berlin.',
     ),
   schedule: textAs<string>('a cron expression such as "0 2 * * *"', { parse: parseSchedule })
     .exactOptional()
-    .describe('When `nightfill schedule` starts the job: minute hour day month weekday.'),
+    .describe('When `nightfill schedule` starts the job, as a cron expression: minute hour day month weekday.'),
   catchUp: z
     .enum(['last', 'none'])
     .default(defaults.catchUp)
-    .describe('Of starts that `nightfill schedule` missed: make up for the last one (default), or for none.'),
+    .describe('Which of the starts that `nightfill schedule` missed are made up for: the last one, or none.'),
   finishBy: text('a time as "HH:MM", from "00:00" to "23:59"', /^(?:[01]\d|2[0-3]):[0-5]\d$/)
     .exactOptional()
-    .describe('When the data must be there, as "HH:MM"; the deadline of the run.'),
+    .describe('The deadline of the run: the time at which the data must be there, as "HH:MM" in timezone.'),
   database: z
     .union([z.literal('embedded'), secret()], {
       error: 'embedded, or the database URL as a secret: { env: NAME } or { file: PATH }',
     })
     .exactOptional()
     .describe(
-      'The database of this job: embedded, or a URL such as postgres://etl@host:5432/night as a secret, { env: NAME } or { file: PATH }. Then nothing else is looked at. Default: what --database-url or the environment names.',
+      'The database of this job: embedded, or a secret, { env: NAME } or { file: PATH }, that holds a URL such as postgres://etl@host:5432/night. No other setting is then looked at. Default: what --database-url or the environment names.',
     ),
   apis: z
     .record(partName('API'), apiSchema)
     .refine((apis) => Object.keys(apis).length > 0, { error: 'at least one API' })
-    .describe('The APIs that are called, each with its limits.'),
-  contracts: contracts.describe("The listing: what tonight's work is."),
+    .describe('The APIs to call, by a name of your choice.'),
+  contracts: contracts.describe("The listing: which contracts are tonight's work."),
   lookups: z
     .record(
       partName('lookup').refine((name) => !['key', 'businessDate', 'businessMonth', 'listed'].includes(name), {
@@ -289,37 +327,41 @@ export const jobFileSchema = z.strictObject({
       lookup,
     )
     .default({})
-    .describe("Requests that enrich a contract, run together; one that needs another's answer waits for it."),
-  load: load.describe('Where and how rows are written.'),
+    .describe(
+      "Requests that enrich each contract, by a name of your choice. They run together; one that needs another's answer waits for it.",
+    ),
+  load: load.describe('The table that the rows are written to, and how.'),
   controls: z
     .array(control)
     .default([])
-    .describe(
-      'Checks that two independently obtained figures agree, beside those that every run has (count and keys).',
-    ),
+    .describe('Checks that two independently obtained figures agree, in addition to those that every run has.'),
   chunk: z
     .strictObject({
-      size: wholeNumber(1, 10_000)
-        .prefault(defaults.chunkSize)
-        .describe('Contracts per transaction, retry and rerun. Default 500.'),
+      size: wholeNumber(1, 10_000).prefault(defaults.chunkSize).describe('Contracts in one chunk.'),
     })
     .prefault({})
     .describe('The unit of transaction, retry and rerun.'),
   commit: z
     .enum(['chunk', 'run'])
     .default(defaults.commit)
-    .describe('chunk (default): each chunk stands as soon as it is done. run: all or nothing.'),
+    .describe(
+      'When loaded rows become visible. chunk: as each chunk is done. run: all at once when the whole plan has ended, or not at all.',
+    ),
   failures: z
     .strictObject({
       stopAbove: percentage()
         .prefault(defaults.stopAbove)
-        .describe('Stop early when more contracts than this share failed. Default 100%: never.'),
+        .describe(
+          'Stop the run early when more than this share of the contracts failed, judged from 100 ended contracts on; 100% means never.',
+        ),
     })
     .prefault({})
-    .describe('When to give up.'),
+    .describe('When a run gives up.'),
   transform: transform
     .exactOptional()
-    .describe('A module whose default export makes the row from the parts, when mapping is not enough.'),
+    .describe(
+      'A module whose default export makes the row, where mapping columns is not enough: its path, or a mapping.',
+    ),
 });
 
 export type JobFile = z.output<typeof jobFileSchema>;

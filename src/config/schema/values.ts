@@ -3,15 +3,14 @@ import type { Tolerance } from '../../jobs/job.ts';
 import { parseJsonPath, type JsonPath } from '../../sources/json/json-path.ts';
 import { parseTemplate, type Template } from '../../sources/json/template.ts';
 import { durationPattern, parseDuration } from './duration.ts';
-import { identifierPattern } from './postgres-type.ts';
 import { byteSizePattern, parseByteSize, parsePercentage, percentagePattern } from './quantity.ts';
 
 /*
- * The kinds of value a job file holds. An `error` here is the end of the sentence "expected …"; a parser that knows
- * better throws a SyntaxError, whose message then is the whole sentence.
+ * The kinds of value a job file holds; `kind` is what the reference calls them. An `error` here completes the sentence
+ * "expected …"; a parser may throw a SyntaxError, whose message then replaces the whole sentence.
  */
 
-/** Node's timers fire at once beyond this. */
+/** Milliseconds; beyond this Node's timers fire at once. */
 const longestTimer = 2 ** 31 - 1;
 
 /** Text that fits `pattern`; without one, text that is not blank. */
@@ -51,11 +50,11 @@ function durationWithin(least: number, most: number, expected: string) {
       const milliseconds = parseDuration(written);
       return milliseconds !== undefined && milliseconds >= least && milliseconds <= most ? milliseconds : undefined;
     },
-  });
+  }).meta({ kind: 'duration' });
 }
 
 export function duration() {
-  return durationWithin(1, longestTimer, `${durationExamples}, longer than nothing and at most 24d`);
+  return durationWithin(1, longestTimer, `${durationExamples}, above 0 and at most 24d`);
 }
 
 export function delay() {
@@ -70,37 +69,39 @@ export function percentage() {
   return textAs<number>('a percentage from 0% to 100%, such as 5%', {
     pattern: percentagePattern,
     parse: parsePercentage,
-  });
+  }).meta({ kind: 'percentage' });
 }
 
-/** A share by which a figure may not change: nothing at all would forbid every night. */
+/** A share by which a figure may change at most. Not 0%, which would fail every run. */
 export function swing() {
   return textAs<number>('a percentage above 0% and up to 100%, such as 50%', {
     pattern: percentagePattern,
     parse: (written) => parsePercentage(written) || undefined,
-  });
+  }).meta({ kind: 'percentage' });
 }
 
 /** `0.01`, as a number or as text, or `0.1%`. */
 export function tolerance() {
   const expected = 'an amount such as 0.01, not negative, or a percentage such as 0.1%';
-  return z.union(
-    [
-      z
-        .number()
-        .nonnegative()
-        .transform((amount): Tolerance => ({ absolute: String(amount), share: 0 })),
-      textAs<Tolerance>(expected, {
-        pattern: /^\d{1,30}(\.\d{1,20})?$|%$/,
-        parse(written) {
-          if (!written.endsWith('%')) return { absolute: written, share: 0 };
-          const share = parsePercentage(written);
-          return share === undefined ? undefined : { absolute: '0', share };
-        },
-      }),
-    ],
-    { error: expected },
-  );
+  return z
+    .union(
+      [
+        z
+          .number()
+          .nonnegative()
+          .transform((amount): Tolerance => ({ absolute: String(amount), share: 0 })),
+        textAs<Tolerance>(expected, {
+          pattern: /^\d{1,30}(\.\d{1,20})?$|%$/,
+          parse(written) {
+            if (!written.endsWith('%')) return { absolute: written, share: 0 };
+            const share = parsePercentage(written);
+            return share === undefined ? undefined : { absolute: '0', share };
+          },
+        }),
+      ],
+      { error: expected },
+    )
+    .meta({ kind: 'amount or percentage' });
 }
 
 export function byteSize(most: number) {
@@ -110,14 +111,16 @@ export function byteSize(most: number) {
       const bytes = parseByteSize(written);
       return bytes !== undefined && bytes > 0 && bytes <= most ? bytes : undefined;
     },
-  });
+  }).meta({ kind: 'size' });
 }
 
 export function jsonPath() {
-  return textAs<JsonPath>('a path such as data or paging.next.after or items[0].id', { parse: parseJsonPath });
+  return textAs<JsonPath>('a path such as data or paging.next.after or items[0].id', { parse: parseJsonPath }).meta({
+    kind: 'path',
+  });
 }
 
-const pairedBraces = 'braces in pairs around paths such as {key} or {contract.customerId}';
+const pairedBraces = 'pairs of braces around paths such as {key} or {contract.customerId}';
 
 export function template() {
   return textAs<Template>(`text with ${pairedBraces}`, { parse: parseTemplate });
@@ -145,11 +148,11 @@ export function parameter() {
 export function identifier(what: string) {
   return text(
     `the name of a ${what} in lower case: a letter or _, then letters, digits and _, at most 63`,
-    identifierPattern,
+    /^[a-z_][a-z0-9_]{0,62}$/,
   );
 }
 
-/** Where a secret stands. The literal value has no form here on purpose. */
+/** A reference to a secret. A literal value is refused on purpose. */
 export function secret() {
   return z
     .union(
@@ -167,7 +170,10 @@ export function secret() {
       ],
       { error: 'a secret as { env: NAME } or { file: PATH }, never the secret itself' },
     )
-    .describe('A secret, never written in the file itself: { env: NAME } or { file: PATH }.');
+    .meta({
+      kind: 'secret',
+      description: 'A secret, never written in the file itself: { env: NAME } or { file: PATH }.',
+    });
 }
 
 export type SecretReference = z.output<ReturnType<typeof secret>>;

@@ -8,7 +8,7 @@ export interface Problem {
   column: number;
   /** Where in the job, for example `apis.crm.timeout`; empty for the file as a whole. */
   path: string;
-  /** What was expected, what came, what to do. */
+  /** What was expected, what was found, what to do. */
   message: string;
 }
 

@@ -19,8 +19,8 @@ export async function readJobFile(path: string, directory = ''): Promise<string>
   const bytes = await readBytes(resolve(directory, path)).catch((error: NodeJS.ErrnoException) =>
     refuse(causes[error.code ?? ''] ?? `the file cannot be read (${error.code ?? error.message})`, error),
   );
-  if (bytes.length > largest) refuse(`expected a job file of at most ${largest} bytes, and this one is larger`);
-  const text = decode(bytes) ?? refuse('expected UTF-8 text, and other bytes came; save the file as UTF-8');
+  if (bytes.length > largest) refuse(`expected a job file of at most ${largest} bytes, got a larger one`);
+  const text = decode(bytes) ?? refuse('expected UTF-8 text, got other bytes; save the file as UTF-8');
   if (/^(?:\s|#.*)*$/.test(text)) refuse('the file is empty; write one to start from with: nightfill init');
   return text;
 }

@@ -1,6 +1,6 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import type { Api, ApiRequest } from '../../sources/api/api.ts';
-import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from '../../sources/json/json-path.ts';
 import type { Batch, Job } from '../job.ts';
 import type { SharedLookups } from './shared-lookups.ts';
@@ -82,7 +82,7 @@ export class BatchedLookup {
       const found = records ? getPath(body, records) : body;
       if (!Array.isArray(found))
         throw notAnArray(this.#api.name, records ? formatJsonPath(records) : 'the answer itself');
-      const byId = Map.groupBy(found as Json[], (record) => textOf(getPath(record, key)));
+      const byId = Map.groupBy(found as Json[], (record) => scalarText(getPath(record, key)));
       for (const { id, resolve, reject } of asks) {
         const [record, ...others] = byId.get(id) ?? [];
         if (record === undefined) reject(missing(this.#api.name, id));
@@ -106,9 +106,6 @@ export function batchedLookups(
   );
   return new Map(batched);
 }
-
-const textOf = (value: Json | undefined): string | undefined =>
-  typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
 
 const missing = (api: string, id: string): NightfillError =>
   new NightfillError({

@@ -1,13 +1,18 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import { columnText } from '../../sinks/target/column-value.ts';
 import type { Row } from '../../sinks/target/copy-upsert.ts';
-import type { Json } from '../../sources/json/exact-json.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { formatJsonPath, getPath } from '../../sources/json/json-path.ts';
-import { scalarText, summedColumns } from '../load/amounts.ts';
-import type { LookupAnswer } from './enrich.ts';
-import type { Column } from '../job.ts';
-import type { PlannedContract } from '../plan/list-contracts.ts';
-import type { EnrichContext } from '../run/run-context.ts';
+import { summedColumns } from '../load/amounts.ts';
+import type { PlannedContract } from '../../ledger/planned-contract.ts';
+import type { TargetTable } from '../../sinks/target/target-table.ts';
+import type { Column, Job } from '../job.ts';
+import type { Answers } from './answer.ts';
+
+interface MapContext {
+  job: Job;
+  target: Pick<TargetTable, 'columns'>;
+}
 
 export interface MappedRow {
   row: Row;
@@ -19,8 +24,8 @@ export interface MappedRow {
 /** Makes a contract's row from its answers, and from what a transform made before them: the text form of each column, or the first problem. */
 export function mapRow(
   contract: PlannedContract,
-  answers: Map<string, LookupAnswer>,
-  context: EnrichContext,
+  answers: Answers,
+  context: MapContext,
   made: Record<string, Json> = {},
 ): MappedRow {
   const texts = new Map<string, string | null>();
@@ -47,7 +52,7 @@ export function mapRow(
 /** What `numeric` takes beside numbers: one of them would make the sum of a whole currency say nothing. */
 const isNoAmount = (text: string): boolean => /^\s*[-+]?(?:nan|inf)/i.test(text);
 
-const isSummed = (name: string, { job }: EnrichContext): boolean =>
+const isSummed = (name: string, { job }: MapContext): boolean =>
   summedColumns(job).some(({ column }) => column === name);
 
 const noAmount = (name: string, text: string): { code: string; message: string } => ({
@@ -55,11 +60,7 @@ const noAmount = (name: string, text: string): { code: string; message: string }
   message: `column ${name} is summed by a control, and "${text.trim()}" came, which no sum can take; mend the record, or load it into a column that is not summed`,
 });
 
-function valueOf(
-  { from, default: fallback }: Column,
-  contract: PlannedContract,
-  answers: Map<string, LookupAnswer>,
-): Json | undefined {
+function valueOf({ from, default: fallback }: Column, contract: PlannedContract, answers: Answers): Json | undefined {
   const [root, ...rest] = from ?? [];
   const answer = answers.get(String(root));
   if (answer?.from === 'null') return null;

@@ -1,17 +1,7 @@
 import { RequestError } from '../../sources/api/request-error.ts';
-import type { AdviceAction } from '../load/failure-record.ts';
+import type { EarlierFailure } from '../../ledger/planned-contract.ts';
 
-/** How a contract failed before. */
-export interface EarlierFailure {
-  lookup: string | null;
-  code: string;
-  httpStatus: number | null;
-  /** Over all that were made for it. */
-  attempts: number;
-  advice: AdviceAction;
-}
-
-/** Beyond so many a report names no record anyway. */
+/** A report names no more records than this. */
 const mostKept = 100_000;
 
 /**

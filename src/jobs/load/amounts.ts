@@ -1,7 +1,8 @@
 import type { HeldRow } from '../../sinks/target/copy-upsert.ts';
-import type { SumDefinition } from '../../report/figures.ts';
-import { isExactNumber, numberText, type Json } from '../../sources/json/exact-json.ts';
+import type { SumDefinition } from '../../ledger/books/known-amounts.ts';
+import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { getPath, type JsonPath } from '../../sources/json/json-path.ts';
+import type { KnownAmount } from '../../ledger/amount.ts';
 import { templatePaths } from '../../sources/json/template.ts';
 import type { Column, Job } from '../job.ts';
 
@@ -9,14 +10,6 @@ import type { Column, Job } from '../job.ts';
 export interface SummedColumn {
   column: string;
   by?: string;
-}
-
-/** What a source said of one contract's amount. Postgres reads the text; what it cannot read, nobody said. */
-export interface KnownAmount {
-  column: string;
-  /** Null when nobody said it, and of a loaded contract when it is NULL. */
-  amount: string | null;
-  currency: string | null;
 }
 
 /** Each column once, however many controls there are on it. */
@@ -85,11 +78,6 @@ export function sourcedAmounts(
   return summedColumns(job).map(({ column, by }) => ({ column, amount: find(column), currency: by ? find(by) : null }));
 }
 
-/** The text of a scalar; undefined for anything else. */
-export function scalarText(value: Json | undefined): string | undefined {
-  return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
-}
-
 /**
  * Whether a column's amounts are known from before a transform made the row. Where they are not, what the transform made
  * could only be compared with itself.
@@ -129,3 +117,7 @@ export function sumDefinitions(job: Job): SumDefinition[] {
     independent: isIndependent(job, column),
   }));
 }
+
+/** Of a job with a transform: the summed columns whose amounts are known from before it made the row. */
+export const independentSums = (job: Job): string[] =>
+  job.transform ? summedColumns(job).flatMap(({ column }) => (isIndependent(job, column) ? [column] : [])) : [];

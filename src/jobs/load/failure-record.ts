@@ -1,24 +1,7 @@
 import { NightfillError, type FailureClass } from '../../resilience/failure.ts';
 import type { RejectedRow } from '../../sinks/target/copy-upsert.ts';
 import { RequestError } from '../../sources/api/request-error.ts';
-
-export type FailureStage = 'list' | 'lookup' | 'map' | 'load';
-export type AdviceAction = 'retry-now' | 'retry-after' | 'fix-config' | 'fix-record' | 'never';
-
-/** A failure kept as data: why a contract is not loaded, and what would mend it. */
-export interface FailureRecord {
-  stage: FailureStage;
-  api: string | null;
-  lookup: string | null;
-  code: string;
-  class: FailureClass;
-  httpStatus: number | null;
-  message: string;
-  attempts: number;
-  advice: AdviceAction;
-  /** RFC 3339, for `retry-after`. */
-  adviceAfter: string | null;
-}
+import type { AdviceAction, FailureRecord, FailureStage } from '../../ledger/failure.ts';
 
 /** Turns an error thrown on purpose into data; anything else is a broken runner and is thrown on. */
 export function failureRecord(error: unknown, at: { stage: FailureStage; lookup?: string }): FailureRecord {

@@ -1,5 +1,5 @@
 import type { Report } from '../../report/schema.ts';
-import { latestReport } from '../../report/store.ts';
+import { latestReport } from '../../ledger/stored-report.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
 /** The news that there was nothing to do. */

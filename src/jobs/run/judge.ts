@@ -1,5 +1,5 @@
 import type { ReportBody } from '../../report/schema.ts';
-import type { RunStatus } from '../ledger.ts';
+import type { RunStatus } from '../../ledger/run.ts';
 import type { StopReason } from './stop-reason.ts';
 
 /** Status and exit code; where several apply 1, 4, 3, 6 in this order. */

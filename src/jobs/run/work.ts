@@ -1,115 +1,117 @@
+import { countPlanned, lastChunk } from '../../ledger/plan.ts';
+import type { WorkSelection } from '../../ledger/planned-contract.ts';
+import { unfinishedChunks } from '../../ledger/planned-work.ts';
 import { BoundedQueue } from '../../resilience/bounded-queue.ts';
 import { NightfillError } from '../../resilience/failure.ts';
-import { deadlineText } from '../admission/admission.ts';
 import { DatabaseGoneError } from '../../sinks/postgres/postgres.ts';
 import { ApiRestsError } from '../../sources/api/api-rests-error.ts';
-import { persist } from './persist.ts';
-import { lastChunk, planContracts, unfinishedChunks, type WorkSelection } from '../plan/list-contracts.ts';
+import { deadlineText } from '../admission/deadline-gate.ts';
 import { listingObstacle } from '../admission/quota-gate.ts';
+import { listContracts } from '../plan/list-contracts.ts';
 import type { RunContext } from './run-context.ts';
-import { secondChance } from '../admission/second-chance.ts';
 import { apiRests, StopReason } from './stop-reason.ts';
-import { workChunks } from '../admission/work-chunks.ts';
+import { workChunks } from './work-chunks.ts';
 
-interface WorkOutcome {
+export interface WorkOptions {
+  selection: WorkSelection;
+  /** The listing was not finished by an earlier run. */
+  listing: boolean;
+  limit: number | undefined;
+}
+
+/** How listing and working on the chunks ended. */
+export interface WorkOutcome {
   /** The listing's own failure. */
   listFailure?: unknown;
-  /** It was not begun or not finished, for the reason that the run stopped. */
+  /** The listing was not begun or not finished, because the run stopped. */
   unlisted?: boolean;
   /** Numbers of the whole chunks that were to be worked on anew and were not. */
-  left?: number[];
+  left?: readonly number[];
   /** What broke the runner. */
   error?: unknown;
 }
 
-/** Lists while chunks are worked on; then gives what failed for a transient cause its second chance. */
-export async function work(
-  context: RunContext,
-  o: {
-    selection: WorkSelection;
-    /** The listing was not finished by an earlier run. */
-    listing: boolean;
-    limit: number | undefined;
-    /** Ends the listing: what it waits for has no side effects, and the next run lists again. */
-    interrupted: AbortSignal;
-    broken: AbortController;
-    stop: AbortController;
-  },
-): Promise<WorkOutcome> {
-  const { selection, broken, stop } = o;
+/** Lists contracts while the chunks stored so far are worked on. */
+export async function work(context: RunContext, o: WorkOptions): Promise<WorkOutcome> {
+  const { ledger, admission, stop, progress } = context;
+  // Unbounded, because the listing never waits for the chunks.
   const numbers = new BoundedQueue<number>({ items: Infinity });
-  const handlers = {
-    abort: (error: unknown) => broken.abort(error),
-    stop: (reason: StopReason) => stop.abort(reason),
-  };
-  let listFailure: unknown;
-  let unlisted = false;
-  let toDo: number[] = [];
-  const list = async (): Promise<void> => {
-    try {
-      toDo = await persist(async () => unfinishedChunks(context, selection), context);
-      for (const number of toDo) await numbers.push(number);
-      const obstacle = o.listing ? listingObstacle(context) : undefined;
-      if (obstacle) {
-        unlisted = true;
-        handlers.stop(obstacle);
-      } else if (o.listing)
-        await planContracts(context, {
-          signal: o.interrupted,
-          ...(o.limit !== undefined && { limit: o.limit }),
-          onChunk: async (number) => numbers.push(number),
-        });
-    } catch (error) {
-      unlisted = error instanceof StopReason || error instanceof ApiRestsError;
-      if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || context.signal.aborted)
-        throw error;
-      if (error instanceof ApiRestsError) handlers.stop(listingCutOff(error, context));
-      else if (!unlisted) listFailure = error;
-    } finally {
-      context.tally.phase = 'enriching';
-      numbers.close();
-    }
-  };
-  context.tally.listingDone = !o.listing;
+  const listed: ListOutcome = { unlisted: false, unfinished: [] };
+  progress.tally.listingDone = !o.listing;
   try {
-    await persist(async () => countPlanned(context, selection), context);
-    context.plan.lastChunk = await persist(async () => lastChunk(context), context);
-    // Both come to their end, also when one fails: what closes the run must find nobody at work.
-    const ended = await Promise.allSettled([
-      list().catch((error: unknown) => {
-        broken.abort(error);
+    const planned = await ledger.read(async (database) => countPlanned(database, ledger.instance, o.selection));
+    Object.assign(progress.tally, {
+      listed: planned.contracts,
+      enriched: planned.loaded,
+      chunks: planned.chunks,
+      chunksLoaded: planned.chunksLoaded,
+    });
+    ledger.numbers.startAfter(await ledger.read(async (database) => lastChunk(database, ledger.instance)));
+    // Wait for both even if one fails, because nothing may run while the run is closed.
+    const [listing, working] = await Promise.allSettled([
+      list(context, { ...o, numbers, outcome: listed }).catch((error: unknown) => {
+        stop.fail(error);
         throw error;
       }),
-      workChunks(context, numbers, { selection, ...handlers }),
+      workChunks(context, numbers, { selection: o.selection }),
     ]);
-    for (const part of ended) if (part.status === 'rejected') throw part.reason;
-    if (!context.stopping.aborted) await secondChance(context, handlers);
-    const left = selection.wholeChunks ? toDo.filter((number) => !context.plan.worked.has(number)) : [];
-    return { listFailure, unlisted, left };
+    if (listing.status === 'rejected') throw listing.reason;
+    if (working.status === 'rejected') throw working.reason;
+    const left = o.selection.wholeChunks ? listed.unfinished.filter((number) => !working.value.has(number)) : [];
+    return { listFailure: listed.failure, unlisted: listed.unlisted, left };
   } catch (error) {
-    return { listFailure, unlisted, error: context.signal.aborted ? context.signal.reason : error };
+    const { failure: listFailure, unlisted } = listed;
+    return { listFailure, unlisted, error: stop.signal.aborted ? stop.signal.reason : error };
   } finally {
-    await Promise.all([context.contracts.onIdle(), context.loads.onIdle()]);
+    await admission.idle();
+  }
+}
+
+interface ListOutcome {
+  failure?: unknown;
+  unlisted: boolean;
+  /** Chunks that an earlier run left to do. */
+  unfinished: readonly number[];
+}
+
+/** Gives the chunks that an earlier run left to do, then those that it lists. */
+async function list(
+  context: RunContext,
+  o: WorkOptions & { numbers: BoundedQueue<number>; outcome: ListOutcome },
+): Promise<void> {
+  const { ledger, stop, progress } = context;
+  const { numbers, outcome } = o;
+  try {
+    outcome.unfinished = await ledger.read(async (database) =>
+      unfinishedChunks(database, ledger.instance, o.selection),
+    );
+    // oxlint-disable-next-line no-await-in-loop -- numbers are handed on in order
+    for (const number of outcome.unfinished) await numbers.push(number);
+    const obstacle = o.listing ? listingObstacle({ job: context.job, apis: context.lookups.apis }) : undefined;
+    if (obstacle) {
+      outcome.unlisted = true;
+      stop.request(obstacle);
+    } else if (o.listing)
+      await listContracts(context, { limit: o.limit, onChunk: async (number) => numbers.push(number) });
+  } catch (error) {
+    outcome.unlisted = error instanceof StopReason || error instanceof ApiRestsError;
+    if (!(error instanceof NightfillError) || error instanceof DatabaseGoneError || stop.signal.aborted) throw error;
+    if (error instanceof ApiRestsError) stop.request(listingCutOff(error, context));
+    else if (!outcome.unlisted) outcome.failure = error;
+  } finally {
+    progress.tally.phase = 'enriching';
+    numbers.close();
   }
 }
 
 /** Why the listing was left: its API rests for longer than the night has, or the deadline came first. */
-function listingCutOff(error: ApiRestsError, { tally, job, finishBy }: RunContext): StopReason {
+function listingCutOff(
+  error: ApiRestsError,
+  { job, admission: { finishBy }, progress: { tally } }: RunContext,
+): StopReason {
   if (!error.outOfTime || !finishBy) return apiRests(error);
   return new StopReason(
     'DEADLINE',
-    `${deadlineText(finishBy, job)} came before the listing had ended, after ${tally.pages} pages with ${tally.listed} new contracts; the next run goes on with it`,
+    `${deadlineText(finishBy, job)} came before the listing had ended, after ${tally.pages} pages with ${tally.listed} new contracts; the next run continues it`,
   );
-}
-
-/** Contracts that an earlier run planned and this one works on, for the progress display. */
-async function countPlanned(context: RunContext, { chunks }: WorkSelection): Promise<void> {
-  const { rows } = await context.database.query<{ contracts: number; done: number; numbers: number; loaded: number }>(
-    `SELECT coalesce(sum(contracts), 0)::integer AS contracts, coalesce(sum(enriched + degraded), 0)::integer AS done,
-       count(*)::integer AS numbers, (count(*) FILTER (WHERE status = 'succeeded'))::integer AS loaded
-     FROM nightfill.chunk WHERE instance = $1 AND ($2::integer[] IS NULL OR number = ANY ($2))`,
-    [context.instance, chunks ?? null],
-  );
-  const { contracts, done, numbers, loaded } = rows[0]!;
-  Object.assign(context.tally, { listed: contracts, enriched: done, chunks: numbers, chunksLoaded: loaded });
 }

@@ -10,21 +10,19 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-export const columnKinds = [
-  'text',
-  'integer',
-  'numeric',
-  'float',
-  'boolean',
-  'date',
-  'timestamp',
-  'json',
-  'array',
-  'other',
-] as const;
-export type ColumnKind = (typeof columnKinds)[number];
+type ColumnKind =
+  | 'text'
+  | 'integer'
+  | 'numeric'
+  | 'float'
+  | 'boolean'
+  | 'date'
+  | 'timestamp'
+  | 'json'
+  | 'array'
+  | 'other';
 
-/** What a column can hold, as far as Postgres would otherwise change a value without a word. */
+/** What a column can hold, as far as Postgres would otherwise change a value silently. */
 export interface ColumnShape {
   kind: ColumnKind;
   /** Characters a `char(n)` or `varchar(n)` holds. */
@@ -41,8 +39,8 @@ export interface ValueProblem {
   message: string;
 }
 
-/** Carries a problem out of nested arrays; never leaves this file. */
-class Unholdable extends Error {
+/** Carries a problem out of nested arrays; not thrown beyond this file. */
+class ColumnValueError extends Error {
   readonly problem: ValueProblem;
   constructor(code: string, message: string) {
     super(message);
@@ -51,8 +49,8 @@ class Unholdable extends Error {
 }
 
 /**
- * The text form of a JSON value for a column of the type, or why the column cannot hold it. Dates and times without an
- * offset of their own are those of the time zone.
+ * The text form of a JSON value for a column of the type, or why the column cannot hold it. Dates and times
+ * without an offset are read in the time zone.
  */
 export function columnText(
   value: JsonValue,
@@ -63,7 +61,7 @@ export function columnText(
   try {
     return { text: textFor(value, column.shape, timezone) };
   } catch (error) {
-    if (!(error instanceof Unholdable)) throw error;
+    if (!(error instanceof ColumnValueError)) throw error;
     const { code, message } = error.problem;
     return { problem: { code, message: `column ${column.name} (${column.formatted}) ${message}` } };
   }
@@ -74,15 +72,16 @@ function textFor(value: JsonValue, shape: ColumnShape, timezone: string): string
   if (typeof value === 'string') return stringText(value, shape, timezone);
   if (typeof value === 'boolean') return String(value);
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new Unholdable('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
+    if (!Number.isFinite(value))
+      throw new ColumnValueError('VALUE_NOT_JSON', `was given ${value}, which is not a number`);
     return numberText(String(value), shape);
   }
   if (JSON.isRawJSON(value)) return numberText(value.rawJSON, shape);
   if (shape.kind === 'text') return withinLength(jsonText(value), shape);
   if (Array.isArray(value) && shape.element) return arrayLiteral(value, shape.element, { timezone });
-  throw new Unholdable(
+  throw new ColumnValueError(
     'VALUE_WRONG_TYPE',
-    `holds one value, and a JSON ${Array.isArray(value) ? 'array' : 'object'} came: map one of its parts, or declare the column jsonb`,
+    `holds one value, got a JSON ${Array.isArray(value) ? 'array' : 'object'}: map one of its parts, or declare the column jsonb`,
   );
 }
 
@@ -93,7 +92,7 @@ function stringText(text: string, shape: ColumnShape, timezone: string): string 
   return withinLength(text, shape);
 }
 
-/** Postgres would leave an offset out without a word, and take the date or the time as it stands before it. */
+/** Postgres would ignore an offset silently, and take the local date or time before it. */
 function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): string {
   try {
     const local = localTime(text, timezone);
@@ -102,9 +101,9 @@ function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): s
     return kind === 'date' ? `${date}${era}` : `${date} ${time}${era}`;
   } catch (error) {
     if (!(error instanceof UnreadableOffset)) throw error;
-    throw new Unholdable(
+    throw new ColumnValueError(
       'VALUE_OFFSET_UNREADABLE',
-      `is without an offset, and ${shown(text)} has one in a form that is not understood: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
+      `has no offset, and the offset of ${shown(text)} cannot be read: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
     );
   }
 }
@@ -115,24 +114,27 @@ function numberText(text: string, shape: ColumnShape): string {
   return withinLength(text, shape);
 }
 
-/** Postgres stores neither; the driver would turn a lone surrogate into U+FFFD without a word. */
+/** Postgres stores neither; the driver would replace a lone surrogate by U+FFFD silently. */
 function requireStorable(text: string): void {
   if (text.includes('\0')) throw hasNul();
   if (!text.isWellFormed()) throw notUnicode();
 }
 
-const hasNul = (): Unholdable =>
-  new Unholdable('VALUE_HAS_NUL', 'was given a NUL character, which Postgres cannot store: remove it at the source');
-const notUnicode = (): Unholdable =>
-  new Unholdable('VALUE_NOT_UNICODE', 'was given half of a surrogate pair, which is not text: mend it at the source');
+const hasNul = (): ColumnValueError =>
+  new ColumnValueError('VALUE_HAS_NUL', 'has a NUL character, which Postgres cannot store: remove it at the source');
+const notUnicode = (): ColumnValueError =>
+  new ColumnValueError(
+    'VALUE_NOT_UNICODE',
+    'has half of a surrogate pair, which is not text: correct it at the source',
+  );
 
-/** Counts code points, as Postgres does. Trailing blanks count too, although Postgres would cut them off. */
+/** Counts code points, as Postgres does. Trailing blanks count, although Postgres would cut them off. */
 function withinLength(text: string, { length }: ColumnShape): string {
-  // UTF-16 units are never fewer than code points, so the costly count runs only when it could decide.
+  // A text never has fewer UTF-16 units than code points, so the slower count runs only when it can decide.
   if (length !== undefined && text.length > length && Array.from(text).length > length) {
-    throw new Unholdable(
+    throw new ColumnValueError(
       'VALUE_TOO_LONG',
-      `holds ${length} characters, and ${Array.from(text).length} came: ${shown(text)}`,
+      `holds ${length} characters, got ${Array.from(text).length}: ${shown(text)}`,
     );
   }
   return text;
@@ -161,30 +163,31 @@ function parseDecimal(text: string): Decimal | undefined {
   return { negative: sign === '-', digits: all.slice(first, last), point: whole.length - first + Number(exponent) };
 }
 
-/** Postgres would round money to the scale silently; what is no decimal number is left to Postgres to refuse. */
+/** Postgres would round money to the scale silently. A text that is no decimal number is left to Postgres to refuse. */
 function requireDigitsKept(text: string, { precision, scale }: ColumnShape): void {
   if (precision === undefined || scale === undefined) return;
   const number = parseDecimal(text);
   if (!number || number.digits === '') return;
   if (number.digits.length - number.point > scale) {
     const keeps = scale < 0 ? `whole multiples of 1e${-scale}` : `${scale} digits after the point`;
-    throw new Unholdable('VALUE_LOSES_DIGITS', `keeps ${keeps}, and ${shown(text)} would be rounded`);
+    throw new ColumnValueError('VALUE_LOSES_DIGITS', `keeps ${keeps}, and ${shown(text)} would be rounded`);
   }
   if (number.point > precision - scale) {
     const most = precision - scale;
-    throw new Unholdable('VALUE_OUT_OF_RANGE', `holds ${most} digits before the point, and ${shown(text)} came`);
+    throw new ColumnValueError('VALUE_OUT_OF_RANGE', `holds ${most} digits before the point, got ${shown(text)}`);
   }
 }
 
-/** The digits of a number that is whole however it is written (`5.0`, `1e3`); its range is for Postgres to judge. */
+/** The digits of a whole number in any notation (`5.0`, `1e3`); Postgres checks its range. */
 function integerText(text: string): string {
   const number = parseDecimal(text);
   if (!number || number.digits.length > Math.max(number.point, 0)) {
-    throw new Unholdable('VALUE_NOT_INTEGER', `holds whole numbers, and ${shown(text)} came`);
+    throw new ColumnValueError('VALUE_NOT_INTEGER', `holds whole numbers, got ${shown(text)}`);
   }
   if (number.digits === '') return '0';
   // bigint has 19 digits: a longer one need not be written out (1e1000000).
-  if (number.point > 19) throw new Unholdable('VALUE_OUT_OF_RANGE', `holds 19 digits at most, and ${shown(text)} came`);
+  if (number.point > 19)
+    throw new ColumnValueError('VALUE_OUT_OF_RANGE', `holds 19 digits at most, got ${shown(text)}`);
   return (number.negative ? '-' : '') + number.digits.padEnd(number.point, '0');
 }
 
@@ -198,27 +201,28 @@ function jsonText(value: JsonValue): string {
     text = JSON.stringify(value) as string | undefined;
   } catch (cause) {
     const why = cause instanceof RangeError ? 'nested too deeply' : 'not a JSON value';
-    throw new Unholdable('VALUE_NOT_JSON', `was given something ${why}`);
+    throw new ColumnValueError('VALUE_NOT_JSON', `was given something ${why}`);
   }
-  if (text === undefined) throw new Unholdable('VALUE_NOT_JSON', `was given a ${typeof value}, which JSON cannot hold`);
+  if (text === undefined)
+    throw new ColumnValueError('VALUE_NOT_JSON', `was given a ${typeof value}, which JSON cannot hold`);
   const found = text.includes('\\u') ? unstorableEscape.exec(text) : null;
   if (found) throw found[1] === '0000' ? hasNul() : notUnicode();
   return text;
 }
 
 /** Postgres's MAXDIM. */
-const MOST_DIMENSIONS = 6;
+const mostDimensions = 6;
 
-/** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas in one are only text. */
+/** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas are text. */
 function arrayLiteral(
   values: readonly JsonValue[],
   element: ColumnShape,
   { timezone, dimension = 1 }: { timezone: string; dimension?: number },
 ): string {
-  if (dimension > MOST_DIMENSIONS) {
-    throw new Unholdable(
+  if (dimension > mostDimensions) {
+    throw new ColumnValueError(
       'VALUE_WRONG_TYPE',
-      `holds arrays of ${MOST_DIMENSIONS} dimensions at most, and a deeper one came`,
+      `holds arrays of ${mostDimensions} dimensions at most, got a deeper one`,
     );
   }
   const items = values.map((value) => {

@@ -1,5 +1,7 @@
 import pg from 'pg';
-import type { Queryable, TargetColumn } from './target-table.ts';
+import { isDataState } from '../postgres/database-error.ts';
+import type { Queryable } from '../postgres/postgres.ts';
+import type { TargetColumn } from './target-table.ts';
 import { STAGING } from './upsert-statements.ts';
 
 export interface RejectedRow {
@@ -12,26 +14,18 @@ export interface RejectedRow {
   message: string;
 }
 
-// SQLSTATE classes: cardinality, data exception, integrity constraint, (external) routine, WITH CHECK OPTION,
-// program limit (an index entry too large), and what a trigger raises.
-const rowClasses = ['21', '22', '23', '38', '39', '44', '54', 'P0'];
-
-/** Whether one row can be to blame, so that the others would load without it. Deadlocks and lost connections are not. */
-export function isOneRowsFault(error: unknown): error is pg.DatabaseError {
+/** Whether one row can have caused the error, so that the others would load without it. Not deadlocks and lost connections. */
+export function isRowError(error: unknown): error is pg.DatabaseError {
   if (!(error instanceof pg.DatabaseError)) return false;
   const { code = '', routine } = error;
-  // XX000 is what extensions raise that name no SQLSTATE of their own. A row that a policy forbids has that of a missing
-  // privilege; the server's function that says so is the only difference that no language setting translates.
-  return (
-    rowClasses.includes(code.slice(0, 2)) ||
-    code === 'XX000' ||
-    (code === '42501' && routine === 'ExecWithCheckOptions')
-  );
+  // XX000 is raised by extensions without a SQLSTATE of their own. A row that a policy forbids has the SQLSTATE of a missing
+  // privilege; the name of the server's routine is the only difference that no language setting translates.
+  return isDataState(code) || code === 'XX000' || (code === '42501' && routine === 'ExecWithCheckOptions');
 }
 
-/** Whether a value may have been refused: names of tables or roles, for example, fail with class 42. */
-export function isValuesFault(error: unknown): error is pg.DatabaseError {
-  return isOneRowsFault(error) || (error instanceof pg.DatabaseError && error.code?.startsWith('42') === true);
+/** Whether a value can have caused the error: names of tables or roles, for example, fail with class 42. */
+export function isValueError(error: unknown): error is pg.DatabaseError {
+  return isRowError(error) || (error instanceof pg.DatabaseError && error.code?.startsWith('42') === true);
 }
 
 /** The rejection of a row that Postgres refused as a whole. */
@@ -51,6 +45,7 @@ export async function findInvalidValues(
   const inputErrors = await inputErrorFunction(client);
   const found = new Map<number, RejectedRow>();
   for (const { index, column } of checked) {
+    // oxlint-disable-next-line no-await-in-loop -- statements of one connection run one at a time
     const invalid = await invalidValues(client, { index, type: column.formatted, inputErrors });
     for (const { ordinal, message, code } of invalid) {
       if (found.has(ordinal)) continue;
@@ -75,8 +70,8 @@ async function invalidValues(
     await client.query('RELEASE nightfill_values');
     return rows;
   } catch (error) {
-    if (!isValuesFault(error)) throw error;
-    // The types of some extensions still raise an error where they should return one: their rows are found singly.
+    if (!isValueError(error)) throw error;
+    // The types of some extensions raise an error instead of returning one; their rows are then found by halving.
     await client.query('ROLLBACK TO nightfill_values; RELEASE nightfill_values');
     return [];
   }

@@ -2,21 +2,21 @@ import type { Clock } from '../../resilience/clock.ts';
 import { type Permit, RollingWindow } from '../../resilience/rolling-window.ts';
 import type { Rate } from './api-options.ts';
 
-/** Answers in a row without an announcement after which the last ones are forgotten. */
+/** After this many answers in a row without an announcement, the route's announcements are forgotten. */
 const forgottenAfter = 20;
 
 interface Route {
-  /** By rate of the job file, what the two latest announcements allow. One alone may be a slip. */
+  /** The two latest announcements, each as the limit per rate of the job file. One alone may be an error. */
   latest: (readonly number[])[];
-  silent: number;
-  /** For a route that allows less than the others do. */
+  answersWithout: number;
+  /** Set for a route that allows less than the API. */
   window: RollingWindow | undefined;
 }
 
 /**
- * What an API's answers announce about its limits, by route (a lookup, the listing), because routes may differ. What all
- * of them announce holds for the API; what only some do, for those. Later announcements replace earlier ones, upwards too,
- * never above what the job file allows.
+ * The limits that an API's answers announce, by route (a lookup, the listing), because routes may differ. A limit that all
+ * routes announce applies to the API, another one only to its routes. Later announcements replace earlier ones, also
+ * upwards, but never above the job file's limits.
  */
 export class AnnouncedRoutes {
   readonly #rates: readonly Rate[];
@@ -33,30 +33,30 @@ export class AnnouncedRoutes {
   }
 
   /**
-   * Takes what a good answer, or a refusal, announced: at most `requests` in a window of `per` milliseconds, each. Gives the
-   * rates that are lower now than they were.
+   * Records the limits that a good answer or a refusal announced: each at most `requests` in a window of `per`
+   * milliseconds. Gives the rates that are now lower than before.
    */
-  heed(route: string, limits: readonly Rate[]): Rate[] {
+  announce(route: string, limits: readonly Rate[]): Rate[] {
     const known = this.#routes.get(route);
     if (limits.length === 0 && (!known || known.latest.length === 0)) {
-      // One that announces nothing keeps the API's own limit from being lowered for all.
-      if (!known) this.#routes.set(route, { latest: [], silent: 0, window: undefined });
+      // Recorded because a route that announces nothing keeps the API's limit unchanged.
+      if (!known) this.#routes.set(route, { latest: [], answersWithout: 0, window: undefined });
       return [];
     }
-    const of = known ?? { latest: [], silent: 0, window: undefined };
+    const of = known ?? { latest: [], answersWithout: 0, window: undefined };
     this.#routes.set(route, of);
     if (limits.length === 0) {
-      of.silent += 1;
-      if (of.silent < forgottenAfter) return [];
+      of.answersWithout += 1;
+      if (of.answersWithout < forgottenAfter) return [];
       of.latest = [];
     } else {
       of.latest = [...of.latest.slice(-1), this.#rates.map((rate) => allowedBy(limits, rate))];
-      of.silent = 0;
+      of.answersWithout = 0;
     }
     return this.#apply(of);
   }
 
-  /** A permit of the route's own, where it allows less than the API does. */
+  /** A permit from the route's own window, if it allows less than the API. */
   async permit(route: string, signal: AbortSignal | undefined): Promise<Permit | undefined> {
     const window = this.#routes.get(route)?.window;
     return window?.acquire(signal ? { signal } : {});
@@ -89,10 +89,10 @@ export class AnnouncedRoutes {
   }
 }
 
-/** Of two announcements the more generous one; Infinity while there is none to go by. */
+/** The higher of the two latest announcements; Infinity with fewer than two. */
 const allowedOn = ({ latest }: Route, index: number): number =>
   latest.length < 2 ? Infinity : Math.max(...latest.map((limits) => limits[index]!));
 
-/** A longer window may hold many of the server's, so nothing follows for it. */
+/** Only limits of the same or a longer window count, because a longer rate contains several of a shorter window. */
 const allowedBy = (limits: readonly Rate[], { per }: Rate): number =>
   Math.min(Infinity, ...limits.filter((limit) => limit.per >= per).map(({ requests }) => Math.floor(requests)));

@@ -6,12 +6,12 @@ import { sleepUntil } from '../../resilience/sleep-until.ts';
 import { AnnouncedRoutes } from './announced-routes.ts';
 import type { ApiHooks } from './api-request.ts';
 import type { ApiOptions } from './api-options.ts';
-import { ApiRestsError, worthTelling } from './api-rests-error.ts';
+import { ApiRestsError, shortestReportedRest } from './api-rests-error.ts';
 import type { AnswerHeaders } from '../http/exchange.ts';
 import { leaveHeadroom } from './headroom.ts';
 import { quotaLeft } from './quota-header.ts';
 
-/** How often an API may be asked: its rate windows, its daily quota, and the rests it asks for. */
+/** The limits on requests to an API: its rate windows, its daily quota, and the rests it asks for. */
 export class ApiLimits {
   readonly #options: Pick<ApiOptions, 'name' | 'limits'>;
   readonly #clock: Clock;
@@ -19,11 +19,11 @@ export class ApiLimits {
   readonly #onRest: ApiHooks['onRest'];
   readonly window: RollingWindow | undefined;
   readonly #routes: AnnouncedRoutes | undefined;
-  /** Counts what is sent; whoever begins work asks it first. */
+  /** Counts what is sent; checked before work is started. */
   readonly quota: Quota | undefined;
-  /** Monotonic: the server asked everybody to wait until then. */
+  /** Monotonic: the server asked all requests to wait until then. */
   #restsUntil = -Infinity;
-  /** Monotonic: until when a good answer said that nothing is left, which another one has to confirm. */
+  /** Monotonic: until when nothing is left according to a good answer, which another one has to confirm. */
   #nothingLeftUntil = -Infinity;
 
   constructor(
@@ -42,12 +42,12 @@ export class ApiLimits {
     this.quota = quota && new Quota({ ...quota, periodAt: dayIn(quota.timezone), clock });
   }
 
-  /** Total milliseconds permits were waited for. */
+  /** Milliseconds waited for permits, summed over all requests. */
   get waitedMs(): number {
     return this.window?.waitedMs ?? 0;
   }
 
-  /** Monotonic: until when the server asked everybody to wait; in the past when it did not. */
+  /** Monotonic: until when the server asked all requests to wait; in the past when it did not. */
   get restsUntil(): number {
     return this.#restsUntil;
   }
@@ -56,52 +56,57 @@ export class ApiLimits {
     return this.window?.peaks() ?? [];
   }
 
-  /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
+  /** Monotonic: the earliest time at which the rates allow the last of `requests` more (at least 1). */
   soonestSent(requests: number): number {
     return this.window?.soonest(requests) ?? Math.max(this.#clock.now(), this.#restsUntil);
   }
 
-  /** The right to send one request; undefined where there are no rates. Throws ApiRestsError when the rest outlasts the deadline. */
+  /** The right to send one request; undefined without rates. Throws ApiRestsError when the rest lasts beyond the deadline. */
   async permit(o: {
-    key: string | undefined;
-    /** Goes before those of its key: it has been sent before. */
+    lane: string | undefined;
+    /** A repeat goes to the front of its lane. */
     again?: boolean;
     signal: AbortSignal | undefined;
-    /** Monotonic; may come nearer while it is waited. */
+    /** Monotonic; may become earlier during the wait. */
     deadline: () => number;
   }): Promise<Permit | undefined> {
-    const { key = '', again = false, signal, deadline } = o;
+    const { lane = '', again = false, signal, deadline } = o;
     for (;;) {
-      if (this.#restsUntil > deadline()) throw this.#restsTooLong();
-      const own = this.#routes && (await this.#routes.permit(key, signal));
+      if (this.#restsUntil > deadline()) throw this.#restsError();
+      // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
+      const own = this.#routes && (await this.#routes.permit(lane, signal));
       try {
-        if (this.window) return both(own, await this.window.acquire({ key, again, ...(signal ? { signal } : {}) }));
+        if (this.window)
+          // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
+          return bothPermits(own, await this.window.acquire({ key: lane, again, ...(signal ? { signal } : {}) }));
         if (this.#restsUntil <= this.#clock.now()) return undefined;
-        // The rest may be a longer one by the time it ends.
-        await sleepUntil(Math.min(this.#restsUntil, this.#clock.now() + lookEvery), { clock: this.#clock, signal });
+        // The rest may be extended during this wait.
+        // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
+        await sleepUntil(Math.min(this.#restsUntil, this.#clock.now() + recheckEvery), { clock: this.#clock, signal });
       } catch (error) {
         own?.release();
-        if (error !== restHasGrown) throw error;
+        if (error !== restExtended) throw error;
       }
     }
+    /* oxlint-enable no-await-in-loop */
   }
 
-  /** What the headers of a good answer, or of a refusal, say about limits may only slow us down. */
-  heed(headers: AnswerHeaders, { status, key = '' }: { status: number; key: string | undefined }): void {
+  /** Applies what an answer's headers say about limits; never raises a limit above the job file's. */
+  applyHeaders(headers: AnswerHeaders, { status, lane = '' }: { status: number; lane: string | undefined }): void {
     const { quota, headroom = 0 } = this.#options.limits;
     const left = quota?.header === undefined ? undefined : quotaLeft(headers, quota.header);
     if (left) this.quota?.heed(left);
-    // Of an error page that some box on the way made up, nothing is known.
+    // An error page may come from a proxy, so its headers are ignored.
     if (status !== 429 && (status < 200 || status > 299)) return;
     const announced = announcedLimits(headers, { wallNow: this.#clock.wallNow() });
     const limits = announced?.limits.map(({ requests, per }) => ({ requests: leaveHeadroom(requests, headroom), per }));
-    for (const lower of this.#routes?.heed(key, limits ?? []) ?? [])
+    for (const lower of this.#routes?.announce(lane, limits ?? []) ?? [])
       this.#onLowered?.({ api: this.#options.name, ...lower });
     if (announced && announced.wait === 0) this.#nothingLeftUntil = -Infinity;
     if (announced && announced.wait > 0) this.#nothingLeft(announced.wait, { refused: status === 429 });
   }
 
-  /** One good answer alone keeps nobody waiting for long: the next says the same, or it was a slip. */
+  /** A long wait that a good answer announces has to be confirmed by the next one, because it may be an error. */
   #nothingLeft(wait: number, { refused }: { refused: boolean }): void {
     const now = this.#clock.now();
     const confirmed = refused || wait <= longestUnconfirmed || this.#nothingLeftUntil > now;
@@ -109,25 +114,25 @@ export class ApiLimits {
     if (confirmed) this.restFor(wait);
   }
 
-  /** Whoever waits looks again how long that may be. */
-  wake(): void {
-    this.window?.dismiss(restHasGrown);
+  /** Makes all waiters check their deadline again. */
+  recheckWaiters(): void {
+    this.window?.dismiss(restExtended);
   }
 
-  /** Everybody waits so many milliseconds. */
+  /** Makes all requests wait for `wait` milliseconds. */
   restFor(wait: number): void {
     const until = this.#clock.now() + wait;
     if (until <= this.#restsUntil) return;
-    const isNews = until - this.#restsUntil >= worthTelling;
+    const isExtended = until - this.#restsUntil >= shortestReportedRest;
     this.#restsUntil = until;
     this.window?.pauseUntil(until);
-    if (wait >= worthTelling && isNews)
+    if (wait >= shortestReportedRest && isExtended)
       this.#onRest?.({ api: this.#options.name, until: this.#clock.wallNow() + wait, because: 'asked' });
-    // Whoever has less time than that learns it now.
-    this.window?.dismiss(restHasGrown);
+    // Waiters with an earlier deadline fail now.
+    this.window?.dismiss(restExtended);
   }
 
-  #restsTooLong(): ApiRestsError {
+  #restsError(): ApiRestsError {
     return new ApiRestsError({
       api: this.#options.name,
       because: 'it asked for that',
@@ -136,14 +141,15 @@ export class ApiLimits {
   }
 }
 
-/** Milliseconds. */
+/** Milliseconds. A longer wait that a good answer announces needs a second answer. */
 const longestUnconfirmed = 60_000;
-const lookEvery = 500;
+/** Milliseconds. */
+const recheckEvery = 500;
 
-const restHasGrown = new Error('Everybody is asked to wait for longer than before.');
+const restExtended = new Error('The rest was extended.');
 
-/** Two permits for one request. */
-function both(one: Permit | undefined, other: Permit): Permit {
+/** Combines two permits for one request. */
+function bothPermits(one: Permit | undefined, other: Permit): Permit {
   if (!one) return other;
   return {
     sent: () => (one.sent(), other.sent()),

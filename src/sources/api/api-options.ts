@@ -10,13 +10,13 @@ export interface Rate {
 
 /** Requests per day. At least one of `requests` and `header` is given. */
 export interface QuotaLimit {
-  /** Undefined: as many as the API tells. */
+  /** Undefined: as many as the API announces. */
   requests?: number;
-  /** The share of them that is left for others. */
+  /** The share of them reserved for other users. */
   reserve: number;
-  /** In lower case: the API's answers tell there what is left. */
+  /** In lower case: the header in which the API announces what is left. */
   header?: string;
-  /** Its midnight begins a day. */
+  /** A day begins at midnight in this zone. */
   timezone: string;
 }
 
@@ -34,11 +34,11 @@ export type AuthOptions =
       audience?: string;
     };
 
-/** A way out through a proxy. */
+/** The proxy for outgoing requests. */
 export interface ProxyOptions {
-  /** http or https, and may hold a user and a password. */
+  /** http or https; may contain a user name and password. */
   url: Secret;
-  /** As in NO_PROXY: hosts that are asked without it. */
+  /** Hosts that are asked without the proxy, as in NO_PROXY. */
   except: string;
 }
 
@@ -46,16 +46,16 @@ export interface ProxyOptions {
 export interface TlsOptions {
   /** Authorities trusted in place of the usual ones. */
   ca?: string;
-  /** The client certificate and what stands between it and its authority; together with `key`. */
+  /** The client certificate with its intermediate certificates; requires `key`. */
   cert?: string;
   key?: Secret;
 }
 
-/** What an answer means. `ok` carries data, `retry` and `rate-limited` may be asked again, `fail` may not, `missing` says the record does not exist. */
+/** What an answer means. `ok` carries data; `retry` and `rate-limited` may be retried, `fail` may not; `missing`: no such record. */
 export const responseActions = ['ok', 'retry', 'rate-limited', 'fail', 'missing', 'unauthorized'] as const;
 export type ResponseAction = (typeof responseActions)[number];
 
-/** A job file's own reading of an answer; every condition given must hold. */
+/** A job file's rule for answers; all given conditions must match. */
 export interface ResponseRule {
   status?: number;
   contains?: string;
@@ -72,20 +72,20 @@ export interface ApiOptions {
   headers: Record<string, string>;
   tls?: TlsOptions;
   proxy?: ProxyOptions;
-  /** On the way to the token server. */
+  /** The proxy to the token server. */
   tokenProxy?: ProxyOptions;
   limits: {
     /** Requests in flight. */
     concurrency: number;
-    /** Every window holds at once; already lowered by the headroom. */
+    /** All windows apply at once; already reduced by the headroom. */
     rates: Rate[];
-    /** The share of a limit that is left for others; for limits that the API announces. 0 when not given. */
+    /** The share of a limit left for other users, applied to limits that the API announces. Default: 0. */
     headroom?: number;
     quota?: QuotaLimit;
   };
   /** Open sockets. */
   connections: number;
-  /** Of one attempt, body included. */
+  /** Of one attempt, including the body. */
   timeout: number;
   retry: {
     attempts: number;
@@ -95,7 +95,7 @@ export interface ApiOptions {
     jitter: boolean;
     maxElapsed: number;
   };
-  /** By failures in a row where `failures` is given, by the rate where one of its three keys is, or nothing is. */
+  /** Opens by consecutive `failures` if given; by the rate if one of its three keys is given, or nothing is. */
   breaker: {
     failures?: number;
     failureRate?: number;
@@ -105,7 +105,7 @@ export interface ApiOptions {
     trials: number;
   };
   responses: ResponseRule[];
-  /** Decompressed bytes of one answer; a longer one is a failure. */
+  /** Decompressed bytes of one answer; a longer answer fails. */
   maxResponseBytes: number;
 }
 
@@ -117,7 +117,7 @@ export type Pagination =
   | { type: 'link-header' }
   | { type: 'next-url'; next: JsonPath };
 
-/** A GET request: what a lookup and a listing page have in common. */
+/** A GET request: the common part of a lookup and a listing page. */
 export interface RequestTemplate {
   api: string;
   path: Template;
@@ -125,7 +125,7 @@ export interface RequestTemplate {
 }
 
 export interface ContractListing extends RequestTemplate {
-  /** Where the array stands in the answer; absent when the answer is the array itself. */
+  /** Path of the array in the answer; absent when the answer is the array itself. */
   records?: JsonPath;
   /** The contract's key within its record. */
   key: JsonPath;

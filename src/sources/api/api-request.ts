@@ -8,25 +8,25 @@ export interface ApiRequest {
   url: string;
   headers?: Record<string, string>;
   body?: string;
-  /** Asking twice does no harm: by default true for GET. A POST that only reads (a search, a query) should say so. */
+  /** The request may be sent twice without harm. Default: true for GET. Set it for a POST that only reads (a search). */
   repeatable?: boolean;
-  /** Who asks: a lookup's name, or `listing`. Keys that share this API's limits take turns. */
-  key?: string;
-  /** Whether an answer nested thousands of levels deep is read: who asks must not visit it recursively. False by default. */
+  /** A lookup's name, or `listing`. Lanes take turns under the API's limits, so that none keeps the others waiting. */
+  lane?: string;
+  /** Accept an answer with thousands of levels of nesting; the caller must not visit it recursively. Default: false. */
   anyDepth?: boolean;
   signal?: AbortSignal;
-  /** Monotonic milliseconds; bounds every wait and attempt. */
+  /** Monotonic milliseconds; limits every wait and attempt. */
   deadline?: number;
   /**
-   * False for a caller with something else to go by: it waits for an open breaker's first trial, for outages mostly
-   * pass, and once a trial has failed an open breaker fails it at once. True by default.
+   * False for a caller that has a fallback: it waits for an open breaker's first trial only, because most outages are
+   * short; after a failed trial the open breaker fails it at once. Default: true.
    */
   waitForBreaker?: boolean;
-  /** How often it may be asked, the first time included; by default as often as the API's `retry` says. */
+  /** Number of attempts, including the first. Default: the API's `retry.attempts`. */
   attempts?: number;
-  /** It has failed before, so that failing again is no evidence of an outage. */
+  /** The request failed in an earlier round, so another failure is not evidence of an outage. */
   failedBefore?: boolean;
-  /** Waits as long as the API asks, or refuses, until the deadline; for what everything else depends on. */
+  /** Waits until the deadline, however long the API asks to wait or refuses; for a request that all others depend on. */
   patient?: boolean;
 }
 
@@ -36,11 +36,11 @@ export interface ApiAnswer {
   headers: AnswerHeaders;
   body: Json;
   attempts: number;
-  /** Of the body, as it came over the wire. */
+  /** Length of the body as received, compressed. */
   bytes: number;
 }
 
-/** One attempt failed, and another follows after `delay` milliseconds. */
+/** A failed attempt that is followed by another after `delay` milliseconds. */
 export interface RetryInfo {
   api: string;
   path: string;
@@ -50,18 +50,21 @@ export interface RetryInfo {
   delay: number;
 }
 
-/** Nothing is sent to an API before `until` (epoch milliseconds). */
+/** A rest: nothing is sent to an API before `until` (epoch milliseconds). */
 export interface Rest {
   api: string;
   until: number;
-  /** It asked for that, or seems to be down. */
+  /** The API asked for it, or seems to be down. */
   because: 'asked' | 'down';
 }
 
+/** Called when a rest of some seconds begins or is extended. */
+export type OnRest = (rest: Omit<Rest, 'api'>) => void;
+
 export interface ApiHooks {
   onRetry?: (info: RetryInfo) => void;
-  /** A rest of some seconds begins, or grows. */
+  /** A rest of some seconds begins or is extended. */
   onRest?: ((rest: Rest) => void) | undefined;
-  /** The API announced a limit, less headroom, below one it was set up with, which is lowered from now on. `per` in milliseconds. */
+  /** A limit is lowered because the API announced a lower one, headroom subtracted. `per` in milliseconds. */
   onLowered?: (info: { api: string; requests: number; per: number }) => void;
 }

@@ -2,14 +2,14 @@ import { NightfillError } from '../../resilience/failure.ts';
 import type { Rest } from './api-request.ts';
 
 /**
- * Nothing is wrong with what was to be asked, and nothing was lost: it was not asked in the time there was, because the
- * API rests for longer, or because others came first. It can be asked later.
+ * The request could not be made in time, because the API rests for longer than the caller can wait or because other
+ * requests came first. The request itself did not fail and can be made later.
  */
 export class ApiRestsError extends NightfillError {
   readonly api: string;
-  /** Epoch milliseconds: asking again before then is pointless. */
+  /** Epoch milliseconds: the earliest time to try again. */
   readonly retryAt: number | undefined;
-  /** It does not rest: the deadline came first. */
+  /** The deadline came first; the API does not rest. */
   readonly outOfTime: boolean;
 
   constructor(o: {
@@ -22,8 +22,8 @@ export class ApiRestsError extends NightfillError {
     const until = o.retryAt === undefined ? '' : ` until ${new Date(o.retryAt).toISOString()}`;
     const what =
       o.because === undefined
-        ? 'did not answer before the deadline, because others came first or it is slow'
-        : `rests${until}, because ${o.because}; that is longer than this night has`;
+        ? 'did not answer before the deadline, because it is slow or other requests came first'
+        : `rests${until}, because ${o.because}; this run cannot wait that long`;
     super({
       code: 'API_RESTS',
       class: 'transient',
@@ -36,9 +36,9 @@ export class ApiRestsError extends NightfillError {
   }
 }
 
-/** Milliseconds: a rest that people should hear of. */
-export const worthTelling = 5_000;
+/** Milliseconds: shorter rests are not logged. */
+export const shortestReportedRest = 5_000;
 
-/** One line for people. */
+/** The rest as one line of text. */
 export const restLine = ({ api, until, because }: Rest): string =>
   `API "${api}" rests until ${new Date(until).toISOString()}: it ${because === 'asked' ? 'asked for that' : 'seems to be down'}`;

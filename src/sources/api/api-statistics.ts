@@ -1,47 +1,47 @@
 import { createHistogram } from 'node:perf_hooks';
 import type { Rest } from './api-request.ts';
 
-/** The `apis[]` entry of the report, and what the progress display shows of the moment. */
+/** The `apis[]` entry of the report, and the current figures for the progress display. */
 export interface ApiStatistics {
   name: string;
-  /** Requests written to a socket, repeats included. */
+  /** Requests written to a socket, including repeats. */
   requests: number;
-  /** Attempts after the first of a request. */
+  /** Attempts after a request's first. */
   retries: number;
   timeouts: number;
   /** Answers by status. */
   statuses: Record<string, number>;
-  /** Answers that said "too many requests", by whatever status. */
+  /** Answers that mean "too many requests", of any status. */
   rateLimited: number;
   /** Milliseconds waited for permits, summed over all requests. */
   waitedMs: number;
-  /** From the moment a request is written to the last byte of its answer. */
+  /** From writing a request to the last byte of its answer. */
   latencyMs: { p50: number; p95: number; p99: number; max: number };
   rates: { requests: number; perMs: number; peak: number }[];
-  /** `settled`: what the API's refusals lowered it to; absent while nothing is lowered. */
+  /** `settled`: the limit found from the API's refusals; absent when none was found. */
   concurrency: { limit: number; peak: number; settled?: number };
   breaker: { opened: number; finalState: string };
   inFlight: number;
-  /** Nothing is sent before `until` (epoch milliseconds), because the API asked for that or seems to be down. */
+  /** Set while nothing is sent, because the API asked for a rest or seems to be down; `until` in epoch milliseconds. */
   rests: Omit<Rest, 'api'> | undefined;
   /** Requests written in the last whole second. */
   currentRate: number;
 }
 
-/** Counts what happens to one API's requests. */
-export class Tally {
+/** Counts the requests, answers and failures of one API. */
+export class ApiCounters {
   requests = 0;
   retries = 0;
   timeouts = 0;
   rateLimited = 0;
-  /** Requests that failed when they were sent first. */
+  /** Requests whose first attempt failed. */
   failedAtFirst = 0;
-  /** Answers that carried what was asked for. */
+  /** Answers with the requested data. */
   goodAnswers = 0;
-  /** Something came back, whatever it was. */
+  /** Any answer has arrived. */
   hasAnswered = false;
   readonly statuses: Record<string, number> = {};
-  // Microseconds: a histogram holds whole numbers, and local answers take less than a millisecond.
+  // In microseconds, because a histogram holds whole numbers and local answers take less than a millisecond.
   readonly #latency = createHistogram({ lowest: 1, highest: 3_600_000_000, figures: 3 });
   readonly #recent = new RecentRate();
 
@@ -69,7 +69,7 @@ export class Tally {
 const slots = 10;
 const slotMs = 100;
 
-/** How many events fell into the last second, to a tenth of it, in constant memory. */
+/** Number of events in the last second, to a tenth of a second, in constant memory. */
 class RecentRate {
   readonly #counts = Array.from({ length: slots }, () => 0);
   #newest = 0;

@@ -7,9 +7,9 @@ import { SharedDeadlines } from '../../resilience/shared-deadlines.ts';
 import { ApiAddress } from '../http/api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
-import { type ApiStatistics, Tally } from './api-statistics.ts';
-import { AskedRests } from './asked-rests.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest, OnRest } from './api-request.ts';
+import { type ApiStatistics, ApiCounters } from './api-statistics.ts';
+import { RestRequests } from './rest-requests.ts';
 import { Asker } from './asker.ts';
 import { createCredentials } from '../auth/auth.ts';
 import { Call } from './call.ts';
@@ -17,7 +17,7 @@ import { type Connections, openConnections } from '../http/connections.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { RequestFacts } from './describe-failure.ts';
 import { Pace } from './pace.ts';
-import { Refusals } from './refusals.ts';
+import { CredentialRefusals } from './credential-refusals.ts';
 import { RequestError } from './request-error.ts';
 import { Rests } from './rests.ts';
 import { Sender } from './sender.ts';
@@ -28,7 +28,7 @@ export { RequestError } from './request-error.ts';
 export type { ApiAnswer, ApiHooks, ApiRequest, RetryInfo } from './api-request.ts';
 export type { ApiStatistics } from './api-statistics.ts';
 
-/** One API: its sockets and everything that protects it and us from each other. Shared by all that call it. */
+/** One API: its sockets, limits, breaker, retries and credentials. Shared by all callers. */
 export class Api implements AsyncDisposable {
   readonly name: string;
   readonly #options: ApiOptions;
@@ -44,8 +44,8 @@ export class Api implements AsyncDisposable {
   readonly #deadlines: SharedDeadlines;
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
-  readonly #refusals = new Refusals();
-  readonly #tally = new Tally();
+  readonly #refusals = new CredentialRefusals();
+  readonly #counters = new ApiCounters();
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -54,13 +54,14 @@ export class Api implements AsyncDisposable {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
+    const onRest: OnRest = (rest) => hooks.onRest?.({ api: options.name, ...rest });
     this.#address = new ApiAddress(options);
     this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -72,49 +73,37 @@ export class Api implements AsyncDisposable {
     this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, ...hooks });
-    this.#breaker = new CircuitBreaker({
-      ...options.breaker,
-      onStateChange: (from, to) => {
-        if (to === 'closed') this.#rests.seemsDead = false;
-        else if (from === 'half-open' && to === 'open') this.#rests.seemsDead = true;
-        const rest = from === 'closed' && this.#rests.onWall;
-        if (rest) hooks.onRest?.({ api: options.name, ...rest });
-      },
-      clock,
-      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
-      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
-      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-    });
+    this.#breaker = this.#createBreaker(onRest);
     this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     const credentials = this.#credentials;
-    const askedRests = new AskedRests();
-    const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
+    const restRequests = new RestRequests();
+    const [breaker, limits, counters] = [this.#breaker, this.#limits, this.#counters];
     this.#rests = new Rests({
       options,
       clock,
       breaker,
       limits,
       credentials,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
     });
     this.#asker = new Asker({
       options,
       clock,
       breaker,
-      tally,
+      counters,
       slots: this.#slots,
       rests: this.#rests,
-      askedRests,
+      restRequests,
       sender: new Sender({
         options,
         clock,
         breaker,
         limits,
         credentials,
-        tally,
+        counters,
         pool: this.#pool,
         pace: this.#pace,
-        askedRests,
+        restRequests,
         refusals: this.#refusals,
       }),
       onRetry: hooks.onRetry,
@@ -122,29 +111,45 @@ export class Api implements AsyncDisposable {
     });
   }
 
-  /** Tokens that come from the API's own origin take its permits and count among its requests. */
+  #createBreaker(onRest: OnRest): CircuitBreaker {
+    return new CircuitBreaker({
+      ...this.#options.breaker,
+      onStateChange: (from, to) => {
+        if (to === 'closed') this.#rests.trialsFailed = false;
+        else if (from === 'half-open' && to === 'open') this.#rests.trialsFailed = true;
+        const rest = from === 'closed' && this.#rests.onWallClock;
+        if (rest) onRest(rest);
+      },
+      clock: this.#clock,
+      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
+      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
+    });
+  }
+
+  /** Token requests to the API's own origin take its permits and count as its requests. */
   #openTokenServer(): TokenServer {
     const { name: api, auth, timeout, tls, tokenProxy: proxy } = this.#options;
     const isOwn = auth.type === 'oauth2' && new URL(auth.tokenUrl).origin === this.#address.origin;
     const counter: TokenRequestCounter = {
-      permit: async (signal) => this.#limits.permit({ key: 'token', signal, deadline: () => Infinity }),
+      permit: async (signal) => this.#limits.permit({ lane: 'token', signal, deadline: () => Infinity }),
       written: () => {
         this.quota?.spend();
-        this.#tally.written(this.#clock.now());
+        this.#counters.written(this.#clock.now());
       },
-      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+      answered: (status, latencyMs) => this.#counters.answered(status, latencyMs),
     };
-    // A client certificate is a credential, and credentials never leave their origin.
+    // A client certificate is a credential, so it is sent to the API's own origin only.
     const connections = { proxy, ...(isOwn && { tls }) };
     return new TokenServer({ api, timeout, clock: this.#clock, connections, ...(isOwn && { counter }) });
   }
 
-  /** Scheme, host and port: the one place its credentials go to. */
+  /** Scheme, host and port: the only origin that gets its credentials. */
   get origin(): string {
     return this.#address.origin;
   }
 
-  /** Counts what is sent; whoever begins work asks it first. */
+  /** Counts what is sent; checked before work is started. */
   get quota(): Quota | undefined {
     return this.#limits.quota;
   }
@@ -155,8 +160,8 @@ export class Api implements AsyncDisposable {
   }
 
   /**
-   * The JSON answer. Throws RequestError; ApiRestsError when everybody is to wait for longer than the deadline allows; or
-   * the signal's own reason when the caller aborted.
+   * Sends the request, with retries, and gives the JSON answer. Throws RequestError; ApiRestsError when all requests have
+   * to wait longer than the deadline allows; or the signal's reason when the caller aborted.
    */
   async request(request: ApiRequest): Promise<ApiAnswer> {
     if (this.#closing) {
@@ -180,7 +185,7 @@ export class Api implements AsyncDisposable {
     const run = async (bounded: AbortSignal | undefined): Promise<ApiAnswer> => {
       call = new Call(request, { url, signal: bounded, clock });
       const answer = await this.#asker.ask(call);
-      this.#rests.noteGood();
+      this.#rests.noteSuccess();
       return answer;
     };
     if (deadline === undefined || deadline === Infinity) return run(signal);
@@ -188,59 +193,59 @@ export class Api implements AsyncDisposable {
       return await this.#deadlines.run(deadline, run, { signal });
     } catch (error) {
       if (signal?.aborted || !(error instanceof DeadlineError)) throw error;
-      // It spent its time waiting, with everybody or for its turn, or was just being answered.
-      if (!call || call.isHeld || !call.latest || this.#rests.now) throw this.#rests.tooLong(call, error);
-      throw call.latest.withNote(' (the deadline came before it was asked again)');
+      // It was waiting, with all requests or for its turn, or its first attempt was still running.
+      if (!call || call.isWaiting || !call.ownFailure || this.#rests.now) throw this.#rests.errorFor(call, error);
+      throw call.ownFailure.withNote(' (the deadline came before the next attempt)');
     }
   }
 
   #facts({ method, url, repeatable, request }: Call, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    const { hasAnswered } = this.#tally;
+    const { hasAnswered } = this.#counters;
     const refusesAll = (): boolean =>
       this.#refusals.refused(url.pathname + url.search, { failedBefore: request.failedBefore ?? false });
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
   }
 
-  /** Nobody waits any longer for it to be asked again: what would is not asked. */
+  /** The run stops: from now on requests hardly wait for a rest to end, and are not sent when they would have to. */
   stopWaiting(): void {
-    this.#rests.hurried = true;
-    this.#limits.wake();
+    this.#rests.stopping = true;
+    this.#limits.recheckWaiters();
   }
 
-  /** Requests that wait because it rests. */
+  /** Number of requests that wait because the API rests. */
   get resting(): number {
     return this.#rests.now ? this.#running : 0;
   }
 
-  /** What has happened so far; a copy. */
+  /** A copy of the figures so far. */
   statistics(): ApiStatistics {
-    const tally = this.#tally;
+    const counters = this.#counters;
     const { settled } = this.#pace;
     return {
       name: this.name,
-      requests: tally.requests,
-      retries: tally.retries,
-      timeouts: tally.timeouts,
-      statuses: { ...tally.statuses },
-      rateLimited: tally.rateLimited,
+      requests: counters.requests,
+      retries: counters.retries,
+      timeouts: counters.timeouts,
+      statuses: { ...counters.statuses },
+      rateLimited: counters.rateLimited,
       waitedMs: Math.round(this.#limits.waitedMs),
-      latencyMs: tally.latencyMs(),
+      latencyMs: counters.latencyMs(),
       rates: this.#limits.peaks(),
       concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
-      rests: this.#rests.onWall,
-      currentRate: tally.currentRate(this.#clock.now()),
+      rests: this.#rests.onWallClock,
+      currentRate: counters.currentRate(this.#clock.now()),
     };
   }
 
-  /** Monotonic: when the last of `requests` more (1 at least) could be sent at the soonest under the rates. */
+  /** Monotonic: the earliest time at which the rates allow the last of `requests` more (at least 1). */
   soonestSent(requests: number): number {
     return this.#limits.soonestSent(requests);
   }
 
-  /** Lets what runs end, then closes the sockets. Called again it waits for the same end. */
+  /** Waits for running requests, then closes the sockets. A second call waits for the same close. */
   async close(): Promise<void> {
     this.#closing ??= this.#close();
     await this.#closing;

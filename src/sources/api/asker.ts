@@ -6,31 +6,31 @@ import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks } from './api-request.ts';
 import { ApiRestsError } from './api-rests-error.ts';
-import type { Tally } from './api-statistics.ts';
-import type { AskedRests } from './asked-rests.ts';
+import type { ApiCounters } from './api-statistics.ts';
+import type { RestRequests } from './rest-requests.ts';
 import type { Call } from './call.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import { RequestError } from './request-error.ts';
 import type { Rests } from './rests.ts';
-import { RepeatAtOnce, type Sender, SharedFailure } from './sender.ts';
+import { ResendNow, type Sender, SharedFailure } from './sender.ts';
 import type { Slots } from './slots.ts';
 import { TokenRestsError } from '../auth/token-failure.ts';
 
-export interface AskerParts {
+interface AskerParts {
   options: Pick<ApiOptions, 'name' | 'retry'>;
   clock: Clock;
   breaker: CircuitBreaker;
   slots: Slots;
   sender: Sender;
   rests: Rests;
-  askedRests: AskedRests;
-  tally: Tally;
+  restRequests: RestRequests;
+  counters: ApiCounters;
   onRetry: ApiHooks['onRetry'];
-  /** What the messages of an attempt may say. */
+  /** The facts for an attempt's error message. */
   factsOf: (call: Call, attempt: number) => RequestFacts;
 }
 
-/** Asks until there is an answer, a failure of the request's own, or no more time. */
+/** Sends a request until it is answered, has failed for its own reason, or has no time left. */
 export class Asker {
   readonly #parts: AskerParts;
 
@@ -40,30 +40,31 @@ export class Asker {
 
   /*
    * The order of the layers, from the outside in, and why:
-   *   retry     outermost, so that every attempt passes all the others anew and a waiting attempt holds nothing.
-   *   breaker   first a wait for it to be ready: an open one must not fill the slots with requests that cannot be sent.
-   *   slot      before the permit: a permit that then waited for a slot would be spent long after it was granted, and the
-   *             window would be left half empty.
-   *   token     inside the slot, so that a queue of thousands does not leave with a token from before the wait.
-   *   permit    last of the waits; it is stamped when the request is written to its socket, and given back when it never is.
-   *   breaker   `execute` around the exchange alone, so that no wait of ours counts for or against the server. It may have
-   *             opened meanwhile: then back to the wait, without an attempt spent.
-   *   timeout   innermost: an attempt's time begins when nothing of ours holds it up any more, and ends with the last byte.
-   * A failure that everybody waits for (a refusal of our pace, an outage) is no attempt: the request waits and is sent again.
+   *   retry     outermost, so that every attempt passes all other layers and a waiting attempt holds nothing.
+   *   breaker   first waits until it is ready, so that an open breaker does not fill the slots with unsendable requests.
+   *   slot      before the permit, because a permit that waited for a slot would be used long after it was granted and
+   *             leave the window half empty.
+   *   token     inside the slot, so that thousands of queued requests are not sent with a token from before the wait.
+   *   permit    the last wait; stamped when the request is written to its socket, given back if it never is.
+   *   breaker   `execute` around the exchange only, so that our own waits do not count for or against the server. If it
+   *             has opened meanwhile, the request waits again, without spending an attempt.
+   *   timeout   innermost: an attempt's time runs from the end of our own waits to the last byte.
+   * A failure that all requests wait for (a refusal of our pace, an outage) does not count as an attempt.
    */
   async ask(call: Call): Promise<ApiAnswer> {
     const { deadline, patient } = call.request;
-    const { attempts = (patient ? patientTimes : 1) * this.#parts.options.retry.attempts } = call.request;
+    const { attempts = (patient ? patientAttemptsFactor : 1) * this.#parts.options.retry.attempts } = call.request;
     for (;;) {
       try {
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         return await retry(async (attempt) => this.#attempt(call, call.attempts + attempt), {
           ...this.#parts.options.retry,
           attempts: Math.max(1, attempts - call.attempts),
-          heldUp: () => call.heldMs,
+          heldUp: () => call.waitedMs,
           retryIf: (error) =>
             error instanceof RequestError &&
             error.retryable &&
-            !(error.countsAgainstServer && !patient && this.#parts.sender.failsForGood(call, error.attempts)),
+            !(error.countsAgainstServer && !patient && this.#parts.sender.failsByItself(call, error.attempts)),
           retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
           onRetry: (attempt, error, delay) => this.#noteRetry(call, { attempt: call.attempts + attempt, error, delay }),
           deadline,
@@ -71,61 +72,66 @@ export class Asker {
           signal: call.signal,
         });
       } catch (error) {
-        // An abort is the caller's own doing, and no failure of the API's.
+        // An abort by the caller is not a failure of the API.
         call.request.signal?.throwIfAborted();
-        if (error instanceof RequestError) error.answeredOthers = this.#parts.sender.failsAlone(call);
-        const failure = askedToWait(error, call);
+        if (error instanceof RequestError) error.answeredOthers = this.#parts.sender.othersWereAnswered(call);
+        const failure = statedWaitFailure(error, call);
         if (!failure) throw error;
         call.attempts = failure.attempts - 1;
-        await this.#waitAsAsked(call, failure);
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
+        await this.#waitAsStated(call, failure);
       }
     }
   }
 
-  /** The API asks one request for more patience than its retries have: worth it when all depends on it, or everybody waits. */
-  async #waitAsAsked(call: Call, failure: RequestError): Promise<void> {
+  /** Waits although the API asks for longer than the retries allow: if the request is patient, or all requests wait. */
+  async #waitAsStated(call: Call, failure: RequestError): Promise<void> {
     const { signal, request } = call;
     const retryAt = this.#parts.clock.now() + (failure.wait ?? 0);
-    call.hold();
+    call.startWaiting();
     this.#parts.rests.noteFailing();
     if (!request.patient) {
-      // The next answer to another tells whether everybody is asked to wait.
-      const end = this.#parts.clock.now() + longestLinger;
-      while (!this.#parts.rests.now && this.#parts.askedRests.isOpen(call.name) && this.#parts.clock.now() < end)
-        await sleepUntil(this.#parts.clock.now() + lookEvery, { clock: this.#parts.clock, signal });
+      // The next answer to another request decides whether all requests have to wait.
+      const end = this.#parts.clock.now() + longestUndecided;
+      while (!this.#parts.rests.now && this.#parts.restRequests.isUndecided(call.name) && this.#parts.clock.now() < end)
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
+        await sleepUntil(this.#parts.clock.now() + undecidedRecheckEvery, { clock: this.#parts.clock, signal });
       if (!this.#parts.rests.now) throw failure;
     }
-    call.lastFailure = failure;
+    call.sharedFailure = failure;
     if (request.patient) this.#parts.rests.notePatient(retryAt);
     await this.#waitUntil(retryAt, call);
   }
 
   async #attempt(call: Call, attempt: number): Promise<ApiAnswer> {
     const facts = this.#parts.factsOf(call, attempt);
-    const { key } = call.request;
+    const { lane } = call.request;
     for (;;) {
-      call.hold();
-      if (this.#parts.breaker.state !== 'closed') await this.#breakerReady(call, facts);
+      call.startWaiting();
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
+      if (this.#parts.breaker.state !== 'closed') await this.#waitForBreaker(call, facts);
       try {
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         return await this.#parts.slots.run(
           async () => this.#parts.sender.send(call, { facts, patience: () => this.#parts.rests.patience(call) }),
-          // What waits to be repeated is older than what was never sent.
-          { key, again: call.sends > 0, signal: call.signal },
+          // A repeat is older than the requests of its lane that were never sent.
+          { lane, again: call.sends > 0, signal: call.signal },
         );
       } catch (error) {
-        if (error instanceof BreakerOpenError || error instanceof RepeatAtOnce) continue;
-        if (error instanceof SharedFailure) await this.#waitWithAll(call, error.failure);
+        if (error instanceof BreakerOpenError || error instanceof ResendNow) continue;
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
+        if (error instanceof SharedFailure) await this.#waitForAll(call, error.failure);
         else {
-          const last = this.#lastWord(error, call, facts);
-          if (last instanceof RequestError && !call.signal?.aborted) call.latest = last;
-          throw last;
+          const failure = this.#errorForCaller(error, call, facts);
+          if (failure instanceof RequestError && !call.signal?.aborted) call.ownFailure = failure;
+          throw failure;
         }
       }
     }
   }
 
-  /** What the caller gets. A token server that rests is an API that rests, for all who have nothing else to go by. */
-  #lastWord(error: unknown, { request }: Call, facts: RequestFacts): unknown {
+  /** The error for the caller. A resting token server counts as a resting API, unless the caller has a fallback. */
+  #errorForCaller(error: unknown, { request }: Call, facts: RequestFacts): unknown {
     if (error instanceof ApiRestsError) return error;
     if (error instanceof TokenRestsError && request.waitForBreaker !== false)
       return new ApiRestsError({
@@ -137,31 +143,33 @@ export class Asker {
     return describeFailure(error, facts);
   }
 
-  async #breakerReady(call: Call, facts: RequestFacts): Promise<void> {
+  async #waitForBreaker(call: Call, facts: RequestFacts): Promise<void> {
     const { waitForBreaker, attempts = this.#parts.options.retry.attempts } = call.request;
     try {
-      await this.#breakerReadyAtLast(call);
+      await this.#whenBreakerReady(call);
     } catch (error) {
       if (!(error instanceof BreakerOpenError) || waitForBreaker === false) throw describeFailure(error, facts);
-      const { lastFailure } = call;
-      // Asked as often as anyone may be: then it has its own answer, and is not asked first again by the next run.
-      if (lastFailure && call.sends >= attempts)
-        throw lastFailure.withNote(' (the circuit breaker is open)', call.sends);
-      throw this.#parts.rests.tooLong(call, error);
+      const { sharedFailure } = call;
+      // It was sent as often as allowed, so its own failure is reported and the next run does not start with it.
+      if (sharedFailure && call.sends >= attempts)
+        throw sharedFailure.withNote(' (the circuit breaker is open)', call.sends);
+      throw this.#parts.rests.errorFor(call, error);
     }
   }
 
-  /** Looks again and again whether there is still the patience for it. */
-  async #breakerReadyAtLast(call: Call): Promise<void> {
+  /** Checks the request's patience every `recheckEvery`, because it may become shorter. */
+  async #whenBreakerReady(call: Call): Promise<void> {
     const { breaker, clock, rests } = this.#parts;
     for (;;) {
       const patience = rests.patience(call);
-      const look = clock.now() + patienceEvery;
+      const look = clock.now() + recheckEvery;
       if (breaker.retryAt > patience || patience <= look)
         return breaker.whenReady({ deadline: patience, signal: call.signal });
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
       if (breaker.retryAt >= look) await sleepUntil(look, { clock, signal: call.signal });
       else {
         try {
+          // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
           return await breaker.whenReady({ deadline: look, signal: call.signal });
         } catch (error) {
           if (!(error instanceof BreakerOpenError)) throw error;
@@ -170,11 +178,11 @@ export class Asker {
     }
   }
 
-  /** A refusal is waited for longer each time; an outage in the breaker. */
-  async #waitWithAll(call: Call, failure: RequestError): Promise<void> {
-    call.hold();
+  /** Waits, together with all requests, after a refusal (longer each time) or an outage (the breaker decides how long). */
+  async #waitForAll(call: Call, failure: RequestError): Promise<void> {
+    call.startWaiting();
     this.#parts.rests.noteFailing();
-    call.lastFailure = failure;
+    call.sharedFailure = failure;
     const { retry: options } = this.#parts.options;
     const refused = failure.code === 'RATE_LIMITED';
     const backoff = refused ? backoffDelay({ ...options, retry: call.refusals }) : 0;
@@ -183,17 +191,18 @@ export class Asker {
     await this.#waitUntil(this.#parts.clock.now() + delay, call);
   }
 
-  /** The same for a time that is known. */
+  /** Waits until `time`, or throws when the request's patience ends earlier. */
   async #waitUntil(time: number, call: Call): Promise<void> {
     const { clock, rests } = this.#parts;
     do {
-      if (time > rests.patience(call)) throw rests.tooLong(call, call.lastFailure);
-      await sleepUntil(Math.min(time, clock.now() + patienceEvery), { clock, signal: call.signal });
+      if (time > rests.patience(call)) throw rests.errorFor(call, call.sharedFailure);
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
+      await sleepUntil(Math.min(time, clock.now() + recheckEvery), { clock, signal: call.signal });
     } while (clock.now() < time);
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
-    this.#parts.tally.retries += 1;
+    this.#parts.counters.retries += 1;
     if (!this.#parts.onRetry || !(error instanceof RequestError)) return;
     const { code, httpStatus } = error;
     this.#parts.onRetry({
@@ -206,16 +215,18 @@ export class Asker {
     });
   }
 }
+/* oxlint-enable no-await-in-loop */
 
-/** Milliseconds for which an answer that may be the API's word to all waits for another that says the same. */
-const longestLinger = 2_000;
-const lookEvery = 20;
-const patienceEvery = 500;
-/** How many times as often that is asked which all depends on. */
-const patientTimes = 2;
+/** Milliseconds to wait for a second answer that confirms that all requests have to wait. */
+const longestUndecided = 2_000;
+/** Milliseconds. */
+const undecidedRecheckEvery = 20;
+const recheckEvery = 500;
+/** A patient request has this many times as many attempts. */
+const patientAttemptsFactor = 2;
 
-/** The failure of an attempt after which the API asks for more patience than the retries had, or all depends on it. */
-function askedToWait(error: unknown, { request }: Call): RequestError | undefined {
+/** The failure whose stated wait is longer than the retries allow, or which a patient request waits for in any case. */
+function statedWaitFailure(error: unknown, { request }: Call): RequestError | undefined {
   if (error instanceof RetryAbandonedError) return error.cause as RequestError;
   const asked = error instanceof RequestError && error.retryable && error.wait !== undefined;
   return asked && request.patient ? error : undefined;

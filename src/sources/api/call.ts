@@ -8,36 +8,36 @@ export class Call {
   readonly request: ApiRequest;
   readonly method: 'GET' | 'POST';
   readonly url: Address;
-  /** Asking twice does no harm. */
+  /** The request may be sent twice without harm. */
   readonly repeatable: boolean;
   readonly signal: AbortSignal | undefined;
   /** Monotonic. */
   readonly begunAt: number;
-  /** Attempts that count, before the ones that are being made. */
+  /** Counted attempts before the current round of `retry`. */
   attempts = 0;
-  /** Good answers that the API had given when it failed first. */
+  /** The API's number of good answers when this request first failed. */
   answersAtFailure: number | undefined;
-  /** The codes it has failed with. */
+  /** The codes of its failures. */
   readonly codes = new Set<string>();
   /** How often it was written to a socket. */
   sends = 0;
-  /** How often it failed while the API seemed to be down. */
+  /** How often it failed in an outage of the API. */
   outages = 0;
   answersAtRefusal: number | undefined;
   goodAtFirstRefusal: number | undefined;
-  /** How often it was refused as one too many. */
+  /** How often it was refused as too many requests. */
   refusals = 0;
-  /** What it failed with last for its own sake. */
-  latest: RequestError | undefined;
-  /** What it was answered last, while that does not count as an attempt. */
-  lastFailure: RequestError | undefined;
-  /** The token was renewed after a 401; a second one is final. */
-  renewed = false;
-  /** A dead keep-alive connection was already made good for. */
-  repeated = false;
+  /** Its latest failure that counts as an attempt. */
+  ownFailure: RequestError | undefined;
+  /** Its latest failure that all requests wait for, and that does not count as an attempt. */
+  sharedFailure: RequestError | undefined;
+  /** The token was renewed after a 401; a second 401 is final. */
+  tokenRenewed = false;
+  /** It was resent after a keep-alive connection was closed; a second time counts as a failure. */
+  resent = false;
   readonly #clock: Clock;
-  #heldMs = 0;
-  #heldSince: number | undefined;
+  #waitedMs = 0;
+  #waitingSince: number | undefined;
 
   constructor(
     request: ApiRequest,
@@ -52,31 +52,31 @@ export class Call {
     this.#clock = clock;
   }
 
-  /** What tells it from other requests: repeats have the same. */
+  /** Identifies the request; repeats have the same name. */
   get name(): string {
     const { body } = this.request;
     return body === undefined ? this.url.href : `${this.url.href} ${body}`;
   }
 
-  /** Milliseconds for which our own limits and the API's rests have held it up so far. */
-  get heldMs(): number {
-    return this.#heldMs + (this.#heldSince === undefined ? 0 : this.#clock.now() - this.#heldSince);
+  /** Milliseconds it has waited so far for our own limits and the API's rests. */
+  get waitedMs(): number {
+    return this.#waitedMs + (this.#waitingSince === undefined ? 0 : this.#clock.now() - this.#waitingSince);
   }
 
-  /** It waits for something of ours, or with everybody, and is not on its way. */
-  get isHeld(): boolean {
-    return this.#heldSince !== undefined;
+  /** Whether it waits for our limits or the API's rests, and is not being sent. */
+  get isWaiting(): boolean {
+    return this.#waitingSince !== undefined;
   }
 
-  /** From now on it waits for something of ours. */
-  hold(): void {
-    this.#heldSince ??= this.#clock.now();
+  /** From now on it waits. */
+  startWaiting(): void {
+    this.#waitingSince ??= this.#clock.now();
   }
 
-  /** Nothing of ours holds it up any more: it goes to a socket. */
-  go(): void {
-    if (this.#heldSince === undefined) return;
-    this.#heldMs += this.#clock.now() - this.#heldSince;
-    this.#heldSince = undefined;
+  /** All waits are over: it is sent now. */
+  startSending(): void {
+    if (this.#waitingSince === undefined) return;
+    this.#waitedMs += this.#clock.now() - this.#waitingSince;
+    this.#waitingSince = undefined;
   }
 }

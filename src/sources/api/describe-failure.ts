@@ -15,28 +15,28 @@ import { RequestError } from './request-error.ts';
 import { type FaultCode, faultTable, type Meaning } from './responses.ts';
 import { TokenRestsError } from '../auth/token-failure.ts';
 
-/** Who asked what, as far as a message may say it. */
+/** Facts of an attempt that its error message may contain. */
 export interface RequestFacts {
   api: string;
   method: string;
   url: Address;
   attempt: number;
-  /** Asking twice does no harm. */
+  /** The request may be sent twice without harm. */
   repeatable: boolean;
-  /** The host has answered before, so there is one of its name. */
+  /** The host has answered before, so its name exists. */
   hasAnswered: boolean;
-  /** The credentials were refused: whether they are refused as such, and not for this request alone. */
+  /** After a 401: whether the credentials themselves are refused, and not only for this request. */
   refusesAll: () => boolean;
   redact: (text: string) => string;
   clock: Clock;
 }
 
-/** `API "crm", GET /contracts/7?…`: without query values, which may be secret. */
+/** `API "crm", GET /contracts/7?…`: without query values, because they may be secret. */
 function asked({ api, method, url }: RequestFacts): string {
   return `API "${api}", ${method} ${excerpt(url.pathname)}${url.search === '' ? '' : '?…'}`;
 }
 
-/** The failure an answer means. */
+/** The error for an answer with an error status, or one that a rule calls an error. */
 export function answerFailure(
   facts: RequestFacts,
   { meaning, wire, text }: { meaning: Meaning; wire: WireAnswer; text: string },
@@ -50,7 +50,7 @@ export function answerFailure(
     wait !== undefined
       ? `; it asks to wait ${Math.ceil(wait / 1000)} s`
       : nonsense !== undefined
-        ? `; its Retry-After "${excerpt(facts.redact(nonsense))}" names no time within 24 hours and is not heeded`
+        ? `; its Retry-After "${excerpt(facts.redact(nonsense))}" names no time within 24 hours and is ignored`
         : '';
   const target = wire.headers['location'];
   const said =
@@ -74,7 +74,7 @@ export function answerFailure(
   });
 }
 
-/** The failure of an exchange or a body, without a meaningful status. */
+/** The error for an exchange without a usable answer. */
 export function faultFailure(
   facts: RequestFacts,
   {
@@ -99,7 +99,7 @@ export function faultFailure(
   });
 }
 
-/** What any error of an attempt is to the caller; an abort's own reason and programming errors stay what they are. */
+/** Turns an error of an attempt into a RequestError. An abort's reason and programming errors stay unchanged. */
 export function describeFailure(error: unknown, facts: RequestFacts): unknown {
   if (error instanceof RequestError) return error;
   if (error instanceof TimeoutError) {
@@ -140,7 +140,7 @@ function brokenExchange(error: ExchangeError, facts: RequestFacts): RequestError
   return lost
     ? faultFailure(facts, {
         code: 'RESPONSE_TRUNCATED',
-        detail: 'the connection ended within the answer',
+        detail: 'the connection ended in the middle of the answer',
         cause: error,
       })
     : faultFailure(facts, { code, detail: faultDetail(code, error, facts), cause: error, sent: error.written });
@@ -149,13 +149,13 @@ function brokenExchange(error: ExchangeError, facts: RequestFacts): RequestError
 function faultDetail(code: FaultCode, { cause }: ExchangeError, { redact }: RequestFacts): string {
   const named = `no answer, ${code.toLowerCase().replaceAll('_', ' ')}`;
   if (code !== 'CONNECTION_FAILED' || !(cause instanceof Error)) return named;
-  // What undici asserts says nothing to a stranger. Of anything else without a row of its own only its words tell.
+  // Undici's assertion messages do not help users; other unknown errors have nothing but their message.
   return cause instanceof AssertionError
-    ? 'what came cannot be read as an answer'
+    ? 'the answer cannot be read as HTTP'
     : `${named}, "${excerpt(redact(cause.message))}"`;
 }
 
-/** The breaker, the deadline and the token server have errors of their own; the caller gets one kind. */
+/** The errors of the breaker, the deadline and the token server as a RequestError. */
 function outsideFailure(error: NightfillError, facts: RequestFacts): RequestError {
   const wait = error instanceof BreakerOpenError ? error.retryAt - facts.clock.now() : undefined;
   const rests = error instanceof TokenRestsError;

@@ -2,52 +2,52 @@ import { type AdaptiveLimit, type Level } from '../../resilience/adaptive-limit.
 import { LevelEvidence } from '../../resilience/level-evidence.ts';
 import type { RollingWindow } from '../../resilience/rolling-window.ts';
 
-/** How much was under way when a request was sent. */
-export interface Mark {
+/** The levels at which a request was sent. */
+export interface SentLevels {
   inFlight: Level;
   /** Sent within the shortest rate window; undefined without one. */
   sent: Level | undefined;
 }
 
-/** A request, as far as its refusals go. */
-export interface Refusable {
-  /** What tells it from others. */
+/** A request and the history of its refusals. */
+interface Refusable {
+  /** Identifies the request. */
   readonly name: string;
-  /** How many answers there had been when it was refused last. */
+  /** The number of answers when it was last refused. */
   answersAtRefusal: number | undefined;
-  /** How many good answers there had been when it was refused first. */
+  /** The number of good answers when it was first refused. */
   goodAtFirstRefusal: number | undefined;
 }
 
-/** Answers whose share of refusals is looked at: the last one to two times as many. */
+/** Answers per generation; the share of refusals is taken over the current and the previous generation. */
 const generation = 50;
-/** Above this share refusals are about the pace, whatever was answered well before. */
-const manyRefused = 0.1;
-/** Milliseconds: who asks for as much does not mean how many requests are in flight or in a window of seconds. */
-const quotaLike = 5_000;
-/** Fewer answers say nothing about a share. */
+/** Above this share, refusals are about the pace, whatever was answered well before. */
+const paceRefusalShare = 0.1;
+/** Milliseconds: a longer wait means a quota, not the number of requests in flight or in a window of seconds. */
+const shortestQuotaWait = 5_000;
+/** With fewer answers the share of refusals is not evaluated. */
 const leastAnswers = 20;
-/** As many as make a breaker open. */
-const allOfThem = 20;
-/** The share of its limit below which a rate says nothing any more. */
-const slowest = 0.1;
-/** Good answers to others after which a request that is refused again and again is so for its own sake. */
-const servedWell = 20;
+/** This many refused requests in a row mean that the API refuses all; the same number opens a breaker by default. */
+const refusedInARowMeansAll = 20;
+/** The rate is not lowered below this share of its limit. */
+const leastRateShare = 0.1;
+/** After this many good answers to other requests, the refusals of a request are about that request. */
+const goodAnswersToOthers = 20;
 
 /**
- * Meets a server that says "too many": lowers what the refusal is about, how many requests are in flight or how many are
- * sent in a window, and tells a refusal of our pace, for which nobody is to blame, from one of this very request.
+ * Adapts to a server that answers "too many requests": lowers what the refusal is about, the number of requests in flight
+ * or the number sent per window, and distinguishes a refusal of our pace from one of this particular request.
  */
 export class Pace {
   readonly #concurrency: AdaptiveLimit;
   readonly #window: RollingWindow | undefined;
   readonly #rate = new LevelEvidence();
-  /** In all. */
+  /** Total answers and good answers. */
   #answers = 0;
-  #goods = 0;
-  /** Different requests that were refused since the last one was served. */
-  readonly #inARow = new Set<string>();
-  /** Refusals that were about one of the two alone. */
+  #goodAnswers = 0;
+  /** Different requests refused since the last good answer. */
+  readonly #refusedInARow = new Set<string>();
+  /** Number of refusals that were clearly about one of the two. */
   #byConcurrency = 0;
   #byRate = 0;
   #current = { answers: 0, refused: new Set<string>() };
@@ -58,8 +58,8 @@ export class Pace {
     this.#window = window;
   }
 
-  /** A request is being written; its permit has been stamped. To be followed by `ended`. */
-  sent(): Mark {
+  /** To be called when a request is written and its permit stamped. Call `ended` for each. */
+  sent(): SentLevels {
     return {
       inFlight: this.#concurrency.sent(),
       sent: this.#window && this.#rate.mark(this.#window.recentlySent),
@@ -70,69 +70,69 @@ export class Pace {
     this.#concurrency.ended();
   }
 
-  /** It was answered, and not as one too many. */
-  answered({ inFlight, sent }: Mark): void {
+  /** The request was answered and not refused. */
+  answered({ inFlight, sent }: SentLevels): void {
     this.#count();
-    this.#goods += 1;
-    if (this.#inARow.size > 0) this.#inARow.clear();
+    this.#goodAnswers += 1;
+    if (this.#refusedInARow.size > 0) this.#refusedInARow.clear();
     this.#concurrency.answered(inFlight);
     if (sent && this.#rate.answered(sent) === 'above') this.#window?.takeBackSlowDown();
   }
 
-  /** The requests in flight that it settled at, well below the ceiling; undefined when refusals were not about that. */
+  /** The concurrency limit found, well below the ceiling; undefined unless most refusals were about concurrency. */
   get settled(): number | undefined {
     const isMeant = this.#byConcurrency > this.#byRate;
     return isMeant ? this.#concurrency.settled : undefined;
   }
 
   /**
-   * It was refused as one too many, and asked to wait so many milliseconds. True when that is about our pace, or about all;
-   * false when others are served at this pace, so that it is about this request alone.
+   * The request was refused as too many and asked to wait `wait` milliseconds. True when that is about our pace or about
+   * all requests; false when other requests are answered at this pace, so that it is about this request.
    */
-  refused(mark: Mark, request: Refusable, { wait = 0 }: { wait?: number | undefined } = {}): boolean {
+  refused(levels: SentLevels, request: Refusable, { wait = 0 }: { wait?: number | undefined } = {}): boolean {
     this.#count(request.name);
-    this.#inARow.add(request.name);
+    this.#refusedInARow.add(request.name);
     const isAlone = request.answersAtRefusal === this.#answers - 1;
     request.answersAtRefusal = this.#answers;
-    request.goodAtFirstRefusal ??= this.#goods;
-    const servedSince = this.#goods - request.goodAtFirstRefusal;
-    // So long a time is a quota's, and about no level; unless others were served since then.
-    if (wait >= quotaLike) return servedSince === 0;
+    request.goodAtFirstRefusal ??= this.#goodAnswers;
+    const servedSince = this.#goodAnswers - request.goodAtFirstRefusal;
+    // A quota refuses all requests, so it is about this request when others were answered since.
+    if (wait >= shortestQuotaWait) return servedSince === 0;
     if (this.refusesAll) return true;
-    // With nobody else about it has nothing to wait for.
+    // No other request was answered since its last refusal, so waiting with others would not help.
     if (isAlone) return false;
-    if (this.#lower(mark)) return true;
-    // Others were served while it was not, or slower it cannot get.
-    if (!this.#manyAreRefused() || servedSince >= servedWell || !this.#canBeSlower()) return false;
+    if (this.#lower(levels)) return true;
+    // About this request if others were answered, or if the pace cannot be lowered further.
+    if (!this.#manyAreRefused() || servedSince >= goodAnswersToOthers || !this.#canBeSlower()) return false;
     this.#concurrency.halve();
-    if (mark.sent) this.#rate.lowered(mark.sent.at, { forget: true });
+    if (levels.sent) this.#rate.lowered(levels.sent.at, { forget: true });
     this.#window?.slowDown();
     return true;
   }
 
-  /** Whoever asks is refused, with nobody served in between, as when a quota is used up without a word. */
+  /** All requests are refused, as when a quota is exhausted and the answers do not say so. */
   get refusesAll(): boolean {
-    return this.#inARow.size >= allOfThem;
+    return this.#refusedInARow.size >= refusedInARowMeansAll;
   }
 
   #canBeSlower(): boolean {
-    return this.#concurrency.limit > 1 || (this.#window?.slowedDownTo ?? 0) > slowest;
+    return this.#concurrency.limit > 1 || (this.#window?.slowedDownTo ?? 0) > leastRateShare;
   }
 
-  /** The server said that it is overloaded (503): fewer are in flight when that is about how many there were. */
-  overloaded({ inFlight }: Mark): void {
+  /** The server answered that it is overloaded (503). Lowers the concurrency when that is about the number in flight. */
+  overloaded({ inFlight }: SentLevels): void {
     this.#count();
     this.#concurrency.overloaded(inFlight);
   }
 
-  #lower({ inFlight, sent }: Mark): boolean {
+  #lower({ inFlight, sent }: SentLevels): boolean {
     const byConcurrency = this.#concurrency.refused(inFlight);
     const byRate = sent ? this.#rate.refused(sent) : 'within';
     if (sent && byRate === 'beyond') {
       this.#rate.lowered(sent.at);
       this.#window?.slowDown();
     }
-    // Of both at once nobody knows which.
+    // When it may be about both, neither is counted.
     if (byConcurrency && byRate !== 'beyond') this.#byConcurrency += 1;
     if (!byConcurrency && byRate === 'beyond') this.#byRate += 1;
     return byConcurrency || byRate !== 'within';
@@ -141,7 +141,7 @@ export class Pace {
   #manyAreRefused(): boolean {
     const answers = this.#current.answers + this.#previous.answers;
     const refused = this.#current.refused.union(this.#previous.refused).size;
-    return answers >= leastAnswers && refused > manyRefused * answers;
+    return answers >= leastAnswers && refused > paceRefusalShare * answers;
   }
 
   #count(refused?: string): void {

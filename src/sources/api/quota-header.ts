@@ -1,8 +1,8 @@
 import type { AnswerHeaders } from '../http/exchange.ts';
 
 /**
- * What a header says is left of a quota: a count (`41230`), or `18/5000` used of all, as Salesforce's
- * `Sforce-Limit-Info: api-usage=18/5000; per-app-api-usage=17/250(appName=x)` has it. Undefined for anything else.
+ * The rest of a quota from a header: a count (`41230`), or used/total (`18/5000`) as in Salesforce's
+ * `Sforce-Limit-Info: api-usage=18/5000; per-app-api-usage=17/250(appName=x)`. Undefined for anything else.
  */
 export function quotaLeft(headers: AnswerHeaders, name: string): { left: number; of?: number } | undefined {
   const header = headers[name];

@@ -1,10 +1,10 @@
 import { NightfillError, type FailureFacts } from '../../resilience/failure.ts';
 
-export interface RequestErrorFacts extends FailureFacts {
+interface RequestErrorFacts extends FailureFacts {
   api: string;
   attempts: number;
   httpStatus?: number | undefined;
-  /** Epoch milliseconds before which asking again is pointless. */
+  /** Epoch milliseconds: the earliest time to try again. */
   retryAt?: number | undefined;
   /** Milliseconds the server asked to wait. */
   wait?: number | undefined;
@@ -13,22 +13,22 @@ export interface RequestErrorFacts extends FailureFacts {
   credentialsUseless?: boolean;
 }
 
-/** A request that ended without usable data, after all its attempts. */
+/** A request that gave no usable data after all its attempts. */
 export class RequestError extends NightfillError {
   readonly api: string;
   readonly attempts: number;
   readonly httpStatus?: number;
-  /** Epoch milliseconds before which asking again is pointless. */
+  /** Epoch milliseconds: the earliest time to try again. */
   readonly retryAt?: number;
   /** Milliseconds the server asked to wait. */
   readonly wait: number | undefined;
-  /** Another attempt of the same request may succeed. */
+  /** Another attempt may succeed. */
   readonly retryable: boolean;
-  /** The circuit breaker counts it: a timeout, a connection fault or a 5xx. */
+  /** The circuit breaker counts it as a failure: a timeout, a connection fault or a 5xx. */
   readonly countsAgainstServer: boolean;
-  /** Between the request's first failure and its last the API answered others: so it was up. False for one that was not repeated. */
+  /** The API answered other requests between this request's first and last failure, so it was up. False without a repeat. */
   answeredOthers = false;
-  /** The credentials are refused as such, and not for this request alone: asking on is pointless, and may lock them. */
+  /** The credentials themselves are refused, not only for this request; further requests are useless and may lock the account. */
   readonly credentialsUseless: boolean;
 
   constructor(facts: RequestErrorFacts) {
@@ -43,7 +43,7 @@ export class RequestError extends NightfillError {
     this.credentialsUseless = facts.credentialsUseless ?? false;
   }
 
-  /** The same failure with more to say, and over so many attempts. */
+  /** A copy with a note added to the message, and another number of attempts if given. */
   withNote(note: string, attempts = this.attempts): RequestError {
     const { api, code, httpStatus, retryAt, wait, retryable, countsAgainstServer, credentialsUseless } = this;
     return new RequestError({

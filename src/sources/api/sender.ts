@@ -6,8 +6,8 @@ import { TimeoutError } from '../../resilience/timeout.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer } from './api-request.ts';
-import type { AskedRests } from './asked-rests.ts';
-import type { Tally } from './api-statistics.ts';
+import type { RestRequests } from './rest-requests.ts';
+import type { ApiCounters } from './api-statistics.ts';
 import type { Call } from './call.ts';
 import type { Connections } from '../http/connections.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -15,16 +15,16 @@ import { acceptedEncodings } from '../http/decode-body.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import { exchange, ExchangeError, type WireRequest } from '../http/exchange.ts';
 import { isLostConnection } from '../http/fault-code.ts';
-import type { Mark, Pace } from './pace.ts';
-import { readAnswer } from '../http/read-answer.ts';
-import type { Refusals } from './refusals.ts';
+import type { SentLevels, Pace } from './pace.ts';
+import { readAnswer } from './read-answer.ts';
+import type { CredentialRefusals } from './credential-refusals.ts';
 import { RequestError } from './request-error.ts';
 import type { Meaning } from './responses.ts';
 
-/** Not an attempt: the same request once more, through all the limits. */
-export class RepeatAtOnce extends Error {}
+/** Resend the request through all limits; does not count as an attempt. */
+export class ResendNow extends Error {}
 
-/** Not an attempt: the failure is the API's pace or an outage, which everybody waits for. */
+/** A failure by our pace or an outage, for which all requests wait; does not count as an attempt. */
 export class SharedFailure extends Error {
   readonly failure: RequestError;
 
@@ -34,27 +34,27 @@ export class SharedFailure extends Error {
   }
 }
 
-export interface SenderParts {
+interface SenderParts {
   options: ApiOptions;
   clock: Clock;
   pool: Connections;
   limits: ApiLimits;
   pace: Pace;
-  askedRests: AskedRests;
+  restRequests: RestRequests;
   breaker: CircuitBreaker;
   credentials: Credentials;
-  refusals: Refusals;
-  tally: Tally;
+  refusals: CredentialRefusals;
+  counters: ApiCounters;
 }
 
-/** What is known of one sending while it is under way. */
+/** The state of one sending. */
 interface Sending {
   call: Call;
   facts: RequestFacts;
   authorization: Record<string, string>;
   permit: Permit | undefined;
-  mark: Mark | undefined;
-  /** It was refused for our pace, or everybody waits for the time that it was told. */
+  levels: SentLevels | undefined;
+  /** All requests wait for the cause of its failure: our pace, or a rest that the API asked for. */
   shared: boolean;
 }
 
@@ -75,36 +75,36 @@ export class Sender {
     };
   }
 
-  /** The answer; or RequestError, SharedFailure, RepeatAtOnce, ApiRestsError, BreakerOpenError or an abort's reason. */
+  /** The answer. Throws RequestError, SharedFailure, ResendNow, ApiRestsError, BreakerOpenError or an abort's reason. */
   async send(call: Call, { facts, patience }: { facts: RequestFacts; patience: () => number }): Promise<ApiAnswer> {
     const { credentials, limits, breaker, pace } = this.#parts;
-    const { key, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
+    const { lane, deadline = Infinity, failedBefore = false, waitForBreaker } = call.request;
     const authorization = await credentials.headers({
       signal: call.signal,
       patience: patience(),
       deadline: waitForBreaker === false ? patience() : deadline,
     });
-    const permit = await limits.permit({ key, again: call.sends > 0, signal: call.signal, deadline: patience });
-    const sending: Sending = { call, facts, authorization, permit, mark: undefined, shared: false };
+    const permit = await limits.permit({ lane, again: call.sends > 0, signal: call.signal, deadline: patience });
+    const sending: Sending = { call, facts, authorization, permit, levels: undefined, shared: false };
     try {
       return await breaker.execute(
         async () => this.#ask(sending),
-        // An exchange that we broke off says nothing about the server.
-        { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.failsAlone(call) },
+        // With `signal`, because an exchange that we aborted is no evidence about the server.
+        { signal: call.signal, name: call.name, evidence: () => !failedBefore && !this.othersWereAnswered(call) },
       );
     } catch (error) {
       throw this.#isShared(error, sending) ? new SharedFailure(error) : error;
     } finally {
       permit?.release();
-      if (sending.mark) pace.ended();
+      if (sending.levels) pace.ended();
     }
   }
 
   async #ask(sending: Sending): Promise<ApiAnswer> {
     const { call, permit, facts } = sending;
-    const { pool, options, tally, limits, pace, clock, askedRests } = this.#parts;
+    const { pool, options, counters, limits, pace, clock, restRequests } = this.#parts;
     let writtenAt = 0;
-    call.go();
+    call.startSending();
     try {
       const wire = await exchange(pool, this.#wireRequest(sending), {
         signal: call.signal,
@@ -114,24 +114,24 @@ export class Sender {
           permit?.sent();
           limits.quota?.spend();
           call.sends += 1;
-          sending.mark = pace.sent();
+          sending.levels = pace.sent();
           writtenAt = clock.now();
-          tally.written(writtenAt);
+          counters.written(writtenAt);
         },
         onAnswered: () => permit?.answered(),
       });
-      tally.answered(wire.status, clock.now() - writtenAt);
-      limits.heed(wire.headers, { status: wire.status, key: call.request.key });
+      counters.answered(wire.status, clock.now() - writtenAt);
+      limits.applyHeaders(wire.headers, { status: wire.status, lane: call.request.lane });
       const body = await readAnswer(wire, {
         facts,
         rules: options.responses,
         maxBytes: options.maxResponseBytes,
         anyDepth: call.request.anyDepth ?? false,
-        onMeaning: ({ action }) => this.#heedCredentials(action, sending),
+        onMeaning: ({ action }) => this.#checkCredentials(action, sending),
       });
-      if (sending.mark) pace.answered(sending.mark);
-      tally.goodAnswers += 1;
-      askedRests.answered(writtenAt);
+      if (sending.levels) pace.answered(sending.levels);
+      counters.goodAnswers += 1;
+      restRequests.answered(writtenAt);
       const { status, headers } = wire;
       return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
     } catch (error) {
@@ -153,90 +153,91 @@ export class Sender {
     };
   }
 
-  /** Asks once more, with a new token, when that is what the answer is about. */
-  #heedCredentials(action: Meaning['action'], { call, authorization }: Sending): void {
+  /** Throws ResendNow when a 401 is answered by a new token. */
+  #checkCredentials(action: Meaning['action'], { call, authorization }: Sending): void {
     const { credentials, refusals } = this.#parts;
     if (action === 'ok') {
       refusals.accepted();
       credentials.accepted(authorization);
     }
-    if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.renewed })) return;
-    call.renewed = true;
-    throw new RepeatAtOnce();
+    if (action !== 'unauthorized' || !credentials.refused(authorization, { again: call.tokenRenewed })) return;
+    call.tokenRenewed = true;
+    throw new ResendNow();
   }
 
-  /** The failure as the breaker, the retry and the caller will see it. */
+  /** Records a failure and turns it into the error that the breaker, the retry and the caller get. */
   #noteFailure(error: unknown, sending: Sending): unknown {
-    const { call, facts, mark } = sending;
-    const { tally, pace } = this.#parts;
-    if (error instanceof TimeoutError) tally.timeouts += 1;
-    if (call.repeatable && !call.repeated && diedIdle(error)) {
-      call.repeated = true;
-      return new RepeatAtOnce();
+    const { call, facts, levels } = sending;
+    const { counters, pace } = this.#parts;
+    if (error instanceof TimeoutError) counters.timeouts += 1;
+    if (call.repeatable && !call.resent && closedWhileIdle(error)) {
+      call.resent = true;
+      return new ResendNow();
     }
     const failure = describeFailure(error, facts);
-    // What we broke off says nothing.
+    // An exchange that we aborted is no evidence.
     if (!(failure instanceof RequestError) || call.signal?.aborted) return failure;
-    if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
-    call.answersAtFailure ??= tally.goodAnswers;
+    if (call.answersAtFailure === undefined) counters.failedAtFirst += 1;
+    call.answersAtFailure ??= counters.goodAnswers;
     call.codes.add(failure.code);
-    if (!mark) return failure;
+    if (!levels) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
     else if (failure.httpStatus === 503) this.#noteUnavailable(failure, sending);
-    else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(mark);
+    else if (failure.httpStatus !== undefined && failure.httpStatus < 500) pace.answered(levels);
     return failure;
   }
 
-  /** Unavailable, as all that was sent since another was told so: everybody waits for the time that they were told. */
+  /** A 503. When another request got one too and none was answered in between, all requests wait for the stated time. */
   #noteUnavailable({ wait }: RequestError, sending: Sending): void {
-    const { call, mark } = sending;
-    const { pace, limits, clock, askedRests } = this.#parts;
-    pace.overloaded(mark!);
-    if (!wait || call.request.failedBefore || this.failsAlone(call)) return;
+    const { call, levels } = sending;
+    const { pace, limits, clock, restRequests } = this.#parts;
+    pace.overloaded(levels!);
+    if (!wait || call.request.failedBefore || this.othersWereAnswered(call)) return;
     const now = clock.now();
-    const until = askedRests.asked(call.name, { now, until: now + wait });
+    const until = restRequests.asked(call.name, { now, until: now + wait });
     if (until === undefined) return;
     call.outages += 1;
     sending.shared = call.request.waitForBreaker !== false && this.#mayWaitAgain(call, call.outages);
     limits.restFor(until - now);
   }
 
-  /** Refused for our pace, or for the first time with a time to wait: everybody does. Else it is about this request alone. */
+  /** A 429. All requests wait when it is about our pace, or when it is this request's first and states a time. */
   #noteRefusal({ wait }: RequestError, sending: Sending): void {
-    const { call, mark } = sending;
-    const { tally, pace, limits } = this.#parts;
-    tally.rateLimited += 1;
-    const ofPace = pace.refused(mark!, call, { wait });
+    const { call, levels } = sending;
+    const { counters, pace, limits } = this.#parts;
+    counters.rateLimited += 1;
+    const isAboutPace = pace.refused(levels!, call, { wait });
     const isFirst = call.refusals === 0 && !call.request.failedBefore;
     call.refusals += 1;
-    const isForAll = ofPace || (isFirst && wait !== undefined);
+    const isForAll = isAboutPace || (isFirst && wait !== undefined);
     sending.shared = (isForAll && this.#mayWaitAgain(call, call.refusals)) || call.request.patient === true;
-    if (wait !== undefined && (ofPace || isFirst)) limits.restFor(wait);
+    if (wait !== undefined && (isAboutPace || isFirst)) limits.restFor(wait);
     else if (pace.refusesAll) limits.restFor(this.#parts.options.breaker.openFor);
   }
 
-  /** Since it first failed others were answered: then its failures say nothing of the API. */
-  failsAlone({ answersAtFailure = Infinity }: Call): boolean {
-    return this.#parts.tally.goodAnswers > answersAtFailure;
+  /** Whether other requests were answered since it first failed, so that its failures say nothing about the API. */
+  othersWereAnswered({ answersAtFailure = Infinity }: Call): boolean {
+    return this.#parts.counters.goodAnswers > answersAtFailure;
   }
 
   /**
-   * That it failed so often is no chance: it failed the same way each time while others were answered, and so few of them
-   * fail that it is its own. What is left of its attempts would take the place of others.
+   * Whether the failures are very unlikely to be chance: all with the same code, while others were answered and few of
+   * them failed. Then further attempts would only take permits from other requests.
    */
-  failsForGood(call: Call, attempt: number): boolean {
-    const { requests, retries, failedAtFirst } = this.#parts.tally;
+  failsByItself(call: Call, attempt: number): boolean {
+    const { requests, retries, failedAtFirst } = this.#parts.counters;
     const others = requests - retries;
-    if (attempt < surelyTried || others < fewOthers || call.codes.size > 1 || !this.failsAlone(call)) return false;
-    return (failedAtFirst / others) ** attempt < noChance;
+    if (attempt < leastAttempts || others < leastRequests || call.codes.size > 1 || !this.othersWereAnswered(call))
+      return false;
+    return (failedAtFirst / others) ** attempt < leastProbability;
   }
 
-  /** What everybody's waiting mends is no attempt of this request's. */
+  /** Whether all requests wait for the cause, so that the failure does not count as an attempt. */
   #isShared(error: unknown, { call, shared }: Sending): error is RequestError {
     return error instanceof RequestError && (shared || this.#isOutage(error, call));
   }
 
-  /** Whatever is sent fails now. */
+  /** Whether the failure is part of an outage: the breaker is open. */
   #isOutage({ countsAgainstServer, retryable }: RequestError, call: Call): boolean {
     const { failedBefore, waitForBreaker } = call.request;
     if (!countsAgainstServer || !retryable || failedBefore || waitForBreaker === false) return false;
@@ -245,20 +246,22 @@ export class Sender {
     return this.#mayWaitAgain(call, call.outages);
   }
 
-  /** There is an end to waiting with all: what fails or is refused ever again does so for its own sake. */
+  /** Limits the waits with all requests: a request that fails more often than this fails for its own reason. */
   #mayWaitAgain({ request }: Call, times: number): boolean {
     return request.patient === true || times <= waitsPerAttempt * this.#parts.options.retry.attempts;
   }
 }
 
 const waitsPerAttempt = 2;
-/** Attempts that every request has, and how many others must have been sent before a share of them means anything. */
-const surelyTried = 3;
-const fewOthers = 100;
-const noChance = 1e-4;
+/** Attempts that every request gets. */
+const leastAttempts = 3;
+/** Requests that must have been sent before their share of failures is evaluated. */
+const leastRequests = 100;
+/** Failures that are less probable than this are not chance. */
+const leastProbability = 1e-4;
 
-/** A connection kept alive that the server closed just as the request went out (RFC 9112, 9.3.1). */
-function diedIdle(error: unknown): boolean {
+/** Whether the server closed a kept-alive connection just as the request was written (RFC 9112, 9.3.1). */
+function closedWhileIdle(error: unknown): boolean {
   return error instanceof ExchangeError && error.reusedSocket && !error.answered && isLostConnection(error.cause);
 }
 

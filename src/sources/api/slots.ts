@@ -2,21 +2,22 @@ import { AdaptiveLimit } from '../../resilience/adaptive-limit.ts';
 import { type Clock, systemClock } from '../../resilience/clock.ts';
 import { WaitingLine } from '../../resilience/waiting-line.ts';
 
-export interface SlotOptions {
-  /** Those who ask under another key (a lookup, the listing) take turns with this one. */
-  key?: string | undefined;
-  /** Goes before those of its key: it has been sent before. */
+interface SlotOptions {
+  /** The caller's lane (a lookup, the listing): lanes take turns. */
+  lane?: string | undefined;
+  /** A repeat goes to the front of its lane. */
   again?: boolean;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * The semaphore: at most as many pieces of work at once as the adaptive limit says. Keys take turns; inside one first
- * come, first served. A slot is free again only when its work has really ended.
+ * The semaphore: as many pieces of work at once as the adaptive limit allows. Lanes take turns; within a lane the order is
+ * first in, first out. A slot is freed only when its work has ended.
+ * Not p-queue, because it has no lanes that take turns.
  */
 export class Slots {
   readonly adaptive: AdaptiveLimit;
-  /** The most that ever ran at once. */
+  /** The largest number that ran at once so far. */
   peak = 0;
   readonly #line: WaitingLine<Slots>;
   #inUse = 0;
@@ -26,7 +27,7 @@ export class Slots {
     this.#line = new WaitingLine({ clock, grant: () => this.#take() });
   }
 
-  /** As many as there will ever be at once. */
+  /** The largest number that may run at once. */
   get limit(): number {
     return this.adaptive.ceiling;
   }
@@ -35,26 +36,26 @@ export class Slots {
     return this.#inUse;
   }
 
-  /** How many wait for a slot now. */
+  /** Number of waiters for a slot. */
   get waiting(): number {
     return this.#line.length;
   }
 
-  /** Runs `work` once a slot is free. While it waits, an abort rejects at once with the signal's reason. */
-  async run<T>(work: () => Promise<T>, { key, again = false, signal }: SlotOptions = {}): Promise<T> {
-    const options = { again, ...(key === undefined ? {} : { key }), ...(signal ? { signal } : {}) };
+  /** Runs `work` once a slot is free. An abort during the wait rejects at once with the signal's reason. */
+  async run<T>(work: () => Promise<T>, { lane, again = false, signal }: SlotOptions = {}): Promise<T> {
+    const options = { again, ...(lane === undefined ? {} : { key: lane }), ...(signal ? { signal } : {}) };
     if (!this.#line.serveAtOnce(options)) await this.#line.wait(options);
     try {
-      // The abort may have come between the turn and now.
+      // The signal may have aborted after the slot was granted.
       signal?.throwIfAborted();
       return await work();
     } finally {
       this.#inUse -= 1;
-      this.#line.poke();
+      this.#line.serveWaiters();
     }
   }
 
-  /** Infinity: ask again when a slot has been given back. */
+  /** Infinity: no slot is free; ask again when one has been freed. */
   #take(): Slots | number {
     if (this.#inUse >= this.adaptive.limit) return Infinity;
     this.#inUse += 1;

@@ -3,37 +3,36 @@ import type { Rest } from '../api/api-request.ts';
 
 export interface HeaderOptions {
   signal?: AbortSignal | undefined;
-  /** Monotonic: until when an outage without a named end is waited for. Infinity when not given. */
+  /** Monotonic: how long to wait for an outage whose end the server did not state. Default: Infinity. */
   patience?: number | undefined;
-  /** Monotonic: until when an outage is waited for whose end the server named. Infinity when not given. */
+  /** Monotonic: how long to wait for an outage whose end the server stated. Default: Infinity. */
   deadline?: number | undefined;
 }
 
-/** Makes the headers that prove who asks. */
+/** Provides the headers that authenticate requests. */
 export interface Credentials {
-  /** Until when there are none to be had (monotonic), and everybody waits; undefined when there are. */
+  /** Until when no credentials are available (monotonic) and all requests wait; undefined while they are available. */
   readonly rests: { until: number; because: Rest['because'] } | undefined;
-  /** Waits while there are none to be had; throws TokenRestsError when that lasts longer than the caller can wait. */
+  /** Waits until credentials are available; throws TokenRestsError when that takes longer than the caller can wait. */
   headers(options?: HeaderOptions): Promise<Record<string, string>>;
   /**
-   * The server refused these headers; `again`: with other ones the same request was refused before. True when the next
-   * `headers()` gives other ones, so that asking again makes sense.
+   * Reports that the API refused these headers; `again`: it refused this request with other headers before. True when the
+   * next `headers()` gives other ones, so that the request can be repeated.
    */
   refused(headers: Record<string, string>, o: { again: boolean }): boolean;
-  /** The server took these headers. */
+  /** Reports that the API accepted these headers. */
   accepted(headers: Record<string, string>): void;
-  /** The beginning of the text without the credentials: some servers repeat them in their error messages. */
+  /** The beginning of the text without the credentials, which some servers repeat in their error messages. */
   redact(text: string): string;
 }
 
-/** The secret itself. A key pasted with its line break would be refused by the HTTP library in words that help nobody. */
+/** Gives the secret if a header can carry it, because the HTTP library's own error about a pasted line break is unclear. */
 export function sendable(secret: string, api: string): string {
   if (secret !== '' && /^[\x20-\x7e\x80-\xff]*$/.test(secret)) return secret;
-  const fault =
-    secret === '' ? 'empty' : 'not sendable: they hold a line break or another character no header can carry';
+  const fault = secret === '' ? 'are empty' : 'contain a line break or another character that a header cannot carry';
   throw new NightfillError({
     code: 'CREDENTIALS_UNUSABLE',
     class: 'config',
-    message: `the credentials of API "${api}" are ${fault}; check the environment variable or file they come from`,
+    message: `the credentials of API "${api}" ${fault}; check the environment variable or file they come from`,
   });
 }

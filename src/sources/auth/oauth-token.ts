@@ -3,45 +3,43 @@ import type { Clock } from '../../resilience/clock.ts';
 import type { NightfillError } from '../../resilience/failure.ts';
 import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from '../api/api-options.ts';
-import type { Rest } from '../api/api-request.ts';
+import type { OnRest } from '../api/api-request.ts';
+import { shortestReportedRest } from '../api/api-rests-error.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
 import { readToken } from './token-answer.ts';
 import { TokenFailure, TokenRestsError } from './token-failure.ts';
 import type { TokenAnswer } from './token-server.ts';
 
-/** POSTs a form to the token's address, once; gives the answer whatever its status, throws when there is none. */
+/** POSTs a form to the token URL once. Gives the answer whatever its status; throws when there is none. */
 export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
-
-/** Told of a rest of some seconds; `until` in epoch milliseconds. */
-export type OnTokenRest = (rest: Omit<Rest, 'api'>) => void;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
 interface Token {
   headers: Record<string, string>;
-  /** Monotonic: it is renewed from then on, and good until `endsAt`. Infinity when the server names no lifetime. */
+  /** Monotonic: renewed from then on, valid until `endsAt`. Infinity when the server states no lifetime. */
   renewAt: number;
   endsAt: number;
   since: number;
-  /** The one before was refused by the API. */
+  /** The API refused the previous token. */
   afterRefusal: boolean;
-  /** The API took it. */
+  /** The API accepted this token. */
   accepted: boolean;
 }
 
-/** Renewals have failed since the last token. */
+/** Failed renewals since the last token. */
 interface Outage {
   error: NightfillError;
   /** Monotonic: when the first of them failed. */
   since: number;
-  /** Monotonic: no renewal begins before. */
+  /** Monotonic: no renewal starts earlier. */
   until: number;
-  /** The server said until when. */
-  named: boolean;
-  /** What no token server should say came so often that whoever asks meanwhile is told so at once. */
-  hopeless: boolean;
-  /** Renewals that failed in a row, and how many of them oddly. */
+  /** The server stated `until`. */
+  statedByServer: boolean;
+  /** After too many `odd` answers in a row callers get the error at once instead of waiting. */
+  failsAtOnce: boolean;
+  /** Consecutive failed renewals, and how many of the latest were `odd` (see TokenFailureKind). */
   failures: number;
   odd: number;
 }
@@ -52,51 +50,48 @@ interface Renewal {
   abort: AbortController;
 }
 
-/** Renewed this share of its lifetime early, at most a minute, so that no request leaves with a token about to end. */
-const earliness = 0.1;
+/** A token is renewed this share of its lifetime early, at most a minute, so that no request is sent with one about to expire. */
+const renewalShare = 0.1;
 
-/** A token that was made because of a 401 and works for others is not given up for another 401 within this time … */
-const sureFor = 5 * 60_000;
-/** … unless so many requests in a row are refused. */
-const surelyRefused = 5;
+/** Milliseconds: within this time a token renewed after a 401 and accepted since is not dropped for another 401 … */
+const trustedFor = 5 * 60_000;
+/** … unless this many requests in a row are refused. */
+const refusalsToDrop = 5;
 
-/** Milliseconds: whatever an API's own retries are set to, a token server that is down is not asked faster. */
+/** Milliseconds: the least delays for a token server that is down, whatever the API's `retry` says. */
 const leastBaseDelay = 10;
 const leastMaxDelay = 1_000;
 
-/** Milliseconds for which a token server that names a time again and again is waited for, where no deadline says it. */
+/** Milliseconds: how long to wait, without a deadline, for a token server that states a new time again and again. */
 const longestOutage = 24 * 3_600_000;
 
-/** Milliseconds. */
-const worthTelling = 5_000;
-
 /**
- * OAuth 2.0 client credentials (RFC 6749, 4.4). One token serves all requests, and one renewal at a time serves
- * everybody who waits. While there is none to be had everybody waits, and the token server is asked once per step of an
- * exponential backoff, or when its Retry-After says. What it refuses stays refused.
+ * OAuth 2.0 client credentials (RFC 6749, 4.4). All requests share one token, and all waiting requests share one renewal.
+ * While the token server gives none, all requests wait; it is asked once per step of an exponential backoff, or at the
+ * time of its Retry-After. A refusal by the token server is final.
  */
 export class OAuthToken implements Credentials {
   readonly #auth: ClientCredentials;
   readonly #api: string;
   readonly #sendForm: SendForm;
   readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
-  readonly #onRest: OnTokenRest;
+  readonly #onRest: OnRest;
   readonly #clock: Clock;
   #token: Token | undefined;
   #renewal: Renewal | undefined;
   #outage: Outage | undefined;
-  /** The token server's last word. */
+  /** The token server's final refusal. */
   #refusal: NightfillError | undefined;
-  /** By the API, since it last took a token. */
+  /** Requests that the API refused since it last accepted a token. */
   #refusedInARow = 0;
   #droppedByRefusal = false;
-  /** The newest first: an answer may still repeat the one before. */
+  /** The current token and the previous one, because an answer may still repeat that. */
   #values: string[] = [];
   #redact: (text: string) => string;
 
   constructor(
     auth: ClientCredentials,
-    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnRest; clock: Clock },
   ) {
     this.#auth = auth;
     this.#api = o.api;
@@ -110,9 +105,9 @@ export class OAuthToken implements Credentials {
   get rests(): Credentials['rests'] {
     const outage = this.#outage;
     const now = this.#clock.now();
-    if (!outage || outage.until <= now || outage.hopeless || this.#refusal) return undefined;
+    if (!outage || outage.until <= now || outage.failsAtOnce || this.#refusal) return undefined;
     if (this.#token && now < this.#token.endsAt) return undefined;
-    return { until: outage.until, because: outage.named ? 'asked' : 'down' };
+    return { until: outage.until, because: outage.statedByServer ? 'asked' : 'down' };
   }
 
   async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
@@ -125,29 +120,32 @@ export class OAuthToken implements Credentials {
       if (this.#refusal) throw this.#refusal;
       const outage = this.#outage;
       if (!outage || outage.until <= now) {
-        // However short its life is, whoever waited for it may use it.
+        // Callers that waited for the token may use it however short its lifetime is.
+        // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
         const token = await this.#renewForAll(signal);
         if (token) return token.headers;
         continue;
       }
-      // Renewed early, it still serves for a while.
+      // A failed early renewal leaves a token that is still valid.
       if (this.#token && now < this.#token.endsAt) return this.#token.headers;
-      if (outage.hopeless) throw outage.error;
-      if (outage.until > (outage.named ? Math.min(deadline, outage.since + longestOutage) : patience))
+      if (outage.failsAtOnce) throw outage.error;
+      if (outage.until > (outage.statedByServer ? Math.min(deadline, outage.since + longestOutage) : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
+      // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
+    /* oxlint-enable no-await-in-loop */
   }
 
   refused(headers: Record<string, string>, { again }: { again: boolean }): boolean {
-    // With a token of its own making refused as well, another one would not help this request.
+    // This request was refused with a renewed token too, so a third token would not help.
     if (again) return false;
     const token = this.#token;
-    // Of many refused at once only the first finds its token still in use; the others already have a newer one.
+    // Of several requests refused at once, only the first drops the token; the others repeat with the newer one.
     if (token?.headers !== headers) return true;
     this.#refusedInARow += 1;
-    const madeSure = token.afterRefusal && token.accepted && this.#clock.now() - token.since < sureFor;
-    if (madeSure && this.#refusedInARow < surelyRefused) return false;
+    const isTrusted = token.afterRefusal && token.accepted && this.#clock.now() - token.since < trustedFor;
+    if (isTrusted && this.#refusedInARow < refusalsToDrop) return false;
     this.#token = undefined;
     this.#droppedByRefusal = true;
     return true;
@@ -163,7 +161,7 @@ export class OAuthToken implements Credentials {
     return this.#redact(text);
   }
 
-  /** Ends when the renewal under way, or a new one, has ended. It is broken off when nobody waits for it any more. */
+  /** Waits for the running renewal, or starts one. Aborts the renewal when its last waiter has left. */
   async #renewForAll(signal: AbortSignal | undefined): Promise<Token | undefined> {
     const renewal = (this.#renewal ??= this.#begin());
     renewal.waiting += 1;
@@ -181,12 +179,12 @@ export class OAuthToken implements Credentials {
   #begin(): Renewal {
     const abort = new AbortController();
     const done = this.#renew(abort.signal);
-    // Broken off, it has nobody left to be told.
+    // An aborted renewal has no waiters left to handle its rejection.
     done.catch(() => undefined);
     return { done, waiting: 0, abort };
   }
 
-  /** Brings a token, or notes why there is none. Throws what is no failure of the token server's. */
+  /** Fetches a token, or records the token server's failure. Throws any other error. */
   async #renew(signal: AbortSignal): Promise<Token | undefined> {
     const { tokenUrl, clientId, clientSecret, scope, audience } = this.#auth;
     const form = new URLSearchParams({
@@ -211,7 +209,7 @@ export class OAuthToken implements Credentials {
     const now = this.#clock.now();
     const token: Token = {
       headers: { authorization: `Bearer ${value}` },
-      renewAt: now + (lifetime === Infinity ? Infinity : lifetime - Math.min(60_000, lifetime * earliness)),
+      renewAt: now + (lifetime === Infinity ? Infinity : lifetime - Math.min(60_000, lifetime * renewalShare)),
       endsAt: now + lifetime,
       since: now,
       afterRefusal: this.#droppedByRefusal,
@@ -230,25 +228,26 @@ export class OAuthToken implements Credentials {
     const { attempts, baseDelay, maxDelay, jitter } = this.#retry;
     const failures = (this.#outage?.failures ?? 0) + 1;
     const odd = error.kind === 'odd' ? (this.#outage?.odd ?? 0) + 1 : 0;
-    const hopeless = odd >= attempts;
-    if (error.kind === 'refused' || (hopeless && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
+    const failsAtOnce = odd >= attempts;
+    if (error.kind === 'refused' || (failsAtOnce && error.code === 'CREDENTIALS_REJECTED')) this.#refusal = error;
     const backoff = backoffDelay({
       backoff: 'exponential',
       baseDelay: Math.max(leastBaseDelay, baseDelay),
       maxDelay: Math.max(leastMaxDelay, maxDelay),
       retry: failures,
     });
-    // Only one asks, so jitter is for other processes: it may halve a delay, and never leaves none.
+    // One renewal runs at a time, so jitter only separates processes: it shortens a delay by half at most.
     const delay = Math.max(error.wait ?? 0, backoff * (jitter ? (1 + this.#clock.random()) / 2 : 1));
     const now = this.#clock.now();
-    const named = (error.wait ?? 0) > 0;
-    this.#outage = { error, since: this.#outage?.since ?? now, until: now + delay, named, hopeless, failures, odd };
+    const statedByServer = (error.wait ?? 0) > 0;
+    const since = this.#outage?.since ?? now;
+    this.#outage = { error, since, until: now + delay, statedByServer, failsAtOnce, failures, odd };
     const { rests } = this;
-    if (rests && delay >= worthTelling) this.#onRest({ ...rests, until: this.#clock.wallNow() + delay });
+    if (rests && delay >= shortestReportedRest) this.#onRest({ ...rests, until: this.#clock.wallNow() + delay });
   }
 }
 
-/** The promise's value, unless the signal aborts first; the work behind the promise goes on for the others who wait. */
+/** The promise's value, unless the signal aborts first. An abort does not stop the work, because others wait for it. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   signal.throwIfAborted();

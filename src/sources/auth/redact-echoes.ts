@@ -1,38 +1,38 @@
-/** What stands in a secret's place. */
+/** Replaces a secret. */
 const mark = '[redacted]';
 
-/** More than any excerpt that a message shows of a text; what stands further on is not shown, and so not looked at. */
+/** Characters: more than the excerpt that any message shows, so the rest of a text is not searched. */
 const shownText = 4 * 1024;
 
-/** A character takes at most about this many in the spellings that servers use. */
+/** Characters that the longest spelling of one character takes, roughly. */
 const longestSpelling = 8;
 
-/** Very short secrets stay: replacing every "a" would tell more than it hides. */
+/** Shorter secrets are not replaced, because replacing every "a" would reveal more than it hides. */
 const shortestSecret = 4;
 
-/** How often an escaped text may have been escaped again. */
+/** How many times a text may have been escaped. */
 const layers = 3;
 
 /**
- * Gives a function that hides the secrets in a text, in whatever spelling a server may echo them: escaped as in JSON
- * (`\/`, `\u002B`), as in a URL (`%2F`, `%2f`, `+`), as in HTML (`&amp;`, `&#43;`, `&#x2B;`), each also within another,
- * or in base64. Only the beginning of a long text is given back.
+ * Gives a function that hides the secrets in a text, in every spelling that a server may echo: escaped as in JSON
+ * (`\/`, `\u002B`), as in a URL (`%2F`, `%2f`, `+`), as in HTML (`&amp;`, `&#43;`, `&#x2B;`), several times over, or in
+ * base64. It returns only the beginning of a long text.
  */
 export function redactorOf(secrets: readonly string[]): (text: string) => string {
   const spellings = [...new Set(secrets.filter(isLongEnough).flatMap(spellingsOf).filter(isLongEnough))];
   if (spellings.length === 0) return (text) => text;
-  // A secret that the end of what is looked at cuts in two is not found, so that end is not given back.
-  const unsure = longestSpelling * Math.max(...spellings.map(({ length }) => length));
+  // A secret cut in two by the end of the searched part is not found, so that end is not returned.
+  const unreturnedEnd = longestSpelling * Math.max(...spellings.map(({ length }) => length));
   return (text) => {
-    const looked = text.slice(0, shownText + unsure);
-    const hidden = hide(looked, findAll(looked, spellings));
-    return text.length > looked.length ? hidden.slice(0, -unsure) : hidden;
+    const searched = text.slice(0, shownText + unreturnedEnd);
+    const hidden = hide(searched, findAll(searched, spellings));
+    return text.length > searched.length ? hidden.slice(0, -unreturnedEnd) : hidden;
   };
 }
 
 const isLongEnough = ({ length }: string): boolean => length >= shortestSecret;
 
-/** What is looked for, in a text that is unescaped step by step: a secret that looks escaped itself changes with it. */
+/** The spellings to search for. Includes the unescaped secret, because the text is unescaped step by step too. */
 function spellingsOf(secret: string): string[] {
   const found = [secret, secret.replaceAll(' ', '+'), ...base64Of(secret)];
   let unescaped = asIs(secret);
@@ -43,19 +43,19 @@ function spellingsOf(secret: string): string[] {
   return found;
 }
 
-/** In base64 the bytes before shift a secret by none, one or two places; its ends mix with what stands beside it. */
+/** The base64 of the secret for each alignment (0, 1 or 2 bytes before it), without the ends that depend on its neighbours. */
 function base64Of(secret: string): string[] {
   return [0, 1, 2].flatMap((shift) => {
     const bytes = Buffer.concat([Buffer.alloc(shift), Buffer.from(secret)]);
     const mixedBefore = [0, 2, 3][shift];
     const whole = bytes.toString('base64').replace(/=+$/, '');
     const own = whole.slice(mixedBefore, bytes.length % 3 === 0 ? whole.length : -1);
-    // Shorter ones might stand in a text by chance.
+    // Shorter ones could occur by chance.
     return own.length < 8 ? [] : [own, own.replaceAll('+', '-').replaceAll('/', '_')];
   });
 }
 
-/** A text, and for each of its characters where it begins and ends in the text that it was unescaped from. */
+/** A text, and for each of its characters where it begins and ends in the original text. */
 interface Unescaped {
   text: string;
   from: number[];
@@ -88,7 +88,7 @@ function hide(text: string, ranges: Range[]): string {
   let shown = '';
   let end = 0;
   for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
-    // One that begins within another only makes it longer.
+    // A range that overlaps the one before only extends it.
     if (from >= end) shown += text.slice(end, from) + mark;
     end = Math.max(end, to);
   }
@@ -100,7 +100,7 @@ const escapes =
 
 const named: Record<string, string | undefined> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
-/** One layer of escapes less, of every kind at once. */
+/** Removes one layer of escapes, of every kind at once. */
 function unescape({ text, from, to }: Unescaped): Unescaped {
   const result: Unescaped = { text: '', from: [], to: [] };
   let end = 0;

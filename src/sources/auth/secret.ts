@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 
 const shown = '[redacted]';
 
-/** A value that prints as `[redacted]` wherever it is shown; `reveal()` is the one way to read it. */
+/** A value that prints as `[redacted]`; only `reveal()` gives the value itself. */
 export class Secret {
   readonly #value: string;
   constructor(value: string) {

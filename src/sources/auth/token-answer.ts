@@ -4,13 +4,13 @@ import { getPath } from '../json/json-path.ts';
 import { TokenFailure } from './token-failure.ts';
 import type { TokenAnswer } from './token-server.ts';
 
-/** What a header can carry. */
+/** A token that a header can carry. */
 const sendable = /^[\x21-\x7e]+$/;
 
-/** Words of RFC 6749 that say nothing against the credentials, and what servers make of them. */
-const passing = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
+/** Error words, of RFC 6749 and of servers, that do not mean wrong credentials. */
+const temporaryErrors = new Set(['temporarily_unavailable', 'server_error', 'slow_down']);
 
-/** The token and its lifetime in milliseconds (Infinity when not named). Throws TokenFailure. */
+/** The token and its lifetime in milliseconds (Infinity when not stated). Throws TokenFailure. */
 export function readToken(
   { status, headers, text }: TokenAnswer,
   { api, wallNow }: { api: string; wallNow: number },
@@ -19,11 +19,11 @@ export function readToken(
   const value = getPath(answer, ['access_token']);
   if (status >= 200 && status < 300 && typeof value === 'string' && sendable.test(value))
     return { value, lifetime: milliseconds(getPath(answer, ['expires_in'])) };
-  // RFC 6749, 5.2: the error is one of a few words; anything else in the body might repeat the secret.
+  // RFC 6749, 5.2: the error is one of a few words. Nothing else of the body is shown, because it might repeat the secret.
   const found = getPath(answer, ['error']);
   const word = typeof found === 'string' && /^[a-z_]{1,40}$/.test(found) ? found : undefined;
   const said = `the token server of API "${api}" answered ${status}${word === undefined ? '' : ` (${word})`}`;
-  if (status === 408 || status === 425 || status === 429 || status >= 500 || (word && passing.has(word))) {
+  if (status === 408 || status === 425 || status === 429 || status >= 500 || (word && temporaryErrors.has(word))) {
     const wait = retryAfter(headers, { wallNow, resets: true });
     throw new TokenFailure({
       kind: 'busy',
@@ -34,7 +34,7 @@ export function readToken(
     });
   }
   throw new TokenFailure({
-    // Without such a word it may be a gateway's page that is gone a moment later, except a plain 401.
+    // Without an error word it may be a gateway's temporary page, except for a plain 401.
     kind: word !== undefined || status === 401 ? 'refused' : 'odd',
     code: 'CREDENTIALS_REJECTED',
     class: 'config',
@@ -44,7 +44,7 @@ export function readToken(
 
 function parsed(text: string): Json | undefined {
   try {
-    // A byte order mark is not JSON, and some servers send one.
+    // Some servers send a byte order mark, which is not JSON.
     return parseExactJson(text.replace(/^\ufeff/, ''));
   } catch {
     return undefined;

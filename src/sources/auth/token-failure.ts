@@ -1,10 +1,10 @@
 import { type FailureFacts, NightfillError } from '../../resilience/failure.ts';
 
 /**
- * Why a request for a token brought none: `refused` is the token server's last word; `busy` passes with time; `odd` is
- * something no token server should say, which may pass, and which a wrong address says for ever.
+ * Why a token request failed: `refused` is final; `busy` is temporary; `odd` is an answer no token server should give,
+ * which may be temporary or may come from a wrong address.
  */
-export type TokenFailureKind = 'refused' | 'busy' | 'odd';
+type TokenFailureKind = 'refused' | 'busy' | 'odd';
 
 export class TokenFailure extends NightfillError {
   readonly kind: TokenFailureKind;
@@ -18,18 +18,18 @@ export class TokenFailure extends NightfillError {
   }
 }
 
-/** No token can be had before `retryAt`, which is later than whoever asks can wait. `cause` says why. */
+/** No token is available before `retryAt`, which is later than the caller can wait. `cause` says why. */
 export class TokenRestsError extends NightfillError {
-  /** Why, as a part of a sentence. */
+  /** The reason, as part of a sentence. */
   readonly because: string;
-  /** Epoch milliseconds: the earliest time another try makes sense. */
+  /** Epoch milliseconds: the earliest time of another attempt. */
   readonly retryAt: number;
 
   constructor({ retryAt, cause }: { retryAt: number; cause: NightfillError }) {
     super({
       code: 'TOKEN_UNAVAILABLE',
       class: 'transient',
-      message: `${cause.message}; it is asked again at ${new Date(retryAt).toISOString()}, which is later than this request may wait`,
+      message: `${cause.message}; the next attempt is at ${new Date(retryAt).toISOString()}, later than this request can wait`,
       cause,
     });
     this.because = cause.message;

@@ -16,7 +16,7 @@ export interface TokenAnswer {
   text: string;
 }
 
-/** How the API counts what is sent to its own origin. */
+/** Counts token requests as requests to the API, when both have the same origin. */
 export interface TokenRequestCounter {
   /** The right to send one request. */
   permit(signal: AbortSignal): Promise<Permit | undefined>;
@@ -24,16 +24,16 @@ export interface TokenRequestCounter {
   answered(status: number, latencyMs: number): void;
 }
 
-export interface TokenServerOptions {
+interface TokenServerOptions {
   api: string;
   timeout: number;
   clock: Clock;
   connections: Pick<ConnectionOptions, 'tls' | 'proxy'>;
-  /** When tokens come from the API's own origin: then token requests are requests to the API. */
+  /** Set when the token URL has the API's own origin. */
   counter?: TokenRequestCounter | undefined;
 }
 
-/** The server an OAuth token comes from: its own connection, because it is seldom the API's own host. */
+/** The server that issues OAuth tokens. It has its own connection, because it is usually not the API's host. */
 export class TokenServer {
   readonly #options: TokenServerOptions;
   #connections: Connections | undefined;
@@ -43,7 +43,7 @@ export class TokenServer {
     this.#options = options;
   }
 
-  /** POSTs a form once. Throws TokenFailure when no whole answer comes. */
+  /** POSTs a form once. Throws TokenFailure when no complete answer arrives. */
   async sendForm(url: string, form: string, signal: AbortSignal): Promise<TokenAnswer> {
     const { timeout, clock, counter, connections } = this.#options;
     const { origin, pathname, search } = new URL(url);
@@ -109,7 +109,7 @@ export class TokenServer {
     return new TokenFailure({
       kind: failureClass === 'transient' || failureClass === 'system' ? 'busy' : 'odd',
       code: 'TOKEN_UNAVAILABLE',
-      // No contract's record is at fault.
+      // Class `data` would blame a contract's record.
       class: failureClass === 'data' ? 'config' : failureClass,
       message: `the token server ${origin} of API "${this.#options.api}" gave no answer (${code}): ${faultTable[code].reason}`,
       cause: error,

@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- opens sockets; `exchange` bounds what is sent through them
 import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { ProxyOptions, TlsOptions } from '../api/api-options.ts';
 import { openPool } from './exchange.ts';
@@ -11,18 +12,18 @@ export interface ConnectionOptions {
   proxy?: ProxyOptions | undefined;
 }
 
-/** The sockets to one origin, straight or through a proxy. */
+/** The sockets to one origin, direct or through a proxy. */
 export interface Connections extends Pick<Dispatcher, 'dispatch'> {
   /**
-   * For when nobody waits for an answer any more. Undici's own `close` would wait for connections that requests long given
-   * up had asked for, which where nobody answers takes seconds beyond the deadline.
+   * To be called when no caller waits for an answer. Not undici's `close`, because that waits for connections that aborted
+   * requests had opened, which takes seconds when the host does not answer.
    */
   destroy(): Promise<void>;
 }
 
 /**
- * Opens the sockets to an origin. Through a proxy each of them is a tunnel of its own (CONNECT), or, for http, a socket to
- * the proxy; `connections` caps them, and a request is written, and stamped, when its tunnel is there.
+ * Opens the sockets to an origin. Through a proxy each is a separate tunnel (CONNECT) or, for http, a socket to the proxy;
+ * `connections` limits them. A request is written, and its permit stamped, once its tunnel is open.
  */
 export function openConnections(
   origin: string,
@@ -38,16 +39,16 @@ export function openConnections(
   if (!proxy) return poolTo(origin, own);
   const uri = proxy.url.reveal();
   const agent = new EnvHttpProxyAgent({
-    // Chosen by the origin's scheme already; undici would take HTTP_PROXY for https when there is no other.
+    // `proxy` was already chosen by the origin's scheme; undici would fall back to HTTP_PROXY for https.
     httpProxy: uri,
     httpsProxy: uri,
     noProxy: proxy.except,
     connectTimeout,
-    // Given a way to connect where a proxy is in between, and none where NO_PROXY says so.
+    // Undici gives `connect` only for a proxied origin, not for one in NO_PROXY.
     factory: (to: string | URL, { connect }: Pool.Options) => poolTo(String(to), connect ?? own),
-    // With HTTP/2 every request would share one tunnel, and `connections` would cap nothing.
+    // With HTTP/2 all requests would share one tunnel, and `connections` would limit nothing.
     requestTls: { allowH2: false, ...own },
-    // A proxy that takes the request for a tunnel and never answers is a host that does not answer.
+    // A proxy that never answers a CONNECT is treated as a host that does not answer.
     clientFactory: (to: URL, options: Pool.Options) => new Pool(to, { ...options, headersTimeout: connectTimeout }),
   });
   return {

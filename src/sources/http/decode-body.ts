@@ -11,13 +11,13 @@ const decoders: Record<string, Decoder | undefined> = {
   gzip: promisify(gunzip) satisfies Decoder,
   'x-gzip': promisify(gunzip) satisfies Decoder,
   br: promisify(brotliDecompress) satisfies Decoder,
-  // "deflate" means zlib (RFC 9110, 8.4.1.2), and some servers send the bare stream; the low half of zlib's first byte is 8.
+  // "deflate" means zlib (RFC 9110, 8.4.1.2), but some servers send the raw stream; the low half of zlib's first byte is 8.
   deflate: async (body, options) => (((body[0] ?? 0) & 0x0f) === 8 ? inflateZlib : inflateBare)(body, options),
 };
 
 export const acceptedEncodings = 'gzip, deflate, br';
 
-/** One is usual, two are odd. A header of 16 KB names three thousand, each with work for a body of its own; curl stops at 5, too. */
+/** As in curl. A header of 16 KB can name three thousand encodings, each of which costs a decompression. */
 const mostEncodings = 5;
 
 /** Why a body could not be decompressed. */
@@ -32,7 +32,7 @@ export class BodyError extends Error {
 }
 
 /**
- * The body, decompressed. `maxBytes` caps every step, so a bomb costs no more memory than an honest long answer.
+ * The body, decompressed. `maxBytes` limits every step, so a decompression bomb takes no more memory than a long answer.
  * Throws `AnswerTooLargeError` or `BodyError`.
  */
 export async function decodeBody({ headers, body }: WireAnswer, maxBytes: number): Promise<Buffer> {
@@ -41,12 +41,13 @@ export async function decodeBody({ headers, body }: WireAnswer, maxBytes: number
   if (encodings.length > mostEncodings)
     throw new BodyError(
       'unknown-encoding',
-      `it names ${encodings.length} content-encodings, and at most ${mostEncodings} are undone`,
+      `it has ${encodings.length} content-encodings; at most ${mostEncodings} are supported`,
     );
   for (const encoding of encodings.toReversed()) {
     const decoder = decoders[encoding];
     if (!decoder) throw new BodyError('unknown-encoding', `its content-encoding is not one of ${acceptedEncodings}`);
-    // A HEAD-like empty body is empty in every encoding.
+    // Servers also send an empty body with a content-encoding.
+    // oxlint-disable-next-line no-await-in-loop -- each encoding wraps the next
     if (plain.length > 0) plain = await decompress(decoder, plain, maxBytes);
   }
   return plain;

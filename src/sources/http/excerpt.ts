@@ -1,6 +1,6 @@
 const longest = 200;
 
-/** The beginning of an answer's text on one line of printable characters, for a message. */
+/** The beginning of an answer's text, for a message: one line of printable characters. */
 export function excerpt(text: string): string {
   const line = text
     .slice(0, longest * 4)

@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- the attempt's TimeLimit bounds the whole exchange
 import { Client, type Dispatcher, Pool } from 'undici';
 import { offAbort, onAbort } from '../../resilience/on-abort.ts';
 import type { TimeLimit, Timing } from '../../resilience/time-limit.ts';
@@ -5,7 +6,7 @@ import { TimeoutError } from '../../resilience/timeout.ts';
 
 export type AnswerHeaders = Record<string, string | string[] | undefined>;
 
-/** What came back on the wire, still compressed. */
+/** The answer as received, still compressed. */
 export interface WireAnswer {
   status: number;
   headers: AnswerHeaders;
@@ -20,27 +21,27 @@ export interface WireRequest {
   body?: string | undefined;
 }
 
-export interface ExchangeOptions {
+interface ExchangeOptions {
   signal?: AbortSignal | undefined;
-  /** From now on until the answer's last byte, the wait for a socket included. */
+  /** Runs from now until the answer's last byte, including the wait for a socket. */
   timeLimit?: TimeLimit;
-  /** Bytes on the wire; the socket is destroyed as soon as one more arrives. */
+  /** Compressed bytes; the socket is destroyed as soon as one more arrives. */
   maxBytes: number;
-  /** The request is being written to its socket. Not called for a request that never reached one. */
+  /** Called when the request is written to its socket; not called if it never gets one. */
   onWritten?: () => void;
-  /** The answer's head is here. */
+  /** Called when the answer's status and headers have arrived. */
   onAnswered?: () => void;
 }
 
-/** An exchange that ended without a whole answer, and how far it had come. */
+/** An exchange that ended without a complete answer, and how far it got. */
 export class ExchangeError extends Error {
   readonly written: boolean;
   readonly answered: boolean;
-  /** The socket had served an earlier request, so the server may just have closed it for idleness. */
+  /** The socket had served an earlier request, so the server may just have closed it as idle. */
   readonly reusedSocket: boolean;
 
   constructor(cause: unknown, state: { written: boolean; answered: boolean; reusedSocket: boolean }) {
-    super('the exchange broke off', { cause });
+    super('the exchange ended without a complete answer', { cause });
     this.name = 'ExchangeError';
     this.written = state.written;
     this.answered = state.answered;
@@ -68,7 +69,7 @@ class Connection extends Client {
   }
 }
 
-/** The sockets of one API: HTTP/1.1 without pipelining, so `connections` caps them; no redirects. */
+/** The sockets of one API: HTTP/1.1 without pipelining, so that `connections` limits them; no redirects. */
 export function openPool(
   origin: string,
   {
@@ -78,7 +79,7 @@ export function openPool(
   }: {
     connections: number;
     connectTimeout: number;
-    /** What TLS needs besides (authorities, a client certificate), or another way to open a socket. */
+    /** TLS settings (authorities, a client certificate), or a function that opens the socket. */
     connect?: NonNullable<Pool.Options['connect']>;
   },
 ): Pool {
@@ -86,14 +87,14 @@ export function openPool(
     ...own,
     connections,
     connectTimeout,
-    // With HTTP/2 every request shares one socket, and `connections` would no longer cap anything.
+    // With HTTP/2 all requests would share one socket, and `connections` would limit nothing.
     allowH2: false,
     pipelining: 1,
-    // Below the idle time of common load balancers, so that we close first.
+    // Shorter than the idle timeout of common load balancers, so that we close first.
     keepAliveTimeout: 4_000,
     keepAliveMaxTimeout: 4_000,
     autoSelectFamily: true,
-    // The attempt's own timeout covers the whole exchange; undici's two would only watch its halves.
+    // The attempt's timeout covers the whole exchange; each of undici's two covers only a part.
     headersTimeout: 0,
     bodyTimeout: 0,
     factory: (url, options) => new Connection(url, options),
@@ -101,7 +102,7 @@ export function openPool(
 }
 
 /**
- * Sends one request and gives back the whole answer. Every byte is read or the socket destroyed, also on abort.
+ * Sends one request and gives the complete answer. Reads every byte or destroys the socket, also on abort.
  * Throws the signal's reason, `TimeoutError`, `AnswerTooLargeError`, or `ExchangeError` around undici's error.
  */
 export async function exchange(
@@ -116,7 +117,7 @@ export async function exchange(
   });
 }
 
-/** Undici's own `request()` costs more and hides when the request is written, which is what the rate windows are stamped by. */
+/** Not undici's `request()`, because it costs more and does not tell when the request is written, as rate windows need. */
 class Exchange implements Dispatcher.DispatchHandler {
   connection: Connection | undefined;
   readonly #options: ExchangeOptions;
@@ -144,7 +145,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#abortReason) {
-      // Aborted while it waited for a socket: it must not be written any more.
+      // Aborted while waiting for a socket, so it must not be written.
       controller.abort(new Error('aborted'));
       return;
     }
@@ -152,15 +153,15 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#reusedSocket = this.connection.used;
       this.connection.used = true;
     }
-    this.#tell(this.#options.onWritten);
+    this.#callBack(this.#options.onWritten);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
-    // Interim answers (100, 103) are not the answer.
+    // Ignore interim answers (100, 103).
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
-    this.#tell(this.#options.onAnswered);
+    this.#callBack(this.#options.onAnswered);
     if (Number(headers['content-length']) > this.#options.maxBytes) this.#abort(new AnswerTooLargeError());
   }
 
@@ -190,8 +191,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     );
   }
 
-  /** What a callback of ours throws is our own mistake: it is thrown as it is, and not called a fault of the connection. */
-  #tell(callback: (() => void) | undefined): void {
+  /** Rethrows a callback's error unchanged, because it is a programming error and not a fault of the connection. */
+  #callBack(callback: (() => void) | undefined): void {
     try {
       callback?.();
     } catch (error) {
@@ -204,7 +205,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#controller) {
       this.#controller.abort(new Error('aborted'));
     } else {
-      // Still waiting for a socket: nobody would call back before there is one.
+      // Undici would report the abort only once a socket is free.
       this.#settle();
       this.#reject(error);
     }

@@ -1,3 +1,4 @@
+// oxlint-disable-next-line no-restricted-imports -- reads its error classes and sends nothing
 import { errors } from 'undici';
 import type { FaultCode } from '../api/responses.ts';
 
@@ -9,7 +10,7 @@ const byCode: Record<string, FaultCode | undefined> = {
   UND_ERR_SOCKET: 'CONNECTION_RESET',
   ETIMEDOUT: 'CONNECT_TIMEOUT',
   UND_ERR_CONNECT_TIMEOUT: 'CONNECT_TIMEOUT',
-  // Only a proxy is given a time for its headers.
+  // Only requests to a proxy have a headers timeout.
   UND_ERR_HEADERS_TIMEOUT: 'CONNECT_TIMEOUT',
   UND_ERR_PRX_CONN: 'CONNECTION_RESET',
   UND_ERR_PRX_TLS: 'TLS_HOSTNAME_MISMATCH',
@@ -40,8 +41,8 @@ const byCode: Record<string, FaultCode | undefined> = {
 };
 
 /**
- * Our code for what broke an exchange: an error of undici, Node's sockets or OpenSSL. Whatever else these may throw is
- * CONNECTION_FAILED (undici asserts what a server may well send, such as a status of 000), so no answer ends the run.
+ * Our code for an error of undici, Node's sockets or OpenSSL. Any other error is CONNECTION_FAILED, because undici asserts
+ * things that a server can violate (a status of 000), and no answer may end the run.
  */
 export function faultCode(error: unknown): FaultCode {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -52,11 +53,11 @@ export function faultCode(error: unknown): FaultCode {
   if (known) return known;
   if (/^ERR_SSL_.*ALERT.*(?:CERTIFICATE|UNKNOWN_CA)/.test(code)) return 'TLS_CLIENT_CERTIFICATE_REFUSED';
   if (code.startsWith('ERR_SSL_')) return 'TLS_HANDSHAKE_FAILED';
-  // Its code is missing when the very first bytes are wrong.
+  // The error has no code when the first bytes are wrong.
   return error instanceof errors.HTTPParserError ? 'RESPONSE_NOT_HTTP' : 'CONNECTION_FAILED';
 }
 
-/** The status with which a proxy refused to pass us on; undici tells it in words only. */
+/** The status with which a proxy refused the tunnel; undici gives it only in the message. */
 function proxyAnswer({ message }: Error): number | undefined {
   const found = /^Proxy (?:response \((\d{3})\)|Authentication Required \((407)\))/.exec(message);
   return found ? Number(found[1] ?? found[2]) : undefined;
@@ -64,7 +65,7 @@ function proxyAnswer({ message }: Error): number | undefined {
 
 const lostConnections = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);
 
-/** The connection was there and went away. */
+/** Whether an established connection was lost. */
 export function isLostConnection(error: unknown): boolean {
   return error instanceof Error && 'code' in error && lostConnections.has(String(error.code));
 }

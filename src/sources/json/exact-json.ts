@@ -8,24 +8,25 @@ declare global {
   }
 }
 
-/** A JSON number whose digits a float would change, kept as its text (ECMAScript's `JSON.rawJSON`). */
+/** A JSON number that a float cannot represent exactly, kept as text (ECMAScript's `JSON.rawJSON`). */
 export interface RawJson {
   readonly rawJSON: string;
 }
 
-/** A parsed JSON value in which every number still has the digits it came with. */
+/** A parsed JSON value in which every number keeps its original digits. */
 export type Json = null | boolean | number | string | RawJson | readonly Json[] | { readonly [key: string]: Json };
 
 export interface ParseOptions {
-  /** The value will not be visited recursively, so that it may be nested as deep as it likes. False by default. */
+  /** Accept any depth of nesting; the caller must not visit the value recursively. Default: false. */
   anyDepth?: boolean;
 }
 
-/** Levels of nesting that all who visit a value recursively can bear, `JSON.stringify` among them. */
-const deepest = 2_000;
+/** Levels of nesting that are safe for recursive visits such as `JSON.stringify`. */
+const maxDepth = 2_000;
 
 /**
- * Parses JSON; a number that does not print back as it came becomes a `RawJson`.
+ * Parses JSON; a number that would print differently becomes a `RawJson`.
+ * Not a `JSON.parse` reviver: it visits every value, which costs ten times the parsing and cannot be done in steps.
  * Throws SyntaxError, and JSON_TOO_DEEP for thousands of levels of nesting.
  */
 export function parseExactJson(text: string, { anyDepth = false }: ParseOptions = {}): Json {
@@ -35,7 +36,7 @@ export function parseExactJson(text: string, { anyDepth = false }: ParseOptions 
   return parsed as Json;
 }
 
-/** What is wrong is said of the text as it came. */
+/** Parses the original text on an error, so that the SyntaxError's position refers to it. */
 function parseQuoted(quoted: string, text: string): unknown {
   try {
     return JSON.parse(quoted);
@@ -44,20 +45,25 @@ function parseQuoted(quoted: string, text: string): unknown {
   }
 }
 
-export const tooDeep = (depth: number): boolean => depth > deepest;
+export const tooDeep = (depth: number): boolean => depth > maxDepth;
 
 export const jsonTooDeep = (): NightfillError =>
   new NightfillError({
     code: 'JSON_TOO_DEEP',
     class: 'data',
-    message: 'the JSON is nested deeper than can be read; no business record is',
+    message: `the JSON has more than ${maxDepth} levels of nesting`,
   });
 
 export function isExactNumber(value: unknown): value is number | RawJson {
   return typeof value === 'number' || JSON.isRawJSON(value);
 }
 
-/** The number's digits as the source wrote them. */
+/** The text of a JSON string or number; undefined for any other value. */
+export function scalarText(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : isExactNumber(value) ? numberText(value) : undefined;
+}
+
+/** The number's digits as in the source. */
 export function numberText(value: number | RawJson): string {
   return typeof value === 'number' ? String(value) : value.rawJSON;
 }

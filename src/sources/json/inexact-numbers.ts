@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
-/** Before a number that is quoted. No answer can hold it, because each process draws its own and tells nobody. */
+/** Prefix of a quoted number. No answer can contain it by intent, because it is random per process and never sent. */
 const mark = randomBytes(12).toString('base64url');
 
-/** By JSON's own grammar; what is none stays in the text, for the parser to refuse. */
+/** A number by JSON's grammar; anything else stays in the text, so that the parser reports it. */
 const number = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 
-/** A whole number of so many digits surely prints as it is written. */
-const surelyExact = 15;
+/** A float represents every whole number of up to this many digits exactly. */
+const exactDigits = 15;
 
 const quote = 0x22;
 const minus = 0x2d;
@@ -15,15 +15,15 @@ const zero = 0x30;
 const nine = 0x39;
 const backslash = 0x5c;
 
-export interface QuotedNumbers {
-  /** With each number that does not print back as it is written as a marked string. */
+interface QuotedNumbers {
+  /** The text, with each number that would print differently as a marked string. */
   text: string;
   quoted: boolean;
-  /** Of nesting, in levels. */
+  /** Levels of nesting. */
   depth: number;
 }
 
-/** Reads each character once: to have V8 visit every parsed value costs ten times the parsing itself. */
+/** Reads each character once, because visiting every parsed value costs ten times the parsing. */
 export function quoteInexactNumbers(text: string): QuotedNumbers {
   const { length } = text;
   let result = '';
@@ -35,7 +35,7 @@ export function quoteInexactNumbers(text: string): QuotedNumbers {
     if (code === quote) index = endOfString(text, index);
     else if (code === minus || (code >= zero && code <= nine)) {
       const end = endOfNumber(text, index);
-      if (code === minus || end - index > surelyExact || !areDigits(text, index, end)) {
+      if (code === minus || end - index > exactDigits || !areDigits(text, index, end)) {
         const token = text.slice(index, end);
         if (isInexact(token) && !isName(text, end)) {
           result += `${text.slice(copied, index)}"${mark}${token}"`;
@@ -51,12 +51,12 @@ export function quoteInexactNumbers(text: string): QuotedNumbers {
   return { text: copied === 0 ? text : result + text.slice(copied), quoted: copied > 0, depth };
 }
 
-/** The index of the quote that ends the string begun at `start`; the text's length when none does. */
+/** The index of the closing quote of the string that begins at `start`; the text's length when there is none. */
 export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let before = end - 1;
     while (text.charCodeAt(before) === backslash) before -= 1;
-    // Behind an even number of backslashes: each pair of them is a backslash.
+    // A quote after an even number of backslashes is not escaped, because each pair is one backslash.
     if ((end - before) % 2 === 1) return end;
   }
   return text.length;
@@ -68,10 +68,10 @@ export const isOpening = (code: number): boolean => code === 0x5b || code === 0x
 /** `]` or `}`. */
 export const isClosing = (code: number): boolean => code === 0x5d || code === 0x7d;
 
-/** Puts the numbers back in place of their marked strings, at any depth, without recursion. */
+/** Replaces the marked strings by their numbers, at any depth, without recursion. */
 export function restoreNumbers(parsed: unknown): unknown {
   const open: object[] = [];
-  /** The value itself or the number that it stands for; a container is looked into later. */
+  /** The number for a marked string, otherwise the value itself; a container is queued for a later visit. */
   const restored = (value: unknown): unknown => {
     if (typeof value === 'string') return value.startsWith(mark) ? JSON.rawJSON(value.slice(mark.length)) : value;
     if (typeof value === 'object' && value !== null) open.push(value);
@@ -79,7 +79,7 @@ export function restoreNumbers(parsed: unknown): unknown {
   };
   const root = restored(parsed);
   for (let holder = open.pop(); holder; holder = open.pop()) {
-    // Apart, because an array's indices as names cost several times as much.
+    // Arrays apart, because visiting them by property names costs several times as much.
     if (Array.isArray(holder)) restoreItems(holder, restored);
     else restoreFields(holder as Record<string, unknown>, restored);
   }
@@ -94,7 +94,7 @@ function restoreItems(items: unknown[], restored: (value: unknown) => unknown): 
   }
 }
 
-/** What JSON.parse made has own properties only: assigning to one does no more than that, `__proto__` included. */
+/** Assignment is safe even for `__proto__`, because JSON.parse makes it an own property. */
 function restoreFields(fields: Record<string, unknown>, restored: (value: unknown) => unknown): void {
   for (const name of Object.keys(fields)) {
     const field = fields[name];
@@ -120,7 +120,7 @@ function areDigits(text: string, start: number, end: number): boolean {
 
 const isInexact = (token: string): boolean => String(Number(token)) !== token && number.test(token);
 
-/** A number in place of an object's name is no JSON, and in quotes it would be. */
+/** Whether the number stands in place of an object's name: invalid JSON, which quoting would make valid. */
 function isName(text: string, end: number): boolean {
   let index = end;
   while (' \t\n\r'.includes(text.charAt(index))) {

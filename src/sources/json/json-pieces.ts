@@ -6,17 +6,17 @@ const quote = 0x22;
 const opening = { array: 0x5b, object: 0x7b };
 const blank = /^[ \t\n\r]*$/;
 
-/** A container that is too long to be parsed at once. */
-interface Filling {
+/** A container that is too long to be parsed at once, with the members parsed so far. */
+interface PartialContainer {
   value: Json[] | Record<string, Json>;
-  /** It has members already: an end without another one after the last comma is no JSON. */
-  begun: boolean;
+  /** Whether it has a member already; then an end right after a comma is invalid. */
+  hasMembers: boolean;
 }
 
 /**
- * Reads a long JSON text in pieces: finds where containers and their members begin and end, and has each piece, as many
- * whole members of one container as come to `length` characters, parsed by the exact parser. A member that is longer is
- * filled member by member itself. So each character is looked at once and parsed once, however deep it stands.
+ * Parses a long JSON text in pieces. It finds where containers and their members begin and end, and gives the exact parser
+ * one piece at a time: whole members of one container with about `length` characters. A longer member is itself parsed
+ * member by member. Each character is scanned once and parsed once, at any depth.
  */
 export class PieceReader {
   readonly #text: string;
@@ -25,14 +25,14 @@ export class PieceReader {
   #index = 0;
   /** Everything before it is parsed. */
   #parsed = 0;
-  /** Of the open containers, from the outside in: where each begins, and its last comma so far or -1. */
+  /** For each open container, outermost first: where it begins, and its last comma so far or -1. */
   readonly #starts: number[] = [];
   readonly #commas: number[] = [];
   #depth = 0;
-  /** The outermost of the open containers, those that are filled in pieces. */
-  readonly #filling: Filling[] = [];
-  /** A filled container has just ended; only a comma or the end of the one around it can follow. */
-  #afterFilled = false;
+  /** The outermost open containers, those that are parsed in pieces. */
+  readonly #partials: PartialContainer[] = [];
+  /** A partial container has just ended; only a comma or the end of its parent may follow. */
+  #afterPartial = false;
   #root: { value: Json } | undefined;
 
   constructor(text: string, { length, anyDepth = false }: ParseOptions & { length: number }) {
@@ -41,17 +41,17 @@ export class PieceReader {
     this.#anyDepth = anyDepth;
   }
 
-  /** Reads `length` characters on; false at the end. Throws SyntaxError. */
-  readOn(): boolean {
+  /** Reads the next `length` characters; false at the end. Throws SyntaxError. */
+  readNext(): boolean {
     const text = this.#text;
     const stop = this.#index + this.#length;
     while (this.#index < text.length) {
       if (this.#index >= stop) return true;
       const code = text.charCodeAt(this.#index);
       if (code === quote) this.#index = endOfString(text, this.#index);
-      else if (code === comma) this.#separate();
-      else if (isOpening(code)) this.#open();
-      else if (isClosing(code)) this.#close(code);
+      else if (code === comma) this.#onComma();
+      else if (isOpening(code)) this.#onOpen();
+      else if (isClosing(code)) this.#onClose(code);
       this.#index += 1;
     }
     return false;
@@ -60,80 +60,80 @@ export class PieceReader {
   /** The whole value, at the end of the text. Throws SyntaxError and JSON_TOO_DEEP. */
   end(): Json {
     if (this.#starts.length > 0) throw this.#malformed();
-    // Nothing had to be filled: one long text or number, or what is no JSON.
+    // There was no long container: the text is one long string or number, or invalid.
     if (!this.#root) return parseExactJson(this.#text, { anyDepth: this.#anyDepth });
     this.#expectBlank(this.#text.length);
     if (!this.#anyDepth && tooDeep(this.#depth)) throw jsonTooDeep();
     return this.#root.value;
   }
 
-  #open(): void {
+  #onOpen(): void {
     this.#starts.push(this.#index);
     this.#commas.push(-1);
     this.#depth = Math.max(this.#depth, this.#starts.length);
     this.#parseUpToHere();
   }
 
-  #separate(): void {
+  #onComma(): void {
     const depth = this.#starts.length;
     if (depth === 0) throw this.#malformed();
     this.#commas[depth - 1] = this.#index;
-    if (this.#afterFilled && depth === this.#filling.length) {
+    if (this.#afterPartial && depth === this.#partials.length) {
       this.#expectBlank(this.#index);
       this.#parsed = this.#index + 1;
-      this.#afterFilled = false;
+      this.#afterPartial = false;
     }
     this.#parseUpToHere();
   }
 
-  #close(code: number): void {
+  #onClose(code: number): void {
     const start = this.#starts.pop();
     this.#commas.pop();
-    // The closing brackets stand two behind the opening ones.
+    // The code of a closing bracket is that of its opening bracket plus 2.
     if (start === undefined || this.#text.charCodeAt(start) !== code - 2) throw this.#malformed();
-    if (this.#starts.length >= this.#filling.length) return;
-    if (this.#afterFilled) this.#expectBlank(this.#index);
-    else if (this.#filling.at(-1)!.begun || !this.#isBlank(this.#index)) this.#fill(this.#index);
-    this.#filling.pop();
+    if (this.#starts.length >= this.#partials.length) return;
+    if (this.#afterPartial) this.#expectBlank(this.#index);
+    else if (this.#partials.at(-1)!.hasMembers || !this.#isBlank(this.#index)) this.#addMembers(this.#index);
+    this.#partials.pop();
     this.#parsed = this.#index + 1;
-    this.#afterFilled = true;
+    this.#afterPartial = true;
   }
 
-  /** Parses whole members while what is not parsed yet is too long for one piece, or looks for them within the next container. */
+  /** While the unparsed text is too long for one piece, parses whole members of it or enters the next container. */
   #parseUpToHere(): void {
     while (this.#index - this.#parsed >= this.#length) {
-      const filled = this.#filling.length;
+      const filled = this.#partials.length;
       const lastComma = this.#commas[filled - 1] ?? -1;
       if (lastComma >= this.#parsed) {
-        this.#fill(lastComma);
+        this.#addMembers(lastComma);
         this.#parsed = lastComma + 1;
       } else {
         const start = this.#starts[filled];
         if (start === undefined) return;
-        this.#beginFilling(start);
+        this.#enterContainer(start);
       }
     }
   }
 
-  #beginFilling(start: number): void {
-    if (this.#afterFilled) throw this.#malformed();
+  #enterContainer(start: number): void {
+    if (this.#afterPartial) throw this.#malformed();
     const value = this.#text.charCodeAt(start) === opening.array ? [] : {};
-    const holder = this.#filling.at(-1);
+    const holder = this.#partials.at(-1);
     if (holder && !Array.isArray(holder.value)) setField(holder.value, this.#nameBefore(start), value);
     else {
       this.#expectBlank(start);
       if (holder) (holder.value as Json[]).push(value);
       else this.#root = { value };
     }
-    if (holder) holder.begun = true;
-    this.#filling.push({ value, begun: false });
+    if (holder) holder.hasMembers = true;
+    this.#partials.push({ value, hasMembers: false });
     this.#parsed = start + 1;
   }
 
-  /** Adds the members that stand before `end`, at least one of them, to the innermost container that is filled. */
-  #fill(end: number): void {
-    const filling = this.#filling.at(-1)!;
-    const { value } = filling;
+  /** Parses the members before `end`, at least one, and adds them to the innermost partial container. */
+  #addMembers(end: number): void {
+    const container = this.#partials.at(-1)!;
+    const { value } = container;
     const piece = this.#text.slice(this.#parsed, end);
     let added: number;
     if (Array.isArray(value)) {
@@ -146,7 +146,7 @@ export class PieceReader {
       added = fields.length;
     }
     if (added === 0) throw this.#malformed();
-    filling.begun = true;
+    container.hasMembers = true;
   }
 
   /** The name of the field whose value begins at `start`. */
@@ -166,11 +166,11 @@ export class PieceReader {
   }
 
   #malformed(): SyntaxError {
-    return new SyntaxError(`The text is no JSON; it goes wrong before its character ${this.#index + 1}`);
+    return new SyntaxError(`The text is not valid JSON; the error is before character ${this.#index + 1}`);
   }
 }
 
-/** As JSON.parse does it: to `__proto__`, an assignment would be more. */
+/** Sets the field as JSON.parse does: assigning to `__proto__` would change the prototype instead. */
 function setField(fields: Record<string, Json>, name: string, value: Json): void {
   if (name === '__proto__')
     Object.defineProperty(fields, name, { value, writable: true, enumerable: true, configurable: true });

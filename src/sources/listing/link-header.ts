@@ -2,7 +2,10 @@ const target = /\s*<([^>]*)>/y;
 const parameter = /\s*;\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?/y;
 const separator = /\s*(?:,\s*)*/y;
 
-/** The address that a `Link` header (RFC 8288) gives for a relation such as `next`; undefined when it gives none. */
+/**
+ * The address that a `Link` header (RFC 8288) gives for a relation such as `next`; undefined when it gives none.
+ * Parsed here because splitting at commas, as simple parsers do, breaks addresses and quoted parameters that contain one.
+ */
 export function linkTarget(header: string | string[] | undefined, relation: string): string | undefined {
   const text = Array.isArray(header) ? header.join(', ') : (header ?? '');
   let at = 0;
@@ -18,7 +21,7 @@ export function linkTarget(header: string | string[] | undefined, relation: stri
     if (!link) return undefined;
     let relations: string | undefined;
     for (let found = take(parameter); found; found = take(parameter)) {
-      // RFC 8288, 3.3: a second rel of the same link is ignored.
+      // RFC 8288, 3.3: only the first rel of a link counts.
       if (found[1]?.toLowerCase() === 'rel') relations ??= (found[2] ?? found[3] ?? '').toLowerCase();
     }
     if (relations?.split(/\s+/).includes(relation)) return link[1];

@@ -1,16 +1,16 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import type { Api, ApiAnswer } from '../api/api.ts';
 import type { ContractListing, Pagination } from '../api/api-options.ts';
-import { isExactNumber, type Json, numberText } from '../json/exact-json.ts';
+import { isExactNumber, type Json, scalarText } from '../json/exact-json.ts';
 import { formatJsonPath, getPath, type JsonPath } from '../json/json-path.ts';
 import { linkTarget } from './link-header.ts';
 import { mayBePastEnd, PagesSoFar } from './listing-end.ts';
 import { isOwnOrigin, originOf } from '../http/origin.ts';
 import { renderTemplate, type Resolve } from '../json/template.ts';
 
-export interface ListingPage {
+interface ListingPage {
   records: readonly Json[];
-  /** The source's own count where the answer holds it; digits. */
+  /** The source's own count, if the answer contains it; digits. */
   total?: string;
 }
 
@@ -19,15 +19,15 @@ export interface ListPagesOptions {
   signal?: AbortSignal;
   /** Monotonic milliseconds. */
   deadline?: number;
-  /** More pages than this are taken for a listing without an end. */
+  /** A listing with more pages than this is taken for endless. */
   maxPages?: number;
 }
 
-/** Some APIs filter after paging and send empty pages before the end, but not this many in a row. */
+/** APIs that filter after paging send empty pages before the end, but not this many in a row. */
 const mostEmptyPages = 1_000;
 
 /**
- * The listing's pages in order, each asked for only when the one before was taken.
+ * The listing's pages in order, each requested only after the one before was consumed.
  * Throws RequestError, LISTING_SHAPE, PAGINATION_LOOP, PAGE_LIMIT and NEXT_PAGE_FOREIGN_ORIGIN.
  */
 export async function* listPages(
@@ -38,53 +38,55 @@ export async function* listPages(
   const ask = async (url: string): Promise<ApiAnswer> =>
     api.request({
       url,
-      key: 'listing',
-      // One record must not keep all others from being listed.
+      lane: 'listing',
+      // A deeply nested record must not fail the whole page.
       anyDepth: true,
       patient: true,
       ...(signal ? { signal } : {}),
       ...(deadline === undefined ? {} : { deadline }),
     });
-  /** A fault of one page in the middle shows in the page after it, which has records. */
+  /** If the page after a refused one has records, the refused page was a fault and not the end. */
   const doubtAfter = async (refused: string): Promise<string | undefined> => {
     try {
       const answer = await ask(pageAfter(refused, listing.paginate));
-      return recordsOf(api, listing, answer).length === 0 ? undefined : 'and the page after it has records';
+      return recordsOf(api, listing, answer).length === 0 ? undefined : 'the page after it has records';
     } catch (error) {
       if (mayBePastEnd(error, listing.paginate)) return undefined;
       throw error;
     }
   };
-  // Every page's address, for a circle may be longer than one page: some megabytes at most, bounded by maxPages.
+  // All addresses, because a loop may span several pages. maxPages limits this to a few megabytes.
   const seen = new Set<string>();
   const soFar = new PagesSoFar();
   let before = '';
   let emptyPages = 0;
   let next: string | undefined = firstUrl(api, listing, resolve);
   for (let pages = 1; next !== undefined; pages += 1) {
-    if (pages > maxPages) throw shapeless('PAGE_LIMIT', api, `did not end within ${maxPages} pages`);
+    if (pages > maxPages) throw listingError('PAGE_LIMIT', api, `did not end within ${maxPages} pages`);
     if (seen.has(next))
-      throw shapeless('PAGINATION_LOOP', api, `leads from page ${pages - 1} back to one already read`);
+      throw listingError('PAGINATION_LOOP', api, `leads from page ${pages - 1} back to a page already read`);
     seen.add(next);
     let answer: ApiAnswer;
     try {
+      // oxlint-disable-next-line no-await-in-loop -- each page names the next
       answer = await ask(next);
     } catch (error) {
       if (pages === 1 || !mayBePastEnd(error, listing.paginate)) throw error;
+      // oxlint-disable-next-line no-await-in-loop -- each page names the next
       const doubt = soFar.doubtAboutEnd(error.httpStatus) ?? (await doubtAfter(next));
       if (doubt === undefined) return;
       throw error.withNote(`; ${doubt}`);
     }
     const records = recordsOf(api, listing, answer);
-    // Addresses may differ for ever; a server that does not go on shows in the records.
+    // The addresses of an endless listing may all differ, so the records are compared too.
     const keys = keysOf(records, listing) ?? `page ${pages}`;
     if (records.length > 0 && keys === before) {
-      throw shapeless('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
+      throw listingError('PAGINATION_LOOP', api, `gave the same records on page ${pages - 1} and page ${pages}`);
     }
     before = keys;
     emptyPages = records.length === 0 ? emptyPages + 1 : 0;
     if (emptyPages > mostEmptyPages) {
-      throw shapeless('PAGINATION_LOOP', api, `gave ${emptyPages} empty pages in a row, each with a next one`);
+      throw listingError('PAGINATION_LOOP', api, `gave ${emptyPages} empty pages in a row, each with a next one`);
     }
     const total = totalOf(api, listing, answer);
     soFar.add(records.length, total);
@@ -94,7 +96,7 @@ export async function* listPages(
   }
 }
 
-/** What tells one page from another; undefined when records are nested too deeply to say. */
+/** The page's keys as text, to compare pages; undefined when records are nested too deeply to be serialized. */
 function keysOf(records: readonly Json[], { key }: ContractListing): string | undefined {
   try {
     return JSON.stringify(records.map((record) => getPath(record, key) ?? record));
@@ -121,15 +123,15 @@ interface Position {
   api: Api;
   paginate: Pagination;
   answer: ApiAnswer;
-  /** The URL of the page just read. */
+  /** The URL of the current page. */
   asked: string;
-  /** Records on it, and on all so far. */
+  /** Records on this page, and on all pages so far. */
   got: number;
   listed: number;
   total: string | undefined;
 }
 
-/** The next page's URL; undefined at the end. */
+/** The next page's URL; undefined after the last page. */
 function nextUrl(position: Position): string | undefined {
   const { api, paginate, answer, asked, got, listed, total } = position;
   const complete = got === 0 || (total !== undefined && BigInt(listed) >= BigInt(total));
@@ -141,7 +143,7 @@ function nextUrl(position: Position): string | undefined {
       return cursor === undefined ? undefined : withQuery(asked, { [paginate.param]: cursor });
     }
     case 'offset':
-      // A server may serve less than asked for; only where it counts itself can that be told from the end.
+      // A page shorter than `limit` is the end, unless the server's total shows that it serves shorter pages.
       if (complete || (total === undefined && got < paginate.limit)) return undefined;
       return withQuery(asked, { [paginate.param]: String(listed) });
     case 'page':
@@ -159,34 +161,34 @@ function nextUrl(position: Position): string | undefined {
   }
 }
 
-/** The address of the page behind `url`, which is counted. */
+/** The address of the page after `url`, for paginations that count. */
 function pageAfter(url: string, paginate: Pagination): string {
   if (paginate.type !== 'page' && paginate.type !== 'offset') return url;
   const number = Number(new URL(url).searchParams.get(paginate.param));
   return withQuery(url, { [paginate.param]: String(number + (paginate.type === 'page' ? 1 : paginate.limit)) });
 }
 
-/** A cursor or link as text; absent, null and "" end the listing. */
+/** A cursor or link as text; undefined when absent, null or "", which end the listing. */
 function nextValue(api: Api, answer: ApiAnswer, path: JsonPath): string | undefined {
   const value = getPath(answer.body, path);
   if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value === 'string') return value;
-  if (isExactNumber(value)) return numberText(value);
-  throw shapeless(
+  const text = scalarText(value);
+  if (text !== undefined) return text;
+  throw listingError(
     'LISTING_SHAPE',
     api,
-    `has ${kindOf(value)} at ${formatJsonPath(path)}, where the next page should be named`,
+    `should have a string or number that names the next page at ${formatJsonPath(path)}, but has ${kindOf(value)}; check "paginate"`,
   );
 }
 
-/** The link read against the page it stood on. Another origin must not get this one's credentials. */
+/** Resolves the link against its page. Rejects another origin, because it must not get this API's credentials. */
 function ownPage(api: Api, link: string, base: string): string {
   const url = URL.canParse(link, base) ? new URL(link, base) : undefined;
   if (url && isOwnOrigin(url, api.origin)) return url.href;
-  throw shapeless(
+  throw listingError(
     'NEXT_PAGE_FOREIGN_ORIGIN',
     api,
-    `names a next page at ${originOf(link, base)}, and only ${api.origin} without a user name is asked`,
+    `names a next page at ${originOf(link, base)}, but only addresses of ${api.origin} without a user name are allowed`,
   );
 }
 
@@ -195,10 +197,10 @@ function recordsOf(api: Api, listing: ContractListing, answer: ApiAnswer): reado
   if (isArray(found)) return found;
   const where = listing.records ? `at ${formatJsonPath(listing.records)}` : 'as the whole answer';
   const instead = listing.records && found === undefined ? ` in ${kindOf(answer.body)}` : '';
-  throw shapeless(
+  throw listingError(
     'LISTING_SHAPE',
     api,
-    `has ${kindOf(found)} ${where}${instead}, where an array of records should be; check "records"`,
+    `should have an array of records ${where}, but has ${kindOf(found)}${instead}; check "records"`,
   );
 }
 
@@ -209,13 +211,13 @@ function totalOf(api: Api, { total }: ContractListing, answer: ApiAnswer): strin
       ? getPath(answer.body, total.path)
       : String(answer.headers[total.header.toLowerCase()] ?? '').trim();
   if (value === undefined || value === null || value === '') return undefined;
-  const digits = isExactNumber(value) ? numberText(value) : value;
-  // Of more digits than a float surely keeps it counts nothing, and could not be shown.
-  if (typeof digits === 'string' && /^0*\d{1,15}$/.test(digits)) return digits;
-  throw shapeless(
+  const digits = scalarText(value);
+  // No listing has a total of more than 15 digits, which is what a float represents exactly.
+  if (digits !== undefined && /^0*\d{1,15}$/.test(digits)) return digits;
+  throw listingError(
     'LISTING_SHAPE',
     api,
-    `has ${kindOf(value)} as its total, where a whole number should be; check "total"`,
+    `should have a whole number as its total, but has ${kindOf(value)}; check "total"`,
   );
 }
 
@@ -229,12 +231,12 @@ function isArray(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** What a stranger would call the value. */
+/** The kind of a JSON value, for messages. */
 function kindOf(value: Json | undefined): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (isArray(value)) return 'an array';
-  if (typeof value === 'string') return 'a text';
+  if (typeof value === 'string') return 'a string';
   if (isExactNumber(value)) return 'a number';
   if (typeof value === 'boolean') return String(value);
   const keys = Object.keys(value);
@@ -243,6 +245,6 @@ function kindOf(value: Json | undefined): string {
     : `an object with the keys ${keys.slice(0, 8).join(', ')}${keys.length > 8 ? ', …' : ''}`;
 }
 
-function shapeless(code: string, api: Api, fault: string): NightfillError {
+function listingError(code: string, api: Api, fault: string): NightfillError {
   return new NightfillError({ code, class: 'config', message: `the listing of API "${api.name}" ${fault}` });
 }

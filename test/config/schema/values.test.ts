@@ -1,9 +1,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { array, assert as check, constantFrom, integer, maxSafeNat, property, string } from 'fast-check';
+import { array, assert as check, constantFrom, property, string } from 'fast-check';
 import { cronProblem } from '../../../src/config/schema/cron-expression.ts';
-import { formatDuration, parseDuration } from '../../../src/config/schema/duration.ts';
-import { isExactNumericType, isPostgresType } from '../../../src/config/schema/postgres-type.ts';
+import { parseDuration } from '../../../src/config/schema/duration.ts';
+import { isExactNumericType, isPostgresType } from '../../../src/sinks/target/postgres-type.ts';
 import { parseByteSize, parsePercentage } from '../../../src/config/schema/quantity.ts';
 import { didYouMean } from '../../../src/config/suggest.ts';
 import { isLoopback, parseHttpUrl } from '../../../src/config/schema/url.ts';
@@ -15,14 +15,6 @@ test('durations are read as milliseconds', () => {
   for (const text of ['', '5', '5 s', '1.5s', '-1s', '1h30m', 's', '5S', '5s\n', '1e3s', '999999999999999d']) {
     assert.equal(parseDuration(text), undefined, text);
   }
-});
-
-test('a duration reads back as it was written', () => {
-  const whole = integer({ min: 0, max: Math.floor(Number.MAX_SAFE_INTEGER / 86_400_000) });
-  const units = constantFrom(1, 1000, 60_000, 3_600_000, 86_400_000);
-  check(property(maxSafeNat(), (milliseconds) => parseDuration(formatDuration(milliseconds)) === milliseconds));
-  check(property(whole, units, (count, unit) => parseDuration(formatDuration(count * unit)) === count * unit));
-  assert.deepEqual([250, 30_000, 5_400_000, 86_400_000, 0].map(formatDuration), ['250ms', '30s', '90m', '1d', '0s']);
 });
 
 test('percentages are read as the nearest share', () => {
@@ -135,8 +127,8 @@ test('cron expressions of five fields are taken', () => {
 
 test('other schedules are refused with the field that is wrong', () => {
   const wrong: [string, RegExp][] = [
-    ['@daily', /five fields.*1 came/],
-    ['0 0 2 * * *', /five fields.*6 came/],
+    ['@daily', /five fields.*got 1/],
+    ['0 0 2 * * *', /five fields.*got 6/],
     ['60 2 * * *', /"60" is not a minute/],
     ['0 24 * * *', /"24" is not an hour/],
     ['0 2 0 * *', /"0" is not a day of the month/],

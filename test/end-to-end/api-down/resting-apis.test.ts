@@ -58,14 +58,10 @@ describe('an API that asks for rest', { concurrency: 4 }, () => {
     assert.ok(asked <= 1 + 40 + 3, 'nothing is sent once it was asked to rest');
 
     const left = chunks.filter(({ status }) => status === 'not-started');
+    // The chunk that is cut off takes its number before or after the last of the listing.
     assert.deepEqual(
-      left.map(({ number, contracts }) => [number, contracts]),
-      [
-        [2, 50],
-        [3, 20],
-        [4, 50 - counts.enriched],
-      ],
-      'the first chunk was cut',
+      left.map(({ contracts }) => contracts).toSorted((one, other) => one - other),
+      [50 - counts.enriched, 20, 50],
     );
     for (const { reason, advice } of left) {
       assert.equal(reason, ended.reason);

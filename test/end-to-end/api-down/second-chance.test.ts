@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { readChunk } from '../../../src/jobs/plan/list-contracts.ts';
+import { readChunk } from '../../../src/ledger/planned-work.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { scriptedNight } from '../../support/scripted-job.ts';
 import type { ScriptedAnswer } from '../../support/scripted-server.ts';
@@ -127,7 +127,7 @@ test('only what failed in this run for a transient cause and need not wait long 
     { instance: string },
   ];
   const chosen = async (secondChanceOf: string): Promise<string[]> =>
-    (await readChunk({ database: night.database, instance }, 1, { secondChanceOf })).contracts.map(({ key }) => key);
+    (await readChunk(night.database, { instance, number: 1 }, { secondChanceOf })).contracts.map(({ key }) => key);
   assert.deepEqual(await chosen(run.id), ['c0', 'c1', 'c10', 'c11']);
   await night.query(`UPDATE nightfill.failure SET advice_after = now() + interval '1 hour' WHERE key = 'c1'`);
   assert.deepEqual(await chosen(run.id), ['c0', 'c10', 'c11']);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';
-import { readHistory, type HistoryEntry } from '../../../src/jobs/history.ts';
+import type { HistoryEntry } from '../../../src/ledger/history/entry.ts';
+import { readHistory } from '../../../src/ledger/history/history.ts';
 import type { Job } from '../../../src/jobs/job.ts';
-import { findRun } from '../../../src/jobs/ledger.ts';
+import { findRun } from '../../../src/ledger/find-run.ts';
 import { readNightLedger } from '../../../src/jobs/forecast/night-ledger.ts';
 import { thisProcess } from '../../../src/ledger/process-identity.ts';
 import type { Database, Queryable } from '../../../src/sinks/postgres/postgres.ts';

@@ -1,7 +1,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { resolveConnection } from '../../../src/sinks/postgres/connection.ts';
+import { resolveConnection } from '../../../src/sinks/postgres/choose-database.ts';
 import { migrate } from '../../../src/ledger/migrations.ts';
 import { CommitInDoubtError, Database, DatabaseError } from '../../../src/sinks/postgres/postgres.ts';
 import { missing, startCluster } from '../../support/cluster.ts';
@@ -185,7 +185,7 @@ void test('a connection on which nothing comes any more is given up, and closing
     proxy.hold();
     return client.query('SELECT 1');
   });
-  await assert.rejects(silent, { code: 'PG_CONNECTION', class: 'transient', message: /nothing came for 0.3 s/ });
+  await assert.rejects(silent, { code: 'PG_CONNECTION', class: 'transient', message: /no data for 0.3 s/ });
 });
 
 void test('who finds every client lent waits for one, however long', async (t) => {
@@ -209,7 +209,7 @@ void test('a server that accepts and never answers is given up, with a sentence'
   });
   await assert.rejects(opening, {
     code: 'DATABASE_UNREACHABLE',
-    message: 'cannot connect to PostgreSQL at there: no answer came in time',
+    message: 'cannot connect to PostgreSQL at there: the server did not answer in time',
   });
 });
 
@@ -219,7 +219,7 @@ for (const [what, change, sentence] of [
   ['no password', (url: URL) => (url.password = ''), /asks for a password/],
   ['a missing database', (url: URL) => (url.pathname = '/absent'), /the database does not exist/],
   ['nobody listening', (url: URL) => (url.port = '1'), /nothing listens there/],
-  ['an unknown host', (url: URL) => (url.hostname = 'db.invalid'), /host name (is not known|cannot be looked up)/],
+  ['an unknown host', (url: URL) => (url.hostname = 'db.invalid'), /host name (is unknown|cannot be looked up)/],
   ['TLS where the server has none', (url: URL) => (url.search = 'sslmode=require'), /does not offer encryption/],
 ] as const) {
   void test(`${what} is named in one sentence without the password`, async () => {

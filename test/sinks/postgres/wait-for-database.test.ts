@@ -75,7 +75,7 @@ test('waiting in vain says for how long, and an end that is asked for is heeded 
   const closed = 'postgres://someone@127.0.0.1:1/none';
   await assert.rejects(
     waitForDatabase(async () => open(closed), { waitMs: 600, onWait: () => undefined }),
-    /nothing listens there.*It was waited for 1 s \(--database-wait\)/,
+    /nothing listens there.*Gave up after 1 s \(--database-wait\)/,
   );
   await assert.rejects(
     waitForDatabase(async () => open(closed), { waitMs: 0, onWait: () => assert.fail('asked once') }),

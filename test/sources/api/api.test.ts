@@ -175,7 +175,10 @@ test('a deadline ends the waits and the attempts below it', async () => {
   const deadline = performance.now() + 100;
   const [asked, waiting] = [crm.api.request({ url: '/1', deadline }), crm.api.request({ url: '/2', deadline })];
   for (const { message } of await Promise.all([rests(asked), rests(waiting)]))
-    assert.equal(message, 'API "crm" did not answer before the deadline, because others came first or it is slow');
+    assert.equal(
+      message,
+      'API "crm" did not answer before the deadline, because it is slow or other requests came first',
+    );
   assert.equal(crm.server.requests.length, 1);
 });
 

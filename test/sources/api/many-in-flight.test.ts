@@ -30,7 +30,7 @@ test('however many requests are in flight, they take one listener of their signa
   const deadline = clock.now() + 60_000;
   const requests = [api, other].flatMap((one) =>
     // Ten of each are in flight, and five wait for a slot.
-    Array.from({ length: 15 }, async (_, id) => one.request({ url: `/${id}`, key: 'contract', signal, deadline })),
+    Array.from({ length: 15 }, async (_, id) => one.request({ url: `/${id}`, lane: 'contract', signal, deadline })),
   );
   await all.promise;
   const listeners = (): number => getEventListeners(signal, 'abort').length;

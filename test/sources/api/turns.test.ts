@@ -24,7 +24,7 @@ for (const [held, limits] of [
     const enough = new AbortController();
     const flood = Promise.allSettled(
       Array.from({ length: 600 }, async (_, index) =>
-        api.request({ url: `/usage/${index}`, key: 'usage', signal: enough.signal }),
+        api.request({ url: `/usage/${index}`, lane: 'usage', signal: enough.signal }),
       ),
     );
     while (server.requests.length < 4) await delay(1);

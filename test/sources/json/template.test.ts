@@ -71,20 +71,20 @@ test('any text is a template of itself once its braces are doubled', () => {
   );
 });
 
-test('braces that are no path or have no partner are refused with their place and the way to write literal ones', () => {
+test('braces without a path or without a matching brace are rejected with their position and the remedy', () => {
   for (const [text, fault] of [
-    ['/{}', 'between the braces at character 2 stands no path'],
-    ['/{a b}', 'between the braces at character 2 stands no path'],
-    ['{"customerId":"{key}"}', 'the { at character 1 has no partner'],
-    ['/{a', 'the { at character 2 has no partner'],
-    ['/a}', 'the } at character 3 has no partner'],
-    ['{{a}', 'the } at character 4 has no partner'],
-    ['{a}}', 'the } at character 4 has no partner'],
-    ['{{{a}}', 'the } at character 6 has no partner'],
+    ['/{}', 'the braces at character 2 contain no path'],
+    ['/{a b}', 'the braces at character 2 contain no path'],
+    ['{"customerId":"{key}"}', 'the { at character 1 has no matching brace'],
+    ['/{a', 'the { at character 2 has no matching brace'],
+    ['/a}', 'the } at character 3 has no matching brace'],
+    ['{{a}', 'the } at character 4 has no matching brace'],
+    ['{a}}', 'the } at character 4 has no matching brace'],
+    ['{{{a}}', 'the } at character 6 has no matching brace'],
   ] as const) {
     assert.throws(
       () => parseTemplate(text),
-      ({ message }: Error) => message.includes(`${fault}; for braces that are to be sent as they are, write {{ and }}`),
+      ({ message }: Error) => message.includes(`${fault}; to send literal braces, write {{ and }}`),
       text,
     );
   }

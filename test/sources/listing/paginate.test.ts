@@ -100,7 +100,7 @@ test('a cursor is followed with all its digits until it is null, absent or empty
   }
 });
 
-test('a cursor that repeats is an error, also in a wider circle', async () => {
+test('a cursor that repeats is an error, also in a loop of several pages', async () => {
   const circle: Record<string, string> = { '': 'a', a: 'b', b: 'c', c: 'a' };
   const { ids, error } = await list(
     ({ url }) => ({ json: { data: data(Math.random()), next: circle[param(url, 'after') ?? ''] } }),
@@ -207,24 +207,24 @@ for (const [what, script, { contracts = numbered(), says }] of [
     pagesOf([2, 1], { past: djangoEnd, total: 5 }),
     {
       contracts: numbered({ total: { path: path('total') } }),
-      says: /total is 5, and 3 records came before this page$/,
+      says: /total is 5, but only 3 records came before this page$/,
     },
   ],
   [
     'a page whose next one has records',
     pagesOf([2, 2, 2, 2], { past: djangoEnd, instead: { 3: djangoEnd } }),
-    { says: /and the page after it has records$/ },
+    { says: /; the page after it has records$/ },
   ],
   [
     'a page after short and long ones',
     pagesOf([2, 1, 2], { past: djangoEnd }),
-    { says: /differ in length, so it need not be the end; give contracts\.total/ },
+    { says: /differ in length, so this may not be the end; set contracts\.total/ },
   ],
   [
     'a page after a thousand records on full pages',
     pagesOf([500, 500], { past: wordPressEnd }),
     {
-      says: /after 2 full pages with 1000 records it may be the end or the most that the API lists; give contracts\.total/,
+      says: /after 2 full pages with 1000 records this may be the end or a limit of the API; set contracts\.total/,
     },
   ],
   [
@@ -255,7 +255,7 @@ for (const [what, script, { contracts = numbered(), says }] of [
   });
 }
 
-test('a refusal that the job file calls a limit of the rate is no end, and is waited for until the deadline', async () => {
+test('a refusal that a rule calls rate-limited is not the end of the listing, and is waited for until the deadline', async () => {
   await using crm = await startApi(pagesOf([2, 1], { past: wordPressEnd }), {
     responses: [{ status: 400, contains: 'rest_post', action: 'rate-limited' }],
   });
@@ -339,7 +339,7 @@ test('a next address that leads back is an error', async () => {
   assert.equal(log.length, 2);
 });
 
-test('a listing that does not end is stopped at the cap', async () => {
+test('an endless listing is stopped at the page limit', async () => {
   let n = 0;
   const { error, log } = await list(
     () => ({ json: { data: data((n += 1)), next: n } }),
@@ -351,12 +351,16 @@ test('a listing that does not end is stopped at the cap', async () => {
 });
 
 for (const [name, answer, expected] of [
-  ['records somewhere else', { results: [], paging: {} }, /nothing at data in an object with the keys results, paging/],
-  ['records that are an object', { data: { a: 1 } }, /an object with the keys a at data/],
-  ['records that are null', { data: null }, /null at data/],
-  ['a total that is no count', { data: [], total: 'many' }, /a text as its total/],
-  ['a total that is no whole number', { data: [], total: 1.5 }, /a number as its total/],
-  ['a next page that is no name', { data: [], next: {} }, /an empty object at next/],
+  [
+    'records somewhere else',
+    { results: [], paging: {} },
+    /at data, but has nothing in an object with the keys results, paging/,
+  ],
+  ['records that are an object', { data: { a: 1 } }, /at data, but has an object with the keys a;/],
+  ['records that are null', { data: null }, /at data, but has null;/],
+  ['a total that is no count', { data: [], total: 'many' }, /total, but has a string;/],
+  ['a total that is no whole number', { data: [], total: 1.5 }, /total, but has a number;/],
+  ['a next page that is no name', { data: [], next: {} }, /at next, but has an empty object;/],
 ] as const) {
   test(`${name} are named as what they are`, async () => {
     const { error } = await list(
@@ -382,7 +386,7 @@ test('a listing that fails keeps the failure of its request, and pages are asked
   assert.equal(n, 1);
 });
 
-test('a page of very many records is parsed in steps, so that it holds nothing else up', async (t) => {
+test('a page of very many records is parsed in steps, so that other work can run', async (t) => {
   const record =
     '{"id":"CT-@","amount":12.50,"updatedAt":"2026-01-05T02:30:45.120Z","name":"Müller & Söhne, 50 €, 😀"}';
   const records = Array.from({ length: 10_000 }, (_, id) => record.replace('@', String(id)));

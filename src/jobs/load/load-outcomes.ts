@@ -1,0 +1,42 @@
+import type { KnownAmount } from '../../ledger/amount.ts';
+import type { ChunkRecord } from '../../ledger/attempt.ts';
+import type { FailureRecord } from '../../ledger/failure.ts';
+import type { LoadResult } from '../../sinks/target/copy-upsert.ts';
+import type { EnrichedContract } from '../enrich/answer.ts';
+import type { Job } from '../job.ts';
+import { amountsOfLoaded, sourcedAmounts } from './amounts.ts';
+import { rejectedRow } from './failure-record.ts';
+
+type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
+type Failed = ChunkRecord['failed'][number];
+
+/** Sorts the contracts by what became of them; rows that Postgres refused are among the failed. */
+export function outcomesOf(
+  mapped: readonly Mapped[],
+  failed: readonly Failed[],
+  { result, job }: { result: LoadResult | undefined; job: Job },
+): Pick<ChunkRecord, 'loaded' | 'failed'> {
+  const rejected = new Map(result?.rejected.map((rejection) => [rejection.row, rejection]));
+  const held = new Map(result?.held.map((row) => [row.row, row]));
+  const loaded: ChunkRecord['loaded'][number][] = [];
+  const refused: Failed[] = [];
+  mapped.forEach((entry, index) => {
+    const rejection = rejected.get(index);
+    if (rejection) return refused.push(refusedRow(entry, rejectedRow(rejection), job));
+    const { sourced, contract } = entry;
+    const amounts = amountsOfLoaded(job, held.get(index)!, { sourced, listed: contract.listed });
+    return loaded.push({ ...entry, ordinal: index, amounts });
+  });
+  return { loaded, failed: [...failed, ...refused] };
+}
+
+/** All of them failed in one and the same way. */
+export const refusedAll = (mapped: readonly Mapped[], failure: FailureRecord, job: Job): Failed[] =>
+  mapped.map((entry) => refusedRow(entry, failure, job));
+
+function refusedRow({ row, sourced, contract }: Mapped, failure: FailureRecord, job: Job): Failed {
+  const textOf = (name: string): string | null | undefined =>
+    row[job.load.columns.findIndex((column) => column.name === name)];
+  const amounts: KnownAmount[] = sourced ?? sourcedAmounts(job, { answered: textOf, listed: contract.listed });
+  return { contract, failure, amounts };
+}
