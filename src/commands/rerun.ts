@@ -8,13 +8,13 @@ import { reportPlaceOf } from '../ledger/report-place.ts';
 import { rerunJob } from '../jobs/run/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres/postgres.ts';
-import { commandLog } from './command-log.ts';
-import { openDatabase, openHistory } from './open-database.ts';
-import { recordingRefusal } from './record-refusal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openDatabase, openHistory } from '../session/open-database.ts';
+import { recordingRefusal } from '../session/record-refusal.ts';
 import { executeJob, signalsOf, withPatience, type ExecuteOptions } from './run.ts';
-import { secretsOf } from './secrets.ts';
-import type { StopSignals } from './stop-signals.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { secretsOf } from '../session/secrets.ts';
+import type { StopSignals } from '../session/stop-signals.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface RerunCommandOptions extends ExecuteOptions {
   chunk?: number[];

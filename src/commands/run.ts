@@ -16,15 +16,15 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres/postgres.ts';
 import { version } from '../version.ts';
-import { nextCommands, type NextCommands } from './next-commands.ts';
-import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from './open-database.ts';
-import { recordingRefusal, recordUnusableFile } from './record-refusal.ts';
-import { progressSnapshot } from './progress-snapshot.ts';
-import { secretsOf } from './secrets.ts';
-import { commandLog } from './command-log.ts';
-import { stopSignals, type StopSignals } from './stop-signals.ts';
-import { controlLines, summaryLines } from './summary.ts';
-import { writeJson, writeLines, type Terminal } from './terminal.ts';
+import { nextCommands, type NextCommands } from '../session/next-commands.ts';
+import { defaultDatabaseWaitMs, openDatabase, type DatabaseSelection } from '../session/open-database.ts';
+import { recordingRefusal, recordUnusableFile } from '../session/record-refusal.ts';
+import { progressSnapshot } from '../session/progress-snapshot.ts';
+import { secretsOf } from '../session/secrets.ts';
+import { commandLog } from '../session/command-log.ts';
+import { stopSignals, type StopSignals } from '../session/stop-signals.ts';
+import { controlLines, summaryLines } from '../session/summary.ts';
+import { writeJson, writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
