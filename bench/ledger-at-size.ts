@@ -28,7 +28,8 @@ import {
 import { readNightLedger } from '../src/jobs/forecast/night-ledger.ts';
 import { isHoldingBack, isHeldBackOtherwise } from '../src/ledger/held-back.ts';
 import { readChunk, unfinishedChunks } from '../src/ledger/planned-work.ts';
-import { countHeldBack, readSwitchPace } from '../src/ledger/history/switch-pace.ts';
+import { countHeldBack } from '../src/ledger/held-back.ts';
+import { readSwitchPace } from '../src/ledger/history/switch-pace.ts';
 import { buildReport } from '../src/report/build.ts';
 import { migrate } from '../src/ledger/migrations.ts';
 import { Database, type ClientForCopy, type Queryable } from '../src/sinks/postgres/postgres.ts';

@@ -1,6 +1,6 @@
 /*
- * A batch job of another kind, in one file: the prices of 300 products from an API that allows 100 requests in any
- * second, fails now and then, asks for patience once and hangs once. It starts that API itself, so it runs as it is:
+ * Another batch job in one file: the prices of 300 products from an API that allows 100 requests in any second, fails
+ * sometimes, asks to wait once and hangs once. It starts that API itself, so it runs without preparation:
  *
  *     node examples/another-batch-job.ts
  */
@@ -30,7 +30,7 @@ class HttpError extends Error {
   }
 }
 
-/** Timeouts and broken connections are no HttpError, and time may mend them. */
+/** Timeouts and broken connections are not an HttpError; they are transient. */
 const isTransient = (error: unknown): boolean =>
   !(error instanceof HttpError) || error.status === 429 || error.status >= 500;
 
@@ -39,11 +39,11 @@ const breaker = new CircuitBreaker({
   failures: 5,
   openFor: 1_000,
   trials: 2,
-  // A server that says "slow down" or "there is no such thing" is up.
+  // A server that answers 429 or 404 is not down.
   countIf: (error) => !(error instanceof HttpError) || error.status >= 500,
 });
 
-/** Retry, then breaker, then limiter, then timeout: the first is the outermost. */
+/** From the outside in: retry, breaker, limiter, timeout. */
 const protect = stack(
   retrying({
     attempts: 5,
@@ -55,7 +55,7 @@ const protect = stack(
     retryIf: isTransient,
     retryAfter: (error) => (error instanceof HttpError ? error.wait : undefined),
     onRetry(_attempt, error) {
-      // One was told to wait, and so is everybody who shares the limit.
+      // All requests share the limit, so all of them wait.
       if (error instanceof HttpError && error.wait) window.pauseUntil(performance.now() + error.wait);
     },
   }),

@@ -24,7 +24,7 @@ import { openDatabase, type DatabaseSelection } from './open-database.ts';
 import { secretsOf } from './secrets.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
-/** `nightfill check`: names everything wrong at once; exit code 2 when something is. */
+/** `nightfill check`: reports every problem at once; exit code 2 when there is one. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {
   const { directory, environment, stdout, stderr } = terminal;
   const say = (line: string): void => writeLines(stdout, [line]);
@@ -60,14 +60,14 @@ interface Findings {
   problems: string[];
 }
 
-/** The target, and whether a load without a row found nothing wrong with it. */
+/** The target, and whether a load without a row succeeded. */
 interface TriedTarget {
   table: TargetTable;
   exists: boolean;
   takesLoads: boolean;
 }
 
-/** Connection, privileges, the ledger's schema and the target; everything tried is rolled back. */
+/** Checks connection, privileges, the ledger's schema and the target; everything is rolled back. */
 async function checkDatabase(
   database: Database,
   job: Job,
@@ -110,13 +110,13 @@ async function tryMigrations(database: Database, problems: string[]): Promise<vo
   }
 }
 
-/** One page of the listing, the lookups of its first contract, and its row, loaded and taken back. */
+/** Tries one page of the listing, the lookups of its first contract, and the load of its row, which is rolled back. */
 async function checkApis(
   job: Job,
   { target, database, say, problems }: Findings & { target: TriedTarget | undefined; database: Database | undefined },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  // Asked as a run asks: an answer that is wrong once, and right when it is asked again, harms no night.
+  // With a run's retries: an answer that is right when it is asked again does not fail a run.
   const onRest: ApiHooks['onRest'] = (rest) => say(`      ${restLine(rest)}`);
   const apis = new Map(
     Object.values(job.apis).map((options) => [options.name, stack.use(new Api(options, { onRest }))]),
@@ -128,7 +128,7 @@ async function checkApis(
   if (!first) return;
   say(`ok    API ${job.contracts.api} lists contracts; the first is ${first.key}`);
   if (!target || !database) {
-    say('      lookups are not tried while the database is not there to map their answers for');
+    say('      lookups are not tried, because without the database their answers cannot be mapped');
     return;
   }
   try {
@@ -163,10 +163,10 @@ async function checkApis(
   }
 }
 
-/** Milliseconds for which someone who waits at a terminal is kept there by an API that rests. */
+/** Milliseconds to wait for an API that pauses. */
 const longestRest = 120_000;
 
-// A fallback would hide what check is asked to find.
+// A fallback would hide the failure that check looks for.
 const withoutFallbacks = (job: Job): Job => ({
   ...job,
   lookups: job.lookups.map((lookup) => ({ ...lookup, onFailure: 'fail' as const })),

@@ -31,7 +31,7 @@ export async function demoCommand(options: DemoOptions, terminal: Terminal): Pro
       USAGE_URL: simulator.usageUrl,
       USAGE_KEY: simulatedCredentials.usage,
     };
-    // Shown at any hour of the day: the demo has no deadline.
+    // The demo runs at any time of the day, so it has no deadline.
     const { finishBy: _, ...job } = await loadJob(shippedJob, { environment });
     const { NO_COLOR, CI, TERM, NIGHTFILL_LOG_LEVEL } = terminal.environment;
     const { report, json } = options;
@@ -50,7 +50,7 @@ export async function demoCommand(options: DemoOptions, terminal: Terminal): Pro
   }
 }
 
-/** What is left of the latest demo, also where it was stopped while it listed. */
+/** Continues the latest demo, also when it was stopped during the listing. */
 async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal): Promise<number> {
   const log = commandLog(terminal);
   using signals = signalsOf(options, terminal);
@@ -66,7 +66,7 @@ async function rerunDemo(job: Job, options: ExecuteOptions, terminal: Terminal):
   );
 }
 
-/** The APIs end with the demo, so what was left is fetched from new ones with the same records, and without the faults. */
+/** The APIs end with the demo, so the rest is fetched from new ones with the same records and without faults. */
 function nextCommands({ contracts, seed, report }: DemoOptions, { environment }: Terminal): NextCommands {
   const command = [
     `${programName(environment)} demo --rerun`,

@@ -33,13 +33,13 @@ function lineOf(entry: HistoryEntry): string[] {
   return [id, job, ...texts, shortTime(startedAt), ...counts, noteOf(entry)];
 }
 
-/** A sample is not taken for the night: `sample` in place of `normal`, `sample rerun`. */
+/** Marks samples: `sample` instead of `normal`, `sample rerun`. */
 function modeOf({ purpose, mode }: HistoryEntry): string | null {
   if (purpose !== 'sample') return mode;
   return mode === 'normal' ? 'sample' : `sample ${mode}`;
 }
 
-/** What the line of a run has to say besides; empty for most. */
+/** The note at the end of a run's line; mostly empty. */
 function noteOf({ noHeartbeatSince, status, code }: HistoryEntry): string {
   if (noHeartbeatSince !== null) return `no heartbeat since ${shortTime(noHeartbeatSince)}`;
   return status === 'refused' ? (code ?? '') : '';

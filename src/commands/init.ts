@@ -5,10 +5,10 @@ import { starterJob } from '../config/starter-job.ts';
 import { UsageError } from '../resilience/failure.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
-/** Where editors find the schema that completes job files. */
+/** The schema with which editors complete job files. */
 const jobSchema = fileURLToPath(new URL('../../schema/job.schema.json', import.meta.url));
 
-/** `nightfill init`: writes the commented job file that ships with the package; never over an existing one. */
+/** `nightfill init`: writes the commented job file that ships with the package; never overwrites a file. */
 export async function initCommand(
   directory: string,
   { stdout, directory: from }: Pick<Terminal, 'stdout' | 'directory'>,
@@ -22,7 +22,7 @@ export async function initCommand(
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw new UsageError(
       exists
-        ? `${file} exists already, and init does not write over it; name another folder`
+        ? `${file} already exists, and init does not overwrite it; name another folder`
         : `${file} cannot be written: ${(error as Error).message}`,
       { code: 'INIT_FILE', cause: error },
     );
@@ -32,9 +32,8 @@ export async function initCommand(
 }
 
 /**
- * How a job file in `directory` names the schema: by a relative path where the project that has installed the package
- * holds both, since that stays right on the machines of others; from anywhere else (a global install, npx's own cache)
- * by the whole path.
+ * How a job file in `directory` refers to the schema: by a relative path if both are in the project that installed the
+ * package, because that is valid on other machines too; otherwise (a global install, npx's cache) by the absolute path.
  */
 export function schemaReference(directory: string, schema = jobSchema): string {
   const installed = schema.lastIndexOf(`${sep}node_modules${sep}`);

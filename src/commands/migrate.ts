@@ -11,7 +11,7 @@ export interface MigrateOptions extends DatabaseSelection {
   renameJob?: { from: string; to: string };
 }
 
-/** `nightfill migrate`: brings the `nightfill` schema up to date and names what was applied; with `--rename-job` it then gives a job's history to another name. */
+/** `nightfill migrate`: upgrades the `nightfill` schema and lists the applied migrations; `--rename-job` then gives a job's history another name. */
 export async function migrateCommand(options: MigrateOptions, terminal: Terminal): Promise<number> {
   const { stdout } = terminal;
   const file = options.job === undefined ? undefined : await loadJobHeader(options.job, terminal);

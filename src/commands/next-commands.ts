@@ -2,13 +2,13 @@ import { relative } from 'node:path';
 import { businessDateIn } from '../jobs/business-date.ts';
 import type { Job } from '../jobs/job.ts';
 
-/** What the summary advises, as the user can type it. */
+/** The commands that the summary advises, ready to type. */
 export interface NextCommands {
   /** Fetches again what failed or never started. */
   rerun: string;
-  /** Goes on with what was stopped. */
+  /** Continues a stopped run. */
   run: string;
-  /** What must be given with either, and is not printed: a URL may hold a password. */
+  /** An option that either needs and that is not printed, because a URL may hold a password. */
   besides?: string;
 }
 
@@ -17,10 +17,10 @@ export function nextCommands(
   o: {
     businessDate: string;
     limit?: number | undefined;
-    /** That is to be rerun: its id for a sample, because `latest` is a night's. Default: `latest`. */
+    /** The run to rerun: its id for a sample, because `latest` excludes samples. Default: `latest`. */
     of?: string;
     databaseUrl?: string | undefined;
-    /** From which it is typed. */
+    /** The directory in which it is typed. */
     directory: string;
     environment: NodeJS.ProcessEnv;
   },
@@ -35,13 +35,13 @@ export function nextCommands(
     ...(o.businessDate === businessDateIn(timezone, new Date()) ? [] : ['--date', o.businessDate]),
     ...(o.limit === undefined ? [] : ['--limit', o.limit]),
   ];
-  // Where a job pins its database, only its file says where its runs are.
+  // If a job pins its database, only its file tells where its runs are.
   const rerun = `${program} rerun ${o.of ?? 'latest'}${database === undefined ? '' : ` --job ${jobFile}`}`;
   const besides = o.databaseUrl === undefined ? {} : { besides: 'give it the same --database-url' };
   return { rerun, run: run.join(' '), ...besides };
 }
 
-/** How the user calls the program: npx and npm scripts find it where no PATH leads. */
+/** How the user called the program: npx and npm scripts find it without PATH. */
 export const programName = (environment: NodeJS.ProcessEnv): string =>
   environment['npm_command'] ? 'npx nightfill' : 'nightfill';
 

@@ -16,15 +16,15 @@ export interface DatabaseSelection {
   databaseUrl?: string;
   /** By the job file. */
   database?: PinnedDatabase | undefined;
-  /** What starts a run: only what is started by hand falls back to the embedded database. */
+  /** What started the run: only a manual start falls back to the embedded database. */
   trigger?: Trigger;
-  /** Milliseconds for which a database that is not up yet is waited for; by default it is asked once. */
+  /** Milliseconds to wait for a database that is not up yet. Default: tried once. */
   databaseWait?: number;
   /** The schema is upgraded (the default), required to be current (`--no-migrate`), or left to the caller. */
   migrate?: boolean | 'later';
 }
 
-/** Milliseconds for which a run waits for a database that is not up yet, or went away. */
+/** Milliseconds that a run waits for a database that is not up yet or went away. */
 export const defaultDatabaseWaitMs = 120_000;
 
 type Place = Pick<Terminal, 'directory' | 'environment'>;
@@ -36,7 +36,7 @@ export type OpenedDatabase = AsyncDisposable & { database: Database };
 
 /**
  * Connects to the database that options and environment name, or starts the embedded one, and upgrades the schema.
- * An aborted signal is heeded between these steps, so that an embedded server is stopped in good order.
+ * The signal is checked between these steps, so that an embedded server is stopped in good order.
  */
 export async function openDatabase(
   selection: DatabaseSelection,
@@ -70,7 +70,7 @@ export async function openDatabase(
       patience,
     ),
   );
-  // A server that is being restarted may be gone again by now; what was migrated is found and not repeated.
+  // Retried, because a restarting server may be down again; applied migrations are not repeated.
   await waitForDatabase(async () => prepareSchema(database, selection.migrate ?? true), patience);
   signal?.throwIfAborted();
   const opened = stack.move();
@@ -83,7 +83,7 @@ const connectionOf = (
 ): Connection =>
   resolveConnection({ environment, databaseUrl, pinned, unattended: trigger === 'manual' ? undefined : trigger });
 
-/** Throws UsageError when no database could be opened because none is named, and the embedded one is not asked for. */
+/** Throws UsageError when no database is named and the embedded one may not be used. */
 export function requireDatabase(selection: DatabaseSelection, { environment }: Pick<Terminal, 'environment'>): void {
   connectionOf(selection, environment);
 }
@@ -96,12 +96,12 @@ async function prepareSchema(database: Database, how: boolean | 'later'): Promis
 const isThere = (connection: Connection, { directory }: Place): boolean =>
   connection.kind === 'server' || existsSync(join(embeddedIn(directory), 'data/PG_VERSION'));
 
-/** A database that holds history, with the job that is meant: by its name, or by its file. */
+/** A database with history, and the job that was named by its name or its file. */
 export type OpenedHistory = OpenedDatabase & { job?: string; jobFile?: string };
 
 /**
  * The database in which a command looks for earlier runs. `--job` names the job, or its file: then the database is the
- * one that the file pins, if it does. An embedded database that is not there yet is not made: there is nothing in it.
+ * one that the file pins, if it does. A missing embedded database is not created, because it would be empty.
  */
 export async function openHistory(
   { job, ...selection }: DatabaseSelection & { job?: string },
@@ -112,7 +112,7 @@ export async function openHistory(
   const pinned = database ?? selection.database;
   if (!isThere(connectionOf({ ...selection, database: pinned }, o.environment), o))
     throw new UsageError(
-      `no run is known here: ${pinned ? 'the embedded database' : 'no database is named, and the embedded one'} is not in .nightfill/postgres of this folder; ` +
+      `there are no runs here: ${pinned ? 'the embedded database' : 'no database is named, and the embedded one'} is not in .nightfill/postgres of this folder; ` +
         'go to the folder it is in, set DATABASE_URL, or name the job file that says where its database is: --job FILE',
       { code: 'NO_HISTORY' },
     );
@@ -124,7 +124,7 @@ export async function openHistory(
   };
 }
 
-/** What `read` finds in a database that is there and has the schema, or why it cannot be read. Makes and changes nothing. */
+/** The result of `read` on an existing database with the schema, or the reason why there is none. Creates and changes nothing. */
 export async function readIfThere<T>(
   selection: Omit<DatabaseSelection, 'migrate'>,
   { directory, environment, log, signal }: Place & { log: Log; signal?: AbortSignal },

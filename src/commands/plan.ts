@@ -21,7 +21,7 @@ export interface PlanOptions {
   finishBy?: string | Date;
 }
 
-/** `nightfill plan`: says what tonight would take, with what the database knows of it. Writes nothing, makes nothing. */
+/** `nightfill plan`: forecasts tonight's run, with the history of the database. Writes nothing and creates nothing. */
 export async function planCommand(file: string, options: PlanOptions, terminal: Terminal): Promise<number> {
   const { directory, environment, stdout, stderr } = terminal;
   const job = await loadJob(file, { directory, environment, onWarning: (line) => writeLines(stderr, [line]) });
@@ -37,7 +37,7 @@ export async function planCommand(file: string, options: PlanOptions, terminal: 
   return 0;
 }
 
-/** What the database knows, or why that cannot be told. */
+/** The history in the database, or the reason why it cannot be read. */
 async function readLedger(
   job: Job,
   o: { businessDate: string; options: PlanOptions; terminal: Terminal },

@@ -4,7 +4,7 @@ import type { RunContext } from '../jobs/run/run-context.ts';
 import type { ProgressSnapshot } from '../observe/progress.ts';
 import type { StopSignals } from './stop-signals.ts';
 
-/** Gives the snapshots of a run that the progress display draws. */
+/** The function that gives a run's snapshots to the progress display. */
 export function progressSnapshot(context: RunContext, signals: Pick<StopSignals, 'graceLeft'>): () => ProgressSnapshot {
   const { job, businessDate, clock, lookups, stop } = context;
   const { tally } = context.progress;
@@ -65,11 +65,11 @@ export function progressSnapshot(context: RunContext, signals: Pick<StopSignals,
   };
 }
 
-/** Milliseconds for which nothing is asked of the API that rests longest. */
+/** Milliseconds until the API with the longest pause is asked again. */
 const longestRest = ({ lookups, clock }: RunContext): number =>
   Math.max(0, ...[...lookups.apis.values()].map((api) => (api.statistics().rests?.until ?? 0) - clock.wallNow()));
 
-/** Contracts that this run has still to end; undefined while nobody knows how many the listing brings. */
+/** Contracts that this run still has to process; undefined while the listing's total is unknown. */
 function contractsLeft({
   phase,
   listed,

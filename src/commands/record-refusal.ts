@@ -27,22 +27,22 @@ type Start = Pick<RefusedStart, 'command' | 'job' | 'businessDate' | 'jobFile'> 
 };
 
 /**
- * What the task gives. When it refuses to start (exit code 2), the ledger is told, so that the history does not look as if
- * nothing had been due; of a sample or a rehearsal it is not, since no night is missing for them.
+ * The result of the task. A refused start (exit code 2) is recorded in the ledger, because otherwise the history would look
+ * as if no run had been due. Not for a sample or a dry run, which are not due.
  */
 export async function recordingRefusal<T>(database: Queryable, start: Start, task: () => Promise<T>): Promise<T> {
   try {
     return await task();
   } catch (error) {
-    // A database that cannot be written to any more is mostly why the start was refused.
+    // Ignored: a database that cannot be written to is mostly the reason for the refusal.
     if (error instanceof UsageError) await record(database, { start, error }).catch(() => undefined);
     throw error;
   }
 }
 
 /**
- * The same for a job file that cannot be used, as far as it still tells the job's name, and the database is there and has
- * the schema. By hand the embedded one is not started for this: whoever sits there sees the message.
+ * The same for an invalid job file, if the job's name can still be read and the database exists with its schema. A manual
+ * start does not start the embedded one for this, because the user sees the message.
  */
 export async function recordUnusableFile(
   file: string,
@@ -70,7 +70,7 @@ export async function recordUnusableFile(
       record(database, { start, error }),
     );
   } catch {
-    // The address is wrong as well, or it cannot be written to: the error itself is the news.
+    // The database cannot be used either; the caller throws the first error.
   }
 }
 
@@ -95,7 +95,7 @@ interface Facts {
   database?: PinnedDatabase;
 }
 
-/** What a job file that may be wrong in anything says of its name, its date and its database; undefined when it tells no name. */
+/** Name, date and database of a job file that may be invalid; undefined without a name. */
 async function factsOf(file: string, environment: NodeJS.ProcessEnv): Promise<Facts | undefined> {
   const text = await readFile(file, 'utf8').catch(() => '');
   const { contents } = parseDocument(text, { logLevel: 'silent' });
@@ -104,7 +104,7 @@ async function factsOf(file: string, environment: NodeJS.ProcessEnv): Promise<Fa
   if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) return undefined;
   const facts = { name, businessDate: typeof timezone === 'string' ? dateIn(timezone) : null };
   if (!contents.has('database')) return facts;
-  // A file that pins its database names the one to tell; when that is what is wrong, nobody else is told.
+  // The refusal is recorded only in the pinned database, if there is one; not at all when that cannot be resolved.
   const header = await loadJobHeader(file, { environment }).catch(() => undefined);
   return header?.database && { ...facts, database: header.database };
 }

@@ -34,7 +34,7 @@ export async function rerunCommand(run: string, options: RerunCommandOptions, te
   const { job: name, businessDate } = instance;
   const file = opened.jobFile ?? of.jobFile;
   const start = { command: 'rerun' as const, job: name, businessDate, jobFile: file, options };
-  // Known once the job file is read.
+  // Filled once the job file is read.
   const secrets: string[] = [];
   return await recordingRefusal(database, { ...start, secrets }, async () =>
     rerunOf(of, { options, terminal, signals, database, instance, secrets, file, named: opened.jobFile !== undefined }),
@@ -51,7 +51,7 @@ async function rerunOf(
     instance: Instance;
     secrets: string[];
     file: string;
-    /** The file was named on the command line, and has chosen the database already. */
+    /** Whether the file was named on the command line, and so has selected the database. */
     named: boolean;
   },
 ): Promise<number> {
@@ -67,9 +67,7 @@ async function rerunOf(
       },
     );
   if (job.file.sha256 !== of.configSha256)
-    writeLines(terminal.stderr, [
-      `${file} has changed since run ${of.id}; what is left is done by the file as it is now`,
-    ]);
+    writeLines(terminal.stderr, [`${file} has changed since run ${of.id}; the rest is done with the present file`]);
   o.secrets.push(...secretsOf(job));
   const log = commandLog(terminal, o.secrets);
   if (!o.named) await requireSameDatabase(job, { of, file, database, terminal, log });
@@ -88,7 +86,7 @@ async function rerunOf(
   );
 }
 
-/** A job file may have come to pin another database than the one in which its run was looked for. Throws UsageError. */
+/** Throws UsageError when the job file now pins another database than the one in which the run was found. */
 async function requireSameDatabase(
   job: Job,
   o: { of: RunRow; file: string; database: Database; terminal: Terminal; log: Log },
@@ -96,7 +94,7 @@ async function requireSameDatabase(
   if (job.database === undefined) return;
   await using pinned = await openDatabase({ database: job.database, migrate: 'later' }, { ...o.terminal, log: o.log });
   const { description } = pinned.database;
-  // Two spellings of one address are one database: the run's id, which is unique, tells.
+  // Compared by the run's id, which is unique, because one address has several spellings.
   const isThere = await findRun(pinned.database, { run: o.of.id }).then(
     () => true,
     () => false,

@@ -9,7 +9,7 @@ import { keepReportPlace } from '../ledger/report-place.ts';
 import type { RunOptions } from '../jobs/run/prepared-run.ts';
 import { runJob, type RunResult } from '../jobs/run/run.ts';
 import type { Log } from '../observe/log.ts';
-import { progressMode, startProgress } from '../observe/progress.ts';
+import { progressMode, startLines, type Progress } from '../observe/progress.ts';
 import { boundYoungGeneration } from '../observe/young-generation.ts';
 import { formatReport, makeReportFolder, writeReportFile } from '../report/store.ts';
 import { systemClock } from '../resilience/clock.ts';
@@ -30,11 +30,11 @@ export interface ExecuteOptions extends DatabaseSelection {
   report?: string;
   json?: boolean;
   ifRunning?: 'fail' | 'skip' | 'wait';
-  /** Milliseconds that work in flight has after the first signal. */
+  /** Milliseconds that work in flight may take after the first signal. */
   grace?: number;
   /** `HH:MM` in the job's time zone, or a moment; in place of the job's own. */
   finishBy?: string | Date;
-  /** Load an older date although rows of a newer one stand in the target. */
+  /** Loads an older date although the target has rows of a newer one. */
   overNewer?: boolean;
   /** What the summary advises instead of `rerun latest` and `run`. */
   next?: NextCommands;
@@ -82,7 +82,7 @@ export async function runLoadedJob(job: Job, options: RunCommandOptions, termina
   );
 }
 
-/** A database that is not up yet is waited for as one that goes away during the run. */
+/** Waits for a database that is not up yet as long as for one that goes away during the run. */
 export const withPatience = <Options extends DatabaseSelection>(
   options: Options,
 ): Options & { databaseWait: number } => ({
@@ -90,13 +90,13 @@ export const withPatience = <Options extends DatabaseSelection>(
   databaseWait: options.databaseWait ?? defaultDatabaseWaitMs,
 });
 
-/** Held for as long as anything is open that an end may have to wait for. */
+/** Hold it as long as anything is open that a stop may have to wait for. */
 export const signalsOf = ({ grace }: ExecuteOptions, terminal: Terminal): StopSignals =>
   stopSignals(terminal, { graceMs: grace ?? 30_000, note: (line) => note(terminal, line) });
 
 const note = ({ stderr }: Terminal, line: string): void => writeLines(stderr, [line]);
 
-/** What `run` and `rerun` share: database, signals, progress, and the report's way out. */
+/** What `run` and `rerun` share: database, signals, progress and the output of the report. */
 export async function executeJob(
   job: Job,
   o: {
@@ -121,7 +121,9 @@ export async function executeJob(
   const say = (line: string): void => (mode === 'display' ? note(terminal, line) : log.info(line));
   say(`database: ${database.description}`);
 
-  let progress: ReturnType<typeof startProgress> | undefined;
+  // Loaded for terminals only: the libraries that measure text take 30 ms.
+  const start = mode === 'display' ? (await import('../observe/progress-display.ts')).startDisplay : startLines;
+  let progress: Progress | undefined;
   let result: RunResult;
   try {
     result = await execute({
@@ -137,11 +139,10 @@ export async function executeJob(
       stopping: signals.stopping,
       signal: signals.signal,
       onStart: (context) => {
-        const display = startProgress({
+        const display = start({
           snapshot: progressSnapshot(context, signals),
           stream: stderr,
           log,
-          mode,
           environment,
         });
         progress = display;
@@ -157,7 +158,7 @@ export async function executeJob(
     progress?.stop();
   }
 
-  // The report stands in the database; a file that cannot be written now does not undo the night.
+  // The report is stored in the database, so a file that cannot be written does not fail the run.
   const writeFile = async (text: string): Promise<void> =>
     writeReportFile(reportFile, text, reportName).then(
       () => say(`report: ${reportName}`),
@@ -167,7 +168,7 @@ export async function executeJob(
     const { nothingToDo, stored, exitCode, controls } = result;
     if (options.json) writeJson(stdout, `${JSON.stringify({ nothingToDo, exitCode, controls })}\n`);
     else writeLines(stdout, [nothingToDo, ...controlLines(controls)]);
-    // A run may have died between storing its report and writing the file.
+    // An earlier run may have died between storing its report and writing the file.
     if (stored !== undefined && stored !== (await readFile(reportFile, 'utf8').catch(() => undefined)))
       await writeFile(stored);
     return exitCode;
@@ -180,18 +181,18 @@ export async function executeJob(
   if (options.json) writeJson(stdout, text);
   else writeLines(stdout, summaryLines(result.report, next));
   await writeFile(text);
-  // A rerun without it writes to its own folder, which is no reason to fail.
+  // Ignored: without it a rerun writes to the default folder.
   await keepReportPlace(database, result.report.run.id, reportFile).catch(() => undefined);
   return result.report.run.exitCode;
 }
 
-/** The moment that `--finish-by` names; undefined without it. Throws UsageError for one that is over. */
+/** The moment that `--finish-by` names; undefined without it. Throws UsageError for one in the past. */
 export function finishByOf({ finishBy }: Pick<ExecuteOptions, 'finishBy'>, { timezone }: Job): Date | undefined {
   const now = new Date();
   if (typeof finishBy === 'string') return nextTimeOfDay(finishBy, { timezone, now });
   if (finishBy && finishBy <= now)
     throw new UsageError(
-      `--finish-by ${finishBy.toISOString()} is over, it is ${now.toISOString()}; name a later time`,
+      `--finish-by ${finishBy.toISOString()} is in the past, it is ${now.toISOString()}; name a later time`,
       {
         code: 'FINISH_BY_OVER',
       },
@@ -199,7 +200,7 @@ export function finishByOf({ finishBy }: Pick<ExecuteOptions, 'finishBy'>, { tim
   return finishBy;
 }
 
-/** A sample and a rehearsal have files of their own: the night's is what finance reads. */
+/** A sample and a dry run have files of their own, because finance reads the night's. */
 function reportFileOf(
   job: Job,
   businessDate: string,
@@ -209,7 +210,7 @@ function reportFileOf(
   return o.report ?? join('reports', `${job.name}-${businessDate}${kind}.json`);
 }
 
-/** Throws UsageError, before anything is begun, when a report could not be written. */
+/** Throws UsageError, before the run starts, when the report could not be written. */
 async function requireWritable(file: string, name: string): Promise<void> {
   try {
     await makeReportFolder(dirname(file));

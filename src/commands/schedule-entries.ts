@@ -13,29 +13,29 @@ export interface ScheduledJob extends Timetable {
 }
 
 export interface EntryPlace {
-  /** How nightfill is called, word by word: Node.js and the program itself, for npx does not pass SIGTERM on. */
+  /** The command line as words: Node.js and the program itself, because npx does not forward SIGTERM. */
   program: readonly string[];
-  /** Where it runs: reports and the embedded database lie below. */
+  /** The working directory, below which reports and the embedded database are. */
   folder: string;
   /** With a line NAME=value for each variable that the job needs; absolute, or below the folder. */
   environmentFile: string;
-  /** Who is told of a night that did not end well. */
+  /** Who gets a mail about a failed run. */
   mailTo?: string | undefined;
   user: string;
-  /** Changes of daylight saving are looked for from here on. */
+  /** From when on daylight saving changes are listed. */
   now: Date;
 }
 
-/** For systemd: `%` and `$` begin something else, and quotes are C's and not the shell's. */
+/** Quoted for systemd: `%` and `$` are special, and quotes follow C, not the shell. */
 const systemdWord = (text: string): string => {
   const plain = text.replaceAll('%', '%%').replaceAll('$', '$$$$');
   return /^[\w@%+=:,./$-]+$/.test(plain) ? plain : `"${plain.replaceAll(/[\\"]/g, '\\$&')}"`;
 };
 
-/** For a shell. */
+/** Quoted for a shell. */
 const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
-/** Lines for `crontab -e`. CRON_TZ is understood by cronie, not by Debian's cron: there the times are the machine's. */
+/** Lines for `crontab -e`. CRON_TZ works with cronie, not with Debian's cron, which uses the machine's time zone. */
 export function crontabEntries(jobs: readonly ScheduledJob[], place: EntryPlace): string {
   const { program, folder, environmentFile, mailTo } = place;
   const environment = quoted(environmentFile.startsWith('/') ? environmentFile : `./${environmentFile}`);
@@ -44,7 +44,7 @@ export function crontabEntries(jobs: readonly ScheduledJob[], place: EntryPlace)
       const { name, file, schedule, timezone } = job;
       const log = quoted(`${name}.log`);
       const run = [...program, 'run', file].map(quoted).join(' ');
-      // What the run says goes into a file and cron mails what is printed: nothing after a good night.
+      // The run writes to a file, and cron mails what is printed: nothing after a successful run.
       const line =
         `cd ${quoted(folder)} && set -a && . ${environment} && set +a && ${run} --trigger cron --if-running skip >>${log} 2>&1` +
         ` || { code=$?; echo "nightfill exited with $code"; tail -n 20 ${log}; }`;
@@ -53,7 +53,7 @@ export function crontabEntries(jobs: readonly ScheduledJob[], place: EntryPlace)
         ...[variablesNote(job, place), ...clockNotes(job, place)].map((note) => `# ${note}`),
         ...(mailTo === undefined ? [] : [`MAILTO=${mailTo}`]),
         `CRON_TZ=${timezone}`,
-        // In a crontab % ends the command.
+        // In a crontab an unescaped % ends the command.
         `${schedule} ${line.replaceAll('%', '\\%')}`,
         '',
       ].join('\n');
@@ -61,7 +61,7 @@ export function crontabEntries(jobs: readonly ScheduledJob[], place: EntryPlace)
     .join('\n');
 }
 
-/** Dates on which a crontab's start may go wrong. */
+/** Dates on which a crontab may miss or repeat a start. */
 function clockNotes(timetable: Timetable, { now }: EntryPlace): string[] {
   return clockChanges(timetable, { from: now, days: 366 }).map(({ date, time, kind }) =>
     kind === 'skipped'
@@ -75,7 +75,7 @@ function variablesNote({ database }: ScheduledJob, { environmentFile }: EntryPla
   return `${environmentFile} holds a line NAME=value for each variable that the job file names${besides} (mode 0600).`;
 }
 
-/** A service and a timer per job, and a service that tells of failures; each begins with the name of the file it belongs into. */
+/** A service and a timer per job, and a service that mails failures; each begins with the path of its file. */
 export function systemdEntries(jobs: readonly ScheduledJob[], place: EntryPlace): string {
   const { program, folder, environmentFile, mailTo = 'root', user } = place;
   const plain = (text: string): string => text.replaceAll('%', '%%');
@@ -123,7 +123,7 @@ ExecStart=/bin/sh -c 'journalctl --unit "%i" --lines 20 --no-pager | mail -s "%i
   return [...units, failed].join('\n');
 }
 
-/** systemd leaves out a time that the clock skips in spring (seen with 252): then the night comes when the clock goes on. */
+/** systemd leaves out a time that the clock skips in spring (seen with 252); an extra entry starts the run right after the change. */
 function onCalendar(job: ScheduledJob, { now }: EntryPlace): string[] {
   const { schedule, timezone } = job;
   const lines = calendars(schedule).map((calendar) => `OnCalendar=${calendar} ${timezone}`);
@@ -140,7 +140,7 @@ function onCalendar(job: ScheduledJob, { now }: EntryPlace): string[] {
 const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const months = ['', 'jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 
-/** systemd calendar expressions for five cron fields; two when both day and weekday are given, for cron takes either. */
+/** systemd calendar expressions for five cron fields; two when both day and weekday are given, because cron takes either. */
 function calendars(schedule: string): string[] {
   const [minute = '*', hour = '*', day = '*', month = '*', weekday = '*'] = schedule.trim().split(/\s+/);
   const time = `${field(hour)}:${field(minute)}:00`;

@@ -18,7 +18,7 @@ import { writeLines, writeText, type Terminal } from './terminal.ts';
 export interface ScheduleOptions {
   print?: 'crontab' | 'systemd';
   next?: number;
-  /** For printed entries: where the job's variables stand. */
+  /** For printed entries: the file with the job's variables. */
   envFile?: string;
   mailTo?: string;
 }
@@ -62,7 +62,7 @@ export async function scheduleCommand(
   return runSchedules(jobs, terminal);
 }
 
-/** Throws UsageError for a path that would end the line it is printed in, or be printed as another one. */
+/** Throws UsageError for a path with control characters, which would break the printed line or be printed as another path. */
 function requirePlain(paths: readonly string[]): void {
   const found = paths.find((path) => path !== harmless(path));
   if (found === undefined) return;
@@ -89,8 +89,8 @@ const localTime = (at: Date, timezone: string): string =>
   }).format(at);
 
 /**
- * Whether the start that was due last, before this process came up, is to be made up for: the job has run before, and
- * the date has no night or one that is not finished.
+ * Whether to catch up on the last start that was due before this process started: the job has run before, and the date has
+ * no run or an unfinished one.
  */
 async function isMissing(
   { name, database: pinned }: ScheduledJob,
@@ -98,29 +98,24 @@ async function isMissing(
 ): Promise<boolean> {
   const { businessDate } = start;
   const facts = { job: name, due: start.due.toISOString(), businessDate };
-  // After a reboot the database may be up a little later than this process.
+  // After a reboot the database may start later than this process.
   const selection = { database: pinned, trigger: 'schedule', databaseWait: defaultDatabaseWaitMs } as const;
   const found = await readIfThere(selection, { ...terminal, log, signal }, async (database) => {
     const night = await readNightStatus(database, { job: name, businessDate });
     return { night, newer: await findNewerNight(database, { job: name, businessDate }) };
   });
   if ('unknown' in found) {
-    log.info(
-      { ...facts, reason: found.unknown },
-      'whether the last start was missed is not known; it is not made up for',
-    );
+    log.info({ ...facts, reason: found.unknown }, 'cannot tell whether the last start was missed; not catching up');
     return false;
   }
   if (!found.night || found.night.status === 'complete') return false;
   if (found.newer) {
-    log.warn({ ...facts, newer: found.newer }, 'rows of a newer date are loaded, so the last start is not made up for');
+    log.warn({ ...facts, newer: found.newer }, 'rows of a newer date are loaded; not catching up on the last start');
     return false;
   }
   log.warn(
     facts,
-    found.night.status === null
-      ? 'the last start was missed and is made up for'
-      : 'the last night is unfinished and gone on with',
+    found.night.status === null ? 'the last start was missed; catching up' : 'resuming the unfinished run',
   );
   return true;
 }
@@ -128,11 +123,11 @@ async function isMissing(
 const passedOn = (stream: NodeJS.WritableStream, own: NodeJS.WritableStream): 'inherit' | 'pipe' =>
   stream === own ? 'inherit' : 'pipe';
 
-/** Stays up. Each run is a process of its own, so that one that dies takes nothing else with it. */
+/** Runs until stopped. Each run is a process of its own, so that its crash does not affect the others. */
 async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): Promise<number> {
   const { stdout, stderr } = terminal;
   const log = commandLog(terminal);
-  // Each run would refuse it: better now than at night.
+  // Each run would refuse it, so fail now.
   for (const { database } of jobs) requireDatabase({ database, trigger: 'schedule' }, terminal);
   const stop = new AbortController();
   const running = new Set<ReturnType<typeof spawn>>();
@@ -148,7 +143,7 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
   const startOf =
     ({ name, file }: ScheduledJob) =>
     async ({ due, businessDate, skipped }: Start): Promise<void> => {
-      if (skipped > 0) log.warn({ job: name, skipped }, 'earlier starts were missed and are not made up for');
+      if (skipped > 0) log.warn({ job: name, skipped }, 'earlier starts were missed; not catching up on them');
       log.info({ job: name, due: due.toISOString(), businessDate }, 'starting');
       const child = spawn(
         process.execPath,
@@ -157,7 +152,7 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
           stdio: ['ignore', passedOn(stdout, process.stdout), passedOn(stderr, process.stderr)],
           cwd: terminal.directory,
           env: terminal.environment,
-          // Its own process group: a Ctrl-C at the terminal reaches it once, from here.
+          // In its own process group, so that a Ctrl-C at the terminal reaches it only once, from here.
           detached: true,
         },
       );
@@ -185,12 +180,12 @@ async function runSchedules(jobs: readonly ScheduledJob[], terminal: Terminal): 
           setBack: ({ byMs, next }) =>
             log.warn(
               { job: job.name, byMs, next: next?.toISOString() },
-              'the clock was set back; the next starts are planned anew',
+              'the clock was set back; computing the next starts again',
             ),
           repeated: ({ due, businessDate }) =>
             log.warn(
               { job: job.name, due: due.toISOString(), businessDate },
-              'this start was begun before the clock was set back, and is not repeated; nightfill run --again plans its date anew',
+              'this start ran before the clock was set back and is not repeated; to run its date again: nightfill run --again',
             ),
           passedOver: ({ due, skipped }) =>
             log.warn({ job: job.name, due: due.toISOString(), missed: skipped + 1 }, 'missed, and catchUp is none'),

@@ -14,7 +14,7 @@ export function secretsOf(job: Job): string[] {
   return [...ofApis, ...database];
 }
 
-/** Its address alone is no secret, and stands in messages. */
+/** Only the password: the address alone is no secret and is part of messages. */
 function proxyCredentials(proxy: ProxyOptions | undefined): string[] {
   if (!proxy) return [];
   const { password } = new URL(proxy.url.reveal());

@@ -12,7 +12,7 @@ import {
 } from '../ledger/history/night-details.ts';
 import { readRefusedStarts } from '../ledger/history/refused-start.ts';
 import { readRuns } from '../ledger/history/runs.ts';
-import { isRunId } from '../ledger/run-id.ts';
+import { isIdBeginning } from '../ledger/id-beginning.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
@@ -22,10 +22,10 @@ import { openHistory } from './open-database.ts';
 import { table } from './summary.ts';
 import { writeLines, type Terminal } from './terminal.ts';
 
-/** Of chunks, of failures and of ranges of chunk numbers a terminal is shown so many. */
+/** The most chunks, failures and ranges of chunk numbers that are shown. */
 const shown = 50;
 
-/** Failures that are read at once for `--json`. */
+/** Failures that one query reads for `--json`. */
 const page = 10_000;
 
 type Found = { refused: HistoryEntry } | { run: HistoryEntry; instance: string };
@@ -41,7 +41,7 @@ export async function showCommand(run: string, options: HistoryOptions, terminal
   return 0;
 }
 
-/** Whoever reads the output may stop in the middle, as `head` does. */
+/** Ignores EPIPE: the reader of the output may stop early, as `head` does. */
 function unlessReadEnough(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
 }
@@ -51,7 +51,7 @@ async function find(database: Queryable, o: { run: string; job: string | undefin
   const job = o.job === undefined ? {} : { job: o.job };
   const latest = o.run === 'latest';
   const refused =
-    latest || isRunId(o.run)
+    latest || isIdBeginning(o.run)
       ? (await readRefusedStarts(database, { ...job, ...(!latest && { id: o.run }), limit: latest ? 1 : 2 })).filter(
           ({ id }) => latest || id.startsWith(o.run.toLowerCase()),
         )
@@ -68,7 +68,7 @@ async function find(database: Queryable, o: { run: string; job: string | undefin
   return { run: entry!, instance: run.instance };
 }
 
-/** Piece by piece: a night may have failed a million times. */
+/** In pieces, because a run may have a million failures. */
 async function* asJson(database: Queryable, found: Found): AsyncGenerator<string> {
   const isRun = 'run' in found;
   const head = {
@@ -118,7 +118,7 @@ function entryLines(entry: HistoryEntry): string[] {
   return [
     ...fieldLines({ ...named, status: `${entry.status}, no heartbeat since ${noHeartbeatSince}` }, code),
     '',
-    `Its process is gone or cannot reach the database; the next run of ${entry.job} goes on from here.`,
+    `Its process is gone or cannot reach the database; the next run of ${entry.job} continues from here.`,
   ];
 }
 
@@ -127,11 +127,11 @@ function refusedLines(refused: HistoryEntry): string[] {
   return [
     ...fieldLines({ id, job, businessDate, trigger, status, exitCode, startedAt, code, reason }, code),
     '',
-    'Nothing was started. Mend the cause and start it again; nightfill runs lists what was before it.',
+    'Nothing was started. Correct the cause and start it again; nightfill runs lists the earlier runs.',
   ];
 }
 
-/** A line for each; more where the reason is a list, which its code says. */
+/** A line per field; more for a reason whose code says that it is a list. */
 const fieldLines = (fields: object, code: string | null): string[] =>
   Object.entries(fields).flatMap(([name, value]) => {
     const [first, ...more] = harmlessLines(String(value ?? ''), code);
@@ -153,7 +153,7 @@ const textOf = (row: object): string[] => Object.values(row).map((value) => Stri
 const listing = (title: string, entries: readonly object[]): string[] =>
   entries.length === 0 ? [] : ['', title, ...table([Object.keys(entries[0]!), ...entries.map(textOf)])];
 
-/** All of them, or of many those that failed in part or as a whole. */
+/** All chunks, or if there are many those with failures. */
 function chunkLines(chunks: readonly ChunkLine[], run: HistoryEntry): string[] {
   const lines = (some: readonly ChunkLine[]): object[] => some.map(({ reason: _, retryAfter: __, ...chunk }) => chunk);
   if (chunks.length <= shown) return listing('chunks', lines(chunks));

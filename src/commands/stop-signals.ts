@@ -2,25 +2,25 @@ import { StopReason } from '../jobs/run/stop-reason.ts';
 import type { StopSignalName, Terminal } from './terminal.ts';
 
 export interface StopSignals extends Disposable {
-  /** The first signal: admit nothing more, finish what is in flight. */
+  /** The first signal: start nothing more, finish what is in flight. */
   stopping: AbortSignal;
   /** The second signal, or the end of the grace period: end at once. */
   signal: AbortSignal;
-  /** Milliseconds that what is in flight still has after the first signal; undefined before that. */
+  /** Milliseconds left for what is in flight after the first signal; undefined before it. */
   graceLeft(): number | undefined;
-  /** From now on something is in flight that the first signal lets end; before, it ends everything at once. */
+  /** From now on the first signal lets work in flight finish; before, it ends everything at once. */
   underWay(note: (line: string) => void): void;
 }
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const satisfies Record<StopSignalName, number>;
 type Name = StopSignalName;
 
-/** What ends at once has so many milliseconds to roll back, to write the report and to give up the lease. */
-const farewellMs = 10_000;
+/** Milliseconds, when ending at once, to roll back, write the report and release the lease. */
+const cleanupMs = 10_000;
 
 /**
- * Turns SIGINT and SIGTERM into an orderly stop, for as long as it is held. Whatever hangs then, the process does not:
- * a third signal, or the end of the farewell, ends it as it stands, and the next run takes over from it as from a dead one.
+ * Turns SIGINT and SIGTERM into an orderly stop until disposed. The process ends even if something hangs: a third signal, or
+ * the end of the cleanup time, exits immediately, and the next run takes over as after a crash.
  */
 export function stopSignals(
   { signals, exit }: Pick<Terminal, 'signals' | 'exit'>,
@@ -37,10 +37,10 @@ export function stopSignals(
   const end = (name: Name): void => {
     clearTimeout(timer);
     ending.abort(reasonOf(name));
-    timer = setTimeout(() => leave(name), farewellMs).unref();
+    timer = setTimeout(() => leave(name), cleanupMs).unref();
   };
   const leave = (name: Name): void => {
-    note(`${name}: ended without a word; the next run takes over`);
+    note(`${name}: ended without cleanup; the next run takes over`);
     exit(exitCodes[name]);
   };
   const onSignal = (name: Name): void => {
@@ -48,7 +48,7 @@ export function stopSignals(
     const first = !stopping.signal.aborted;
     if (first) stopping.abort(reasonOf(name));
     if (!first || !isUnderWay) return end(name);
-    note(`${name}: finishing what is in flight; once more ends it at once`);
+    note(`${name}: finishing what is in flight; a second signal ends the run at once`);
     timer = setTimeout(() => end(name), o.graceMs);
     graceEnds = performance.now() + o.graceMs;
   };

@@ -45,11 +45,11 @@ export function summaryLines(report: Report, next: NextCommands): string[] {
   if ([3, 4].includes(run.exitCode) && counts.failed > 0 && run.mode !== 'dry-run')
     lines.push(`  ${next.rerun} fetches again what failed or never started${besides}`);
   if ([6, 130, 143].includes(run.exitCode) && run.mode !== 'dry-run')
-    lines.push(`  ${next.run} goes on from here${besides}`);
+    lines.push(`  ${next.run} continues from here${besides}`);
   return lines;
 }
 
-/** What is not the night must not be taken for it. */
+/** Names what is not a full run. */
 const purposes: Record<
   Report['run']['purpose'],
   { name: string; lines: (counts: Pick<Report['counts'], 'listed'>) => string[] }
@@ -59,7 +59,7 @@ const purposes: Record<
     name: ' sample',
     lines: ({ listed }) => [`  SAMPLE     of ${contractsOf(listed)}: not the night`],
   },
-  'dry-run': { name: ' dry run', lines: () => ['  DRY RUN    the rows were taken back, the target is as it was'] },
+  'dry-run': { name: ' dry run', lines: () => ['  DRY RUN    the rows were rolled back, the target is unchanged'] },
 };
 
 const contractsOf = (count: number): string => `${count} ${count === 1 ? 'contract' : 'contracts'}`;
@@ -72,14 +72,14 @@ export function controlLines(failed: Report['controls']): string[] {
   );
 }
 
-/** What nobody said is not nothing: `0.00` alone would read as if it were. */
+/** Names unknown amounts: `0.00` alone would read as if nothing were missing. */
 function withUnknown(amount: string, contracts: number): string {
   if (contracts === 0) return amount;
   const unknown = `unknown amount of ${contractsOf(contracts)}`;
   return /[1-9]/.test(amount) ? `${amount} + ${unknown}` : unknown;
 }
 
-/** How much of the night stands on answers of earlier ones. */
+/** How many contracts use answers of earlier runs. */
 function staleLine({ lookup, contracts, oldestAsOf, amounts }: Report['stale'][number]): string {
   return `  degraded   ${contractsOf(contracts)} ${contracts === 1 ? 'stands' : 'stand'} on last known values of ${lookup}, the oldest of ${oldestAsOf}${moneyOf(amounts)}`;
 }
@@ -104,7 +104,7 @@ function failuresByCode(failures: Report['failures']): string[][] {
     .map(([kind, all]) => [`${all.length} ×`, kind, shortened(all[0]!.message)]);
 }
 
-/** The message, or as many of its words as fit a line. */
+/** The message, cut after the last word that fits the line. */
 function shortened(message: string): string {
   return message.length <= 120 ? message : `${message.slice(0, message.lastIndexOf(' ', 120))} …`;
 }

@@ -8,7 +8,7 @@ export interface SignalSource {
   off(name: StopSignalName, listener: (name: StopSignalName) => void): unknown;
 }
 
-/** Everything a command has of its process, so that a test can run it inside another one. */
+/** Everything a command uses of its process, so that a test can run it inside another one. */
 export interface Terminal {
   /** Absolute path: relative paths start here, and reports and the embedded database lie below. */
   directory: string;
@@ -18,7 +18,7 @@ export interface Terminal {
   stderr: NodeJS.WriteStream;
   environment: NodeJS.ProcessEnv;
   signals: SignalSource;
-  /** Ends the process at once, whatever is in flight. */
+  /** Ends the process at once, also with work in flight. */
   exit(exitCode: number): void;
 }
 
@@ -32,7 +32,7 @@ export const ownTerminal = (): Terminal => ({
   exit: (exitCode) => process.exit(exitCode),
 });
 
-/** Writes lines for people. What an API wrote into one must neither move the cursor nor begin a line of its own. */
+/** Writes lines for people. Text of an API in them must neither move the cursor nor begin a new line. */
 export function writeLines(stream: NodeJS.WritableStream, lines: readonly string[]): void {
   stream.write(`${lines.map(harmless).join('\n')}\n`);
 }
@@ -42,7 +42,7 @@ export function writeJson(stream: NodeJS.WritableStream, json: string): void {
   stream.write(harmlessJson(json));
 }
 
-/** Writes text that has its line breaks, the last one included, where it should. */
+/** Writes text with its own line breaks, including the last one. */
 export function writeText(stream: NodeJS.WritableStream, text: string): void {
   stream.write(text.split('\n').map(harmless).join('\n'));
 }

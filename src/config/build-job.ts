@@ -14,7 +14,7 @@ type ApiFile = JobFile['apis'][string];
 type Quota = NonNullable<ApiFile['limits']['quota']>;
 
 interface Surroundings {
-  /** Of the job file, absolute. */
+  /** Absolute path of the job file. */
   path: string;
   folder: string;
   sha256: string;
@@ -137,7 +137,7 @@ function buildControl(control: JobFile['controls'][number]): Control {
     : { type: 'change', ...of, change: control.change, ...judged };
 }
 
-/** What is controlled unless the job file says otherwise: a listing that is empty or has collapsed is no good night. */
+/** Adds the default control unless the job file has one: a run with an empty or collapsed listing must fail. */
 function withListedControl(controls: Control[]): Control[] {
   if (controls.some(({ type }) => type === 'listed')) return controls;
   const change = parsePercentage(defaults.listedChange)!;

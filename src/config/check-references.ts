@@ -10,7 +10,7 @@ import { didYouMean } from './suggest.ts';
 
 const dates = ['businessDate', 'businessMonth'];
 
-/** Reports every name that refers to nothing, and lookups that wait for one another. */
+/** Reports every reference to an unknown name, and lookups that depend on one another. */
 export function checkReferences(outline: Outline, source: JobFileSource): void {
   checkApis(outline, source);
   checkTemplates(outline, source);
@@ -21,7 +21,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
   for (const cycle of findCycles(lookupNeeds(new Map(paths)))) {
     source.report(
       ['lookups', cycle[0]!],
-      `these lookups wait for one another: ${[...cycle, cycle[0]].join(' → ')}; take one of the references out`,
+      `these lookups depend on one another: ${[...cycle, cycle[0]].join(' → ')}; remove one of the references`,
       'key',
     );
   }
@@ -29,7 +29,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
     if (maxAge !== undefined && onFailure !== 'last-known') {
       source.report(
         ['lookups', name, 'maxAge'],
-        'maxAge has a meaning only with onFailure: last-known; add that, or remove maxAge',
+        'maxAge applies only with onFailure: last-known; add that, or remove maxAge',
         'key',
       );
     }
@@ -40,7 +40,7 @@ export function checkReferences(outline: Outline, source: JobFileSource): void {
 }
 
 function checkApis({ apis, contracts, lookups }: Outline, source: JobFileSource): void {
-  // Without any API that is the problem, and it has been told.
+  // Without any API the schema has reported that already.
   if (Object.keys(apis).length === 0) return;
   const users: [Path, string | undefined][] = [
     [['contracts', 'api'], contracts.api],
@@ -51,7 +51,7 @@ function checkApis({ apis, contracts, lookups }: Outline, source: JobFileSource)
   }
 }
 
-/** What the first step of a path in a lookup's templates may be. */
+/** What a path in a lookup's templates may begin with. */
 export const templateNames = (lookups: Outline['lookups']): string[] => [
   'key',
   ...dates,
@@ -114,7 +114,7 @@ function checkColumns({ lookups, load, transform }: Outline, source: JobFileSour
 function checkMarking({ contracts, load }: Outline, source: JobFileSource): void {
   if (load.missing !== 'mark') {
     if (load.markAtMost !== undefined) {
-      const sentence = 'markAtMost has a meaning only with missing: mark; add that, or remove markAtMost';
+      const sentence = 'markAtMost applies only with missing: mark; add that, or remove markAtMost';
       source.report(['load', 'markAtMost'], sentence, 'key');
     }
     return;
@@ -125,7 +125,7 @@ function checkMarking({ contracts, load }: Outline, source: JobFileSource): void
     source.report(['load', 'missing'], sentence);
   }
   if (Object.hasOwn(load.columns, markColumn.name)) {
-    const sentence = `missing: mark keeps its mark in a column of the name ${markColumn.name}; give this one another name`;
+    const sentence = `missing: mark needs the column name ${markColumn.name} for its mark; rename this column`;
     source.report(['load', 'columns', markColumn.name], sentence, 'key');
   }
 }
@@ -160,7 +160,7 @@ interface Reference {
   name: string;
   known: string[];
   what: string;
-  /** What else to do about it. */
+  /** Another remedy to name. */
   or?: string;
 }
 
@@ -171,7 +171,7 @@ function checkName(source: JobFileSource, { path, name, known, what, or }: Refer
   source.report(path, `expected ${choice}, got "${written}"${didYouMean(name, known)}${or ? `; ${or}` : ''}`);
 }
 
-/** The texts of a request in which braces may stand, each with its place. */
+/** The texts of a request that may contain braces, each with its path. */
 export function templatesOf(
   at: Path,
   { path, query }: { path?: string | undefined; query: Record<string, string> },

@@ -1,4 +1,4 @@
-/** The same value, which nobody can change any more. */
+/** The same value, frozen with everything in it. */
 export function deepFreeze<Value>(value: Value): Value {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   for (const inner of Object.values(value)) deepFreeze(inner);

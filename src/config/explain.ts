@@ -13,24 +13,24 @@ const kinds: Record<string, string> = {
   array: 'a list',
 };
 
-/** For zod: how a message goes on after "expected". For an unknown key: the keys there are. */
+/** For zod: the text after "expected" in a message; for an unknown key, the known keys. */
 export const expectation: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
   if (issue.code === 'invalid_value') return `${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;
   if (issue.code === 'unrecognized_keys' && issue.inst instanceof z.ZodObject)
     return Object.keys(issue.inst.shape).join(', ');
-  // Of the forms that a key such as `type` tells apart.
+  // The values of a key such as `type` that selects one form of a union.
   if (Array.isArray(issue['options'])) return `one of ${issue['options'].join(', ')}`;
   return 'a value that fits';
 };
 
-/** Reports one finding of zod as sentences at their places. */
+/** Reports one issue of zod as sentences at their places. */
 export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: Path = []): void {
   const path = [...within, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
       const known = issue.message.split(', ');
-      const message = `unknown key "${key}"${didYouMean(key, known)}; here go ${issue.message}`;
+      const message = `unknown key "${key}"${didYouMean(key, known)}; known here: ${issue.message}`;
       source.report([...path, key], message, 'key');
     }
     return;
@@ -50,14 +50,14 @@ export function explain(issue: z.core.$ZodIssue, source: JobFileSource, within: 
 
 const isSentence = (issue: z.core.$ZodIssue): boolean => issue.code === 'custom' && issue.params?.['sentence'] === true;
 
-/** The findings of the one form of a union that the value's keys point to, or whose parser has more to say of a text. */
+/** The issues of the one form of a union that the value's keys match, or whose parser explains a text. */
 function meantBranch(branches: z.core.$ZodIssue[][], value: unknown): z.core.$ZodIssue[] | undefined {
   if (typeof value === 'string') return branches.find((issues) => issues.every(isSentence));
   if (typeof value !== 'object' || value === null) return undefined;
   const fitting = branches.filter(
     (issues) =>
       issues.every((issue) => issue.path.length > 0 && Object.hasOwn(value, issue.path[0]!)) ||
-      // A stray key beside the right ones points to this form as well.
+      // One unknown key among the right ones matches this form as well.
       (issues.length === 1 && issues[0]!.code === 'unrecognized_keys'),
   );
   return fitting.length === 1 ? fitting[0] : undefined;

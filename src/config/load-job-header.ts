@@ -12,8 +12,7 @@ import { resolveDatabase } from './resolve-secrets.ts';
 const headerSchema = z.object({ name: jobFileSchema.shape.name, database: jobFileSchema.shape.database });
 
 /**
- * The name of the job that the file at `path` describes, and the database it pins: what says where its history is. The
- * rest is not looked at, so that its credentials are not needed. Throws JobFileError.
+ * The name of the job that the file at `path` describes, and the database it pins: enough to find its history. The rest is not read, so its credentials need not be set. Throws JobFileError.
  */
 export async function loadJobHeader(
   path: string,

@@ -24,7 +24,7 @@ export interface LoadJobOptions {
   environment?: NodeJS.ProcessEnv;
   /** Where a relative path starts. Default: the process's working directory. */
   directory?: string;
-  /** Called with a sentence for what is allowed and probably not meant. Default: says nothing. */
+  /** Called with a sentence for what is valid and probably a mistake. Default: ignored. */
   onWarning?: (sentence: string) => void;
 }
 
@@ -61,7 +61,7 @@ export async function loadJob(
   );
 }
 
-/** The file as the schema understands it; undefined when it does not, with every finding reported. */
+/** The validated file; undefined when it is not valid, with every issue reported. */
 function validate(source: JobFileSource): JobFile | undefined {
   const first = jobFileSchema.safeParse(source.value, { error: expectation });
   if (first.success) return first.data;
@@ -81,7 +81,7 @@ function typeVariable(issue: z.core.$ZodIssue, source: JobFileSource): boolean {
   return true;
 }
 
-/** Of what the file means: spelling, comments and the values of secrets do not change it, names of variables for secrets do. */
+/** Hash of what the file means: formatting, comments and values of secrets do not change it, names of variables for secrets do. */
 function fingerprint(file: JobFile): string {
   return createHash('sha256')
     .update(canonicalize(file) ?? '')

@@ -10,7 +10,7 @@ export function lookupNeeds(paths: ReadonlyMap<string, readonly JsonPath[]>): Ma
   );
 }
 
-/** The names so that each comes after all it needs, otherwise in the given order. There must be no cycle. */
+/** The names in dependency order, otherwise in the given order. There must be no cycle. */
 export function inDependencyOrder(needs: Map<string, string[]>): string[] {
   const ordered = new Set<string>();
   const visit = (name: string) => {
@@ -21,7 +21,7 @@ export function inDependencyOrder(needs: Map<string, string[]>): string[] {
   return [...ordered];
 }
 
-/** Names that wait for one another, each ring once. */
+/** Names that depend on one another, each cycle once. */
 export function findCycles(needs: Map<string, string[]>): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();

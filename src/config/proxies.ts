@@ -5,13 +5,13 @@ import type { Outline } from './yaml/outline.ts';
 import type { Path } from './yaml/path.ts';
 import { isLoopback } from './schema/url.ts';
 
-/** The ways out of one API. */
+/** The proxies of one API. */
 export interface ApiProxies {
   toApi: ProxyOptions | undefined;
   toTokens: ProxyOptions | undefined;
 }
 
-/** The proxies of the environment on the way to each API and its token server; reports an address that is none. */
+/** The proxies of the environment for each API and its token server; reports an address that is not valid. */
 export function resolveProxies(
   { apis }: Outline,
   source: JobFileSource,
@@ -39,12 +39,12 @@ export function resolveProxies(
 
 const isHttpUrl = (text: string): boolean => /^https?:\/\//i.test(text) && URL.canParse(text);
 
-/** The variables that name proxies, as curl and others read them: the small spelling wins, an empty one is none. */
+/** The variables that name proxies, as curl reads them: lower case wins, an empty value means none. */
 const variables = { 'http:': ['http_proxy', 'HTTP_PROXY'], 'https:': ['https_proxy', 'HTTPS_PROXY'] } as const;
 
 /**
- * The proxy on the way to `url`, by its scheme; undefined without one, and to this machine. Throws SyntaxError for an
- * address that is none; its message never quotes it, because it may hold a password.
+ * The proxy for `url`, by its scheme; undefined without one and for this machine. Throws SyntaxError for an address
+ * that is not valid, without quoting it, because it may hold a password.
  */
 function proxyTo(url: string, environment: NodeJS.ProcessEnv): ProxyOptions | undefined {
   const { protocol } = new URL(url);

@@ -17,7 +17,7 @@ export interface SecretPlaces {
   folder: string;
 }
 
-/** Reads every secret an API's `auth` refers to, by API and part; reports those that cannot be had. */
+/** Reads every secret an API's `auth` refers to, by API and part; reports those that cannot be read. */
 export async function resolveSecrets(
   { apis }: Outline,
   source: JobFileSource,
@@ -39,7 +39,7 @@ export async function resolveSecrets(
   return secrets;
 }
 
-/** The database that the file pins. Undefined when it pins none, or when its address cannot be had, which is reported. */
+/** The database that the file pins. Undefined when it pins none, or when its address cannot be read, which is reported. */
 export async function resolveDatabase(
   { database }: Pick<Outline, 'database'>,
   source: JobFileSource,
@@ -67,7 +67,7 @@ async function readSecret(reference: SecretReference, places: SecretPlaces): Pro
   if (!(secret instanceof Secret) || !/\p{Cc}/u.test(secret.reveal())) return secret;
   const where =
     'env' in reference ? `environment variable ${reference.env}` : `file ${resolve(places.folder, reference.file)}`;
-  return `the ${where} holds a line break or another control character, which no credential has`;
+  return `the ${where} holds a line break or another control character, which a credential cannot have`;
 }
 
 /** The secret, which may have several lines, or a sentence that says why there is none. */

@@ -8,7 +8,7 @@ import type { Outline } from './yaml/outline.ts';
 import type { Path } from './yaml/path.ts';
 import { isReference, readSecretText, type SecretPlaces } from './resolve-secrets.ts';
 
-/** Reads what every API's `tls` refers to, by API; reports what cannot be had or does not fit. */
+/** Reads what every API's `tls` refers to, by API; reports what cannot be read or does not match. */
 export async function resolveTls(
   { apis }: Outline,
   source: JobFileSource,
@@ -20,7 +20,7 @@ export async function resolveTls(
       if (!tls) return;
       const path: Path = ['apis', api, 'tls'];
       if (/^http:/i.test(baseUrl))
-        source.report(path, 'tls has a meaning only with https; change baseUrl, or remove tls', 'key');
+        source.report(path, 'tls applies only with https; change baseUrl, or remove tls', 'key');
       found.set(api, await readTls(tls, { path, source, places }));
     }),
   );
@@ -36,11 +36,7 @@ async function readTls(
     ['key', 'cert'],
   ] as const)
     if (written[part] !== undefined && written[other] === undefined)
-      source.report(
-        [...path, part],
-        `${part} has a meaning only together with ${other}; add that, or remove ${part}`,
-        'key',
-      );
+      source.report([...path, part], `${part} applies only together with ${other}; add that, or remove ${part}`, 'key');
   const ca = await readCertificates(written['ca'], { path: [...path, 'ca'], source, places });
   const cert = await readCertificates(written['cert'], { path: [...path, 'cert'], source, places });
   const key = await readKey(written['key'], { path: [...path, 'key'], source, places });
@@ -89,7 +85,7 @@ function unreadable(file: string, error: unknown): string {
   const { code = '' } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return `there is no file ${file}; paths are relative to the job file`;
   return code.startsWith('ERR_')
-    ? `the certificates in ${file} cannot be read as such; they may have been cut off, so export them again`
+    ? `the certificates in ${file} are not valid PEM, perhaps truncated; export them again`
     : `the file ${file} cannot be read (${code}); check what it is, its owner and mode`;
 }
 
@@ -110,12 +106,12 @@ async function readKey(
   try {
     return { text, object: createPrivateKey(text.reveal()) };
   } catch {
-    // Both of its spellings: `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
+    // Both PEM forms: `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
     const encrypted = text.reveal().includes('ENCRYPTED');
     source.report(
       at,
       encrypted
-        ? `the private key in ${where} is encrypted, and nobody is there at night to unlock it; store it without a passphrase (openssl pkey -in KEY -out NEW), readable by its owner only`
+        ? `the private key in ${where} is encrypted, and a scheduled run cannot ask for its passphrase; store it without a passphrase (openssl pkey -in KEY -out NEW), readable by its owner only`
         : `expected a private key as PEM text (-----BEGIN PRIVATE KEY-----) in ${where}, got something else`,
     );
     return undefined;

@@ -7,12 +7,12 @@ import type { Outline } from './yaml/outline.ts';
 import { defaults } from './schema/defaults.ts';
 import { isLoopback } from './schema/url.ts';
 
-/** What is allowed and probably not meant, in a file without problems. */
+/** What is valid and probably a mistake, in a file without problems. */
 export function warnings(outline: Outline, source: JobFileSource): Problem[] {
   return [...apiWarnings(outline, source), ...templateWarnings(outline, source), ...controlWarnings(outline, source)];
 }
 
-/** `{{key}}`, as other programs write what is to be filled in, would be sent as the text {key}. */
+/** `{{key}}`, the placeholder of other programs, would be sent as the text {key}. */
 function templateWarnings({ contracts, lookups }: Outline, source: JobFileSource): Problem[] {
   const known = templateNames(lookups);
   const texts = [
@@ -30,7 +30,7 @@ function templateWarnings({ contracts, lookups }: Outline, source: JobFileSource
   });
 }
 
-/** A sum of what a transform makes has nothing that it could be held against, unless the column says where it came from. */
+/** The sum of a column that only the transform makes cannot be compared, unless the column names its source. */
 function controlWarnings({ controls, load, transform }: Outline, source: JobFileSource): Problem[] {
   if (transform === undefined) return [];
   return controls.flatMap(({ sum }, index) => {

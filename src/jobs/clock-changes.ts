@@ -5,26 +5,26 @@ import type { Timetable } from './schedule.ts';
 export interface ClockChange {
   /** YYYY-MM-DD, local. */
   date: string;
-  /** HH:MM of the first start concerned, by the clock on the wall. */
+  /** HH:MM of the first start concerned, local. */
   time: string;
   /** Such times are skipped in spring, and come twice in autumn. */
   kind: 'skipped' | 'twice';
-  /** HH:MM that the clock shows next after the times that are skipped, or first of those that come twice. */
+  /** HH:MM, local: the first time after those skipped, or the first of those that come twice. */
   clockGoesTo: string;
-  /** No other start comes later on that date. */
+  /** No later start comes on that date. */
   isOnlyStart: boolean;
 }
 
 const day = 24 * 3_600_000;
 const minute = 60_000;
 
-/** Where the timetable's starts meet the changes of daylight saving within `days` from `from`. */
+/** The changes of daylight saving time within `days` from `from` that affect the timetable's starts. */
 export function clockChanges(
   { schedule, timezone }: Timetable,
   { from, days }: { from: Date; days: number },
 ): ClockChange[] {
   const wall = wallOf(timezone);
-  // The schedule as the clock on the wall reads it: a day there has all its hours, once.
+  // The schedule in local time: there each day has all its hours, once.
   const cron = new Cron(schedule, { timezone: 'UTC', paused: true });
   const found: ClockChange[] = [];
   const begin = Math.floor(from.getTime() / minute) * minute;
@@ -47,8 +47,8 @@ export function clockChanges(
 }
 
 /**
- * A yearly day on which the only start of the day is skipped, because clocks are set forward over it: month and days from
- * 1 to 31, between which the weekday (0 is Sunday) comes once. Undefined when there is none, or when it keeps no such rule.
+ * The yearly day whose only start is skipped because clocks are set forward over it: a month, and days from 1 to 31 between
+ * which the weekday (0 is Sunday) comes once. Undefined when there is none, or when it follows no such rule.
  */
 export function yearlySkip(
   timetable: Timetable,
@@ -73,7 +73,7 @@ export function yearlySkip(
   };
 }
 
-/** Milliseconds of the wall's clock, as though it showed UTC. */
+/** Local time in milliseconds, read as if it were UTC. */
 function wallOf(timezone: string): (at: number) => number {
   const format = new Intl.DateTimeFormat('sv-SE', { timeZone: timezone, dateStyle: 'short', timeStyle: 'medium' });
   return (at) => Date.parse(`${format.format(at).replace(' ', 'T')}Z`);

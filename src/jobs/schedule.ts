@@ -8,7 +8,7 @@ export interface Timetable {
   timezone: string;
 }
 
-/** The next `count` starts after `from`; a time that the spring day skips moves on, one that the autumn day repeats comes once. */
+/** The next `count` starts after `from`. A time that clocks skip in spring moves on; one that they repeat in autumn comes once. */
 export function comingStarts(
   { schedule, timezone }: Timetable,
   { from, count }: { from: Date; count: number },
@@ -27,34 +27,34 @@ export function missedStarts(timetable: Timetable, { after, until }: { after: Da
 export interface Start {
   /** When it was due. */
   due: Date;
-  /** The day the run is for: the day it was due, also when it begins late. */
+  /** The day it was due, also when it begins late. */
   businessDate: string;
-  /** Earlier starts that passed while the machine slept or the run before went on; they are not made up for. */
+  /** Earlier starts that were missed while the machine slept or the previous run went on; they are not caught up. */
   skipped: number;
 }
 
-// Timers do not run while a machine sleeps, and clocks are set: the wall clock is looked at this often.
+// Timers stop while a machine sleeps, and clocks are set, so the wall clock is read this often.
 const lookEveryMs = 30_000;
 
-/** A start that is found later than this was missed: it is more than two looks late. */
+/** A start found later than this was missed: two readings of the clock should have shown it. */
 const missedAfterMs = 2 * lookEveryMs;
 
-/** The wall clock is taken to have been set back when it shows so much less than it should; what is less is a correction. */
+/** The wall clock counts as set back when it is this much behind; less is an ordinary correction. */
 const setBackMs = 60_000;
 
-/** So many starts are remembered, so that none is repeated when the clock is set back. */
+/** The latest starts are remembered, so that none is repeated when the clock is set back. */
 const rememberedStarts = 1_000;
 
-/** How long ago the last start may be that a process which was not up then makes up for: a start per week at least. */
+/** How old a missed start may be to be caught up after this process came up: enough for weekly schedules. */
 const lookBackMs = 8 * 24 * 3_600_000;
 
 /**
- * Calls `start` whenever the timetable says so, one at a time, until the signal aborts. Of starts that were missed the
- * last is made up for, once; with `catchUp: 'none'` none is, and `passedOver` hears of them. `missing` says whether the
- * start that was due last before this began is still to be made up for.
+ * Calls `start` whenever the timetable says so, one at a time, until the signal aborts. Of the starts that were missed only
+ * the last is caught up; with `catchUp: 'none'` none is, and `passedOver` is called for them. `missing` says whether the
+ * last start that was due before this call is still to be caught up.
  *
- * When the wall clock is set back, the starts that are still to come by it are planned anew, and `setBack` hears of it;
- * one that was begun already is not begun again, and `repeated` hears of that.
+ * When the wall clock is set back, the next starts are computed anew and `setBack` is called. A start that has begun
+ * already is not begun again; `repeated` is called for it.
  */
 export async function keepSchedule(
   timetable: Timetable,
@@ -81,8 +81,8 @@ export async function keepSchedule(
     if (begun.length > rememberedStarts) begun.shift();
     await o.start(start);
   };
-  // Of the starts due by now, the last: whether it is missing is known only to the ledger.
-  const makeUp = async (now: Date): Promise<void> => {
+  // For the last start that was due: only the ledger knows whether its night is missing.
+  const catchUpLast = async (now: Date): Promise<void> => {
     if (catchUp !== 'last' || !o.missing) return;
     const due = lastStart(timetable, now);
     if (!due || begun.includes(due.getTime())) return;
@@ -94,20 +94,20 @@ export async function keepSchedule(
   let handled = new Date(clock.wallNow());
   let looked = { wall: clock.wallNow(), at: clock.now() };
   let next: Date | undefined;
-  await makeUp(handled);
+  await catchUpLast(handled);
   while (!signal.aborted) {
     const now = new Date(clock.wallNow());
     const byMs = looked.wall + (clock.now() - looked.at) - now.getTime();
     looked = { wall: now.getTime(), at: clock.now() };
     if (handled > now) {
-      // Else nothing would be due before the clock has caught up with what it once showed.
+      // Otherwise no start would be due until the clock shows again what it showed before.
       handled = now;
       next = undefined;
     }
     if (byMs > setBackMs) {
       o.setBack?.({ byMs, next: nextAfter(now) });
       // oxlint-disable-next-line no-await-in-loop -- each round waits for the next start
-      await makeUp(now);
+      await catchUpLast(now);
     }
     next ??= nextAfter(handled);
     if (next && next <= now) {
@@ -132,7 +132,7 @@ export async function keepSchedule(
   }
 }
 
-/** The start that was due last, by now; undefined when there was none lately. */
+/** The last start that was due by `now`; undefined when there was none in the last days. */
 export function lastStart(timetable: Timetable, now: Date): Date | undefined {
   return missedStarts(timetable, { after: new Date(now.getTime() - lookBackMs), until: now }).at(-1);
 }

@@ -4,17 +4,17 @@ import type { Clock } from '../resilience/clock.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Api } from '../sources/api/api.ts';
 
-/** For as long a process that is killed may have sent requests that nobody else learns of. */
+/** When a process is killed, the requests it sent in this time are missing from the count. */
 const sharedEveryMs = 2_000;
 
 export interface KeptQuotas extends AsyncDisposable {
-  /** Adds what was sent to what others have sent, and learns of theirs. A database that is away for a moment is no error. */
+  /** Adds this run's requests to everyone's, and reads the sum. A database that is away for a moment is no error. */
   share(): Promise<void>;
 }
 
 /**
- * Keeps the APIs' quotas together with those of other runs, before and after this one: in the database, by the API's
- * origin and day. Disposing adds what is not there yet.
+ * Shares the APIs' quotas with earlier and concurrent runs, in the database by the API's origin and day. Disposing adds the
+ * requests that are not there yet.
  */
 export async function keepQuotas(o: {
   apis: Iterable<Api>;
@@ -31,7 +31,7 @@ export async function keepQuotas(o: {
   await shareAll();
   let sharing = Promise.resolve();
   const share = async (): Promise<void> => {
-    // In turn, and what could not be added is added the next time.
+    // One after the other; what could not be added is added the next time.
     sharing = sharing.then(shareAll).catch(() => undefined);
     await sharing;
   };

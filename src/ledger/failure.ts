@@ -1,5 +1,6 @@
 import type { FailureClass } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
+import { storableText } from './storable-text.ts';
 
 export type FailureStage = 'list' | 'lookup' | 'map' | 'load';
 export type AdviceAction = 'retry-now' | 'retry-after' | 'fix-config' | 'fix-record';
@@ -47,7 +48,7 @@ export async function storeFailures(
       of(({ code }) => code),
       of((failure) => failure.class),
       of(({ httpStatus }) => httpStatus),
-      of(({ message }) => message.replaceAll('\0', '\\0').toWellFormed()),
+      of(({ message }) => storableText(message)),
       failed.map(attemptsInAll),
       of(({ advice }) => advice),
       of(({ adviceAfter }) => adviceAfter),

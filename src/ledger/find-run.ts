@@ -1,7 +1,7 @@
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { runColumns, type RunRow } from './run.ts';
-import { idRange, isRunId } from './run-id.ts';
+import { idRange, isIdBeginning } from './id-beginning.ts';
 
 /**
  * The run that `latest` or an id (or its unambiguous beginning) names. `latest` is a night's where there is any, else a
@@ -9,7 +9,7 @@ import { idRange, isRunId } from './run-id.ts';
  */
 export async function findRun(database: Queryable, o: { run: string; job?: string }): Promise<RunRow> {
   const latest = o.run === 'latest';
-  if (!latest && !isRunId(o.run))
+  if (!latest && !isIdBeginning(o.run))
     throw new UsageError(`a run is named by its id or by latest, not by "${o.run}"; nightfill runs lists them`);
   const select = async (where: string, values: unknown[]): Promise<RunRow[]> =>
     (

@@ -5,7 +5,7 @@ const rowsAtOnce = 10_000;
 
 /**
  * The tables whose rows hang on an instance without a foreign key to it, and the column that their index orders them by
- * within an instance. The largest come first, so that what is left of a sweep that was killed is mostly small.
+ * within an instance. The largest come first, so that a killed sweep mostly leaves small ones.
  */
 export const parts = [
   { table: 'contract', by: 'key', first: '' },
@@ -20,12 +20,12 @@ export const parts = [
 ] as const;
 
 /**
- * Deletes an instance's own row with its runs and their reports: from then on nothing finds it any more. Its other rows
- * are left for `sweep`. One that a run is at work on stays; another prune may have hidden it already.
+ * Deletes an instance's own row with its runs and their reports, so that no command finds it any more. Its other rows are
+ * left for `sweep`. An instance that a run is working on stays; another prune may have hidden it already.
  */
 export async function hideInstance(database: Database, id: string): Promise<'hidden' | 'at-work' | 'gone'> {
   return database.withTransaction(async (client) => {
-    // Locked first: the next statement then sees a run that was being started on it.
+    // Locked first, so that the next statement sees a run that was being started on it.
     const locked = await client.query(`SELECT FROM nightfill.instance WHERE id = $1 FOR UPDATE`, [id]);
     if (locked.rowCount === 0) return 'gone';
     const { rowCount } = await client.query(
@@ -38,7 +38,7 @@ export async function hideInstance(database: Database, id: string): Promise<'hid
   });
 }
 
-/** Instances whose own row is gone and that still have others: a sweep was killed, or somebody deleted them by hand. */
+/** Instances whose own row is gone while others are left: a sweep was killed, or someone deleted the row by hand. */
 export async function hiddenInstances(database: Queryable): Promise<string[]> {
   // From one instance to the next along the index: as many steps as there are nights, however many rows they have.
   const ofTable = ({ table }: (typeof parts)[number]): string => `(
@@ -57,8 +57,8 @@ export async function hiddenInstances(database: Queryable): Promise<string[]> {
 }
 
 /**
- * Deletes what is left of an instance whose own row is gone, some rows in each transaction; killed anywhere, it is gone on
- * with by doing it again. Does nothing while the instance is there. Gives the number of rows.
+ * Deletes what is left of an instance whose own row is gone, a bounded number of rows per transaction; after a kill, call
+ * it again to continue. Does nothing while the instance is there. Gives the number of rows.
  */
 export async function sweep(
   database: Database,

@@ -71,3 +71,12 @@ export async function dropReplacedRows(client: Queryable, instance: string): Pro
     [instance],
   );
 }
+
+/** How many rows of an instance are held back for its switch. */
+export async function countHeldBack(database: Queryable, instance: string): Promise<number> {
+  const { rows } = await database.query<{ rows: number }>(
+    `SELECT count(*)::integer AS rows FROM nightfill.staged WHERE instance = $1`,
+    [instance],
+  );
+  return rows[0]!.rows;
+}

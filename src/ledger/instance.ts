@@ -1,5 +1,6 @@
 import { v7 as uuid } from 'uuid';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
+import { isoDate } from './time-text.ts';
 
 export type Purpose = 'night' | 'sample' | 'dry-run';
 
@@ -12,10 +13,12 @@ export interface Instance {
   target: string;
   targetKey: string[];
   configSha256: string;
+  /** The source's own count of its records; null before the listing has ended, and when it gave none. */
+  sourceTotal: string | null;
 }
 
-const instanceColumns = `id, job, to_char(business_date, 'YYYY-MM-DD') AS "businessDate", status, target,
-  target_key AS "targetKey", config_sha256 AS "configSha256"`;
+const instanceColumns = `id, job, ${isoDate('business_date')} AS "businessDate", status, target,
+  target_key AS "targetKey", config_sha256 AS "configSha256", source_total::text AS "sourceTotal"`;
 
 /** The job's latest instance for the date, if any. */
 export async function findInstance(
@@ -40,7 +43,7 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
 /** The next generation of the job's instances for the date and purpose; its listing has yet to be stored. */
 export async function createInstance(
   database: Queryable,
-  o: Omit<Instance, 'id' | 'status'> & { purpose: Purpose; timezone: string },
+  o: Omit<Instance, 'id' | 'status' | 'sourceTotal'> & { purpose: Purpose; timezone: string },
 ): Promise<Instance> {
   const { rows } = await database.query<Instance>(
     `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, knows_rows)

@@ -1,5 +1,6 @@
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { parseExactJson, type Json } from '../sources/json/exact-json.ts';
+import { rfc3339 } from './time-text.ts';
 
 export interface LastKnown {
   value: Json;
@@ -13,7 +14,7 @@ export async function readLastKnown(
   o: { job: string; lookup: string; key: string; maxAge: number },
 ): Promise<LastKnown | undefined> {
   const { rows } = await database.query<{ value: string; asOf: string }>(
-    `SELECT value::text AS value, to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "asOf"
+    `SELECT value::text AS value, ${rfc3339('as_of')} AS "asOf"
      FROM nightfill.last_known
      WHERE job = $1 AND lookup = $2 AND key = $3 AND ($4::float8 = 'Infinity' OR as_of >= now() - make_interval(secs => $4))`,
     [o.job, o.lookup, o.key, o.maxAge === Infinity ? 'Infinity' : o.maxAge / 1_000],

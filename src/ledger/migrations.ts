@@ -24,15 +24,15 @@ async function readMigrations(directory: URL): Promise<Migration[]> {
 }
 
 /**
- * Brings the `nightfill` schema up to date, all in one transaction; callers at the same time wait for one another.
- * A rehearsal takes everything back.
+ * Brings the `nightfill` schema up to date, all in one transaction; concurrent callers wait for one another. A rehearsal
+ * rolls everything back.
  */
 export async function migrate(
   database: Database,
   { directory = migrationsDirectory, rehearse = false }: { directory?: URL; rehearse?: boolean } = {},
 ): Promise<{ applied: string[] }> {
   const migrations = await readMigrations(directory);
-  return orExplainDenial(database, async () => {
+  return explainingDenial(database, async () => {
     if ((await pending(database, migrations)).length === 0) return { applied: [] };
     database.requireWritable();
     return database.withTransaction(async (client) => {
@@ -56,7 +56,7 @@ export async function migrate(
   });
 }
 
-/** IF NOT EXISTS alone would ask for the privilege to create even where an administrator has made the schema. */
+/** IF NOT EXISTS alone requires the CREATE privilege even where an administrator has created the schema. */
 async function createSchema(client: Queryable): Promise<void> {
   const { rowCount } = await client.query(`SELECT FROM pg_namespace WHERE nspname = 'nightfill'`);
   if (rowCount === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS nightfill`);
@@ -68,10 +68,10 @@ export async function pendingMigrations(
   { directory = migrationsDirectory }: { directory?: URL } = {},
 ): Promise<string[]> {
   const migrations = await readMigrations(directory);
-  return orExplainDenial(database, async () => (await pending(database, migrations)).map(({ name }) => name));
+  return explainingDenial(database, async () => (await pending(database, migrations)).map(({ name }) => name));
 }
 
-async function orExplainDenial<T>(database: Database, task: () => Promise<T>): Promise<T> {
+async function explainingDenial<T>(database: Database, task: () => Promise<T>): Promise<T> {
   try {
     return await task();
   } catch (error) {

@@ -3,6 +3,7 @@ import { DatabaseError, databaseError } from '../sinks/postgres/database-error.t
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { qualifiedName, type TargetTable } from '../sinks/target/target-table.ts';
 import { isRememberedRow, rememberedTarget } from './loaded-row.ts';
+import { isoDate } from './time-text.ts';
 
 /** A night whose listing may prove that contracts are gone. */
 interface Night {
@@ -35,7 +36,7 @@ export async function readListingFacts(client: Queryable, instance: string): Pro
     `SELECT purpose, status <> 'planning' AS planned, source_total::text AS total, total_changed AS "totalChanged", listed, duplicates,
        (SELECT count(*) FROM nightfill.contract
         WHERE instance = this.id AND problem IS NOT NULL AND key LIKE '(record % of the listing)')::integer AS nameless,
-       (SELECT to_char(max(business_date), 'YYYY-MM-DD') FROM nightfill.instance AS other
+       (SELECT ${isoDate('max(business_date)')} FROM nightfill.instance AS other
         WHERE other.job = this.job AND other.purpose = 'night'
           AND (other.business_date, other.generation) > (this.business_date, this.generation)) AS later,
        EXISTS (SELECT FROM nightfill.staged WHERE staged.instance = this.id) AS "heldBack"

@@ -1,5 +1,6 @@
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import type { Instance } from './instance.ts';
+import { anyRowLoaded, type Instance } from './instance.ts';
+import { isoDate } from './time-text.ts';
 
 /** A later business date of which rows stand in the target. */
 export interface NewerNight {
@@ -19,13 +20,13 @@ export async function findNewerNight(
   },
 ): Promise<NewerNight | undefined> {
   const { rows } = await database.query<NewerNight>(
-    `SELECT to_char(newer.business_date, 'YYYY-MM-DD') AS "businessDate", latest.id AS "runId"
+    `SELECT ${isoDate('newer.business_date')} AS "businessDate", latest.id AS "runId"
      FROM nightfill.instance AS newer CROSS JOIN LATERAL (
        SELECT id FROM nightfill.run WHERE run.instance = newer.id ORDER BY started_at DESC, id DESC LIMIT 1
      ) AS latest
      WHERE newer.job = $1 AND newer.business_date > $2 AND newer.purpose IN ('night', 'sample')
        AND ($3::text IS NULL OR newer.target = $3)
-       AND EXISTS (SELECT FROM nightfill.chunk WHERE instance = newer.id AND inserted + updated + unchanged > 0)
+       AND ${anyRowLoaded('newer.id')}
      ORDER BY newer.business_date DESC, newer.generation DESC LIMIT 1`,
     [o.job, o.businessDate, o.target ?? null],
   );

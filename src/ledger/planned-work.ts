@@ -66,3 +66,16 @@ export async function readChunk(
   }));
   return { number, contracts };
 }
+
+/** The keys of contracts that were worked on and did not fail. */
+export async function readLoadedKeys(database: Queryable, instance: string): Promise<Set<string>> {
+  const { rows } = await database.query<{ key: string }>(
+    // Looked up by index for each contract, and not joined: see readChunk.
+    `SELECT key FROM nightfill.contract
+     WHERE instance = $1
+       AND (SELECT status FROM nightfill.chunk WHERE chunk.instance = $1 AND number = contract.chunk) <> 'not-started'
+       AND (SELECT true FROM nightfill.failure WHERE failure.instance = $1 AND failure.key = contract.key) IS NULL`,
+    [instance],
+  );
+  return new Set(rows.map(({ key }) => key));
+}

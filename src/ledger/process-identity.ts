@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** Who is running, so precisely that its death can be certain. */
+/** Identifies a process so precisely that another process can be certain that it has ended. */
 export interface ProcessIdentity {
   /** Machine, boot and process namespace: equal only where process ids mean the same processes. */
   host: string;
   processId: number;
-  /** When the process was born, in the kernel's own unit; tells a reused process id from its first owner. */
+  /** When the process was started, in the kernel's own unit; tells a reused process id from its first owner. */
   processBorn: string;
 }
 
@@ -37,13 +37,13 @@ export function thisProcess(): ProcessIdentity {
   };
 }
 
-/** What the process calls its database sessions (`application_name`), so that they can be told from any other's. */
+/** The `application_name` of the process's database sessions, which no other process has. */
 export function sessionName({ host, processId, processBorn }: ProcessIdentity): string {
   const digest = createHash('sha256').update(`${host} ${processId} ${processBorn}`).digest('hex');
   return `nightfill ${processId} ${digest.slice(0, 32)}`;
 }
 
-/** True only when `holder` certainly does not run any more: it ran on this host and its process is gone. */
+/** True only when `holder` has certainly ended: it ran on this host and its process is gone. */
 export function isCertainlyDead(holder: ProcessIdentity, self: ProcessIdentity): boolean {
   if (holder.host !== self.host) return false;
   try {
@@ -52,14 +52,14 @@ export function isCertainlyDead(holder: ProcessIdentity, self: ProcessIdentity):
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
   const { state, born } = statOf(holder.processId);
-  // Ended, and only not yet collected by its parent: a container's first process may never do so.
+  // Ended, but not yet reaped by its parent; a container's first process may never do so.
   if (state === 'Z' || state === 'X') return true;
   return holder.processBorn !== '' && born !== '' && born !== holder.processBorn;
 }
 
 /**
- * True only when `holder` certainly runs: on this host, under its process id and birth, and neither stopped (Ctrl-Z, a
- * debugger) nor ended. Linux alone tells births and states; elsewhere nobody is certainly alive.
+ * True only when `holder` certainly runs: on this host, with its process id and start time, and neither stopped (Ctrl-Z, a
+ * debugger) nor ended. Only Linux tells start times and states; elsewhere no process is certainly alive.
  */
 export function isCertainlyAlive(holder: ProcessIdentity, self: ProcessIdentity): boolean {
   if (holder.host !== self.host || holder.processBorn === '') return false;

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 
-/** Keeps with a run where its report file was written, so that a rerun from another folder replaces that file. */
+/** Stores with a run where its report file was written, so that a rerun from another folder replaces that file. */
 export async function keepReportPlace(database: Queryable, run: string, file: string): Promise<void> {
   await database.query(
     `UPDATE nightfill.run SET figures = (figures::jsonb || jsonb_build_object('reportFile', $2::text))::json

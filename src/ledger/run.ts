@@ -72,7 +72,7 @@ export async function takeOver(
   o: { job: string; instance: string; run: string; token: string },
 ): Promise<{ crashed: number }> {
   const { rows } = await database.query<{ instance: string }>(
-    `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without a word'
+    `UPDATE nightfill.run SET status = 'crashed', exit_code = 1, finished_at = now(), reason = 'the process ended without closing its run'
      FROM nightfill.instance
      WHERE instance.id = run.instance AND instance.job = $1 AND run.status = 'running' AND run.id <> $2
      RETURNING run.instance`,

@@ -1,7 +1,7 @@
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 
-/** A report sealed with its digest and that of the job's report before it. */
-export interface SealedReport {
+/** A report with its digest and that of the job's previous report. */
+export interface StoredReport {
   run: string;
   job: string;
   text: string;
@@ -9,7 +9,7 @@ export interface SealedReport {
   previousSha256: string | null;
 }
 
-/** The digest of the job's latest report but that of the given run; null without one. */
+/** The digest of the job's latest report of another run; null without one. */
 export async function previousDigest(database: Queryable, o: { job: string; run: string }): Promise<string | null> {
   const { rows } = await database.query<{ sha256: string }>(
     `SELECT sha256 FROM nightfill.report WHERE job = $1 AND run <> $2 ORDER BY created_at DESC, run DESC LIMIT 1`,
@@ -18,8 +18,8 @@ export async function previousDigest(database: Queryable, o: { job: string; run:
   return rows[0]?.sha256 ?? null;
 }
 
-/** In place of an earlier report of the run. */
-export async function insertReport(database: Queryable, o: SealedReport): Promise<void> {
+/** Replaces an earlier report of the same run. */
+export async function insertReport(database: Queryable, o: StoredReport): Promise<void> {
   await database.query(
     `INSERT INTO nightfill.report (run, job, body, sha256, previous_sha256) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (run) DO UPDATE SET body = excluded.body, sha256 = excluded.sha256, previous_sha256 = excluded.previous_sha256`,

@@ -1,4 +1,4 @@
-/** A JSON log line as a person at a terminal wants it: `02:13:44 warn message key=value`. */
+/** A JSON log line formatted for a terminal: `02:13:44 warn message key=value`. */
 export function logLineForPeople(line: string): string {
   const { level, time, msg = '', ...facts } = JSON.parse(line) as Record<string, unknown>;
   const shown = Object.entries(facts).map(([key, value]) => `${key}=${factText(key, value)}`);
@@ -6,7 +6,7 @@ export function logLineForPeople(line: string): string {
 }
 
 function factText(key: string, value: unknown): string {
-  // The stack is for the file; here its message is enough.
+  // Only the message; the stack is for log files.
   if (key === 'error' && typeof value === 'object' && value !== null && 'message' in value)
     return String(value.message);
   return typeof value === 'string' ? value : JSON.stringify(value);

@@ -10,13 +10,13 @@ export interface LogMethod {
   (facts: object, message?: string): void;
 }
 
-/** What others need of the log. */
+/** The log as other code uses it. */
 export interface Log {
   debug: LogMethod;
   info: LogMethod;
   warn: LogMethod;
   error: LogMethod;
-  /** Hands each finished line to `write` instead of standard error until called without it; a display needs this. */
+  /** Passes each finished line to `write` instead of standard error, until called without it. For the display. */
   divert?(write?: (line: string) => void): void;
 }
 
@@ -34,7 +34,7 @@ export interface LogOptions {
 }
 
 /**
- * A log of JSON lines, by default on standard error and written at once: nothing is lost when the process ends.
+ * A log of JSON lines, by default written synchronously to standard error, so that no line is lost when the process ends.
  * Throws UsageError for an unknown level.
  */
 export function createLog({ level, secrets, stream, write = writeTo(stream) }: LogOptions): Log {
@@ -48,7 +48,7 @@ export function createLog({ level, secrets, stream, write = writeTo(stream) }: L
       base: null,
       errorKey: 'error',
       timestamp: stdTimeFunctions.isoTime,
-      serializers: { error: asItIs, err: asItIs }, // pino's own would undo what `loggable` made of an error
+      serializers: { error: unchanged, err: unchanged }, // pino's own serializers would undo those of `loggable`
       formatters: { level: (label) => ({ level: label }), log: loggableFacts },
       hooks: { streamWrite: secretFilter(secrets) },
     },
@@ -65,14 +65,14 @@ export function createLog({ level, secrets, stream, write = writeTo(stream) }: L
 
 function writeTo(stream: NodeJS.WritableStream = process.stderr): (line: string) => void {
   if (stream !== process.stderr) return (line) => void stream.write(line);
-  // A worker thread of pino's own would lose lines on an early exit.
+  // Synchronous, because pino's worker thread loses lines on an early exit.
   const destination = openDestination({ dest: 2, sync: true });
-  // A full disk under the log must not end the night; pino itself forgives only a closed pipe.
+  // A full disk must not end the run; pino itself ignores only a closed pipe.
   destination.on('error', () => undefined);
   return (line) => destination.write(line);
 }
 
-/** The facts of a line, whatever they are: a log that throws would end the night for a getter's sake. */
+/** The facts of a line. Never throws: a failing getter must not end the run. */
 function loggableFacts(facts: object): Record<string, unknown> {
   try {
     return loggableFields(facts);
@@ -81,6 +81,6 @@ function loggableFacts(facts: object): Record<string, unknown> {
   }
 }
 
-function asItIs(value: unknown): unknown {
+function unchanged(value: unknown): unknown {
   return value;
 }

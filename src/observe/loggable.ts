@@ -7,9 +7,9 @@ const privateKey =
   /^(?:headers|rawHeaders|trailers|body|cookie|authorization|proxy-authorization|set-cookie|x-api-key)$|password|secret|token/i;
 
 /**
- * What of a value may stand in a log: an allow-list. Plain data passes, bounded in depth and length; of an error its
- * name, code, message, stack and cause; whatever knows its JSON (a Date, a Secret) as that. Anything else (requests,
- * responses, database clients, buffers) shrinks to the name of its class, since nobody knows what hangs on it.
+ * The part of a value that may be logged, by an allow-list: plain data, limited in depth and length; of an error its name,
+ * code, message, stack and cause; an object with `toJSON` (a Date, a Secret) as its JSON. Of anything else (requests,
+ * responses, database clients, buffers) only the name of its class, because it may refer to secrets.
  */
 export function loggable(value: unknown, depth = 0): unknown {
   if (typeof value === 'bigint') return String(value);
@@ -30,7 +30,7 @@ export function loggable(value: unknown, depth = 0): unknown {
   return loggableFields(value, depth + 1);
 }
 
-/** The fields of a plain object, those with telling names blanked. */
+/** The fields of a plain object, redacted where the name suggests a secret. */
 export function loggableFields(fields: object, depth = 0): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(fields).map(([key, inner]) => [key, privateKey.test(key) ? redacted : loggable(inner, depth)]),
@@ -43,7 +43,7 @@ function loggableError(error: Error, depth: number): Record<string, unknown> {
     name: error.name,
     ...(typeof code === 'string' && { code }),
     message: error.message,
-    // What is thrown on purpose explains itself.
+    // A NightfillError is thrown on purpose, and its message is enough.
     ...(!(error instanceof NightfillError) && { stack: error.stack }),
     ...(error instanceof AggregateError && depth < deepest && { errors: loggable(error.errors, depth + 1) }),
     ...(error.cause !== undefined && depth < deepest && { cause: loggable(error.cause, depth + 1) }),

@@ -1,8 +1,5 @@
 import type { Log } from './log.ts';
-import { logLineForPeople } from './log-line.ts';
-import { renderProgress, type ProgressSnapshot } from './render-progress.ts';
-import { TerminalDisplay } from './terminal-display.ts';
-import { harmless } from './terminal-text.ts';
+import type { ProgressSnapshot } from './render-progress.ts';
 
 export type { ProgressSnapshot } from './render-progress.ts';
 
@@ -13,81 +10,31 @@ export interface ProgressOptions {
   snapshot: () => ProgressSnapshot;
   stream: NodeJS.WriteStream;
   log: Log;
-  mode: ProgressMode;
   /** `process.env` by default; NO_COLOR, FORCE_COLOR and TERM decide about colours. */
   environment?: NodeJS.ProcessEnv;
 }
 
 export interface Progress {
-  /** Shows where the run stands for a last time, and gives the terminal back. */
+  /** Shows the last state and restores the terminal. */
   stop(): void;
-  /** Says a line: above the display, or in the log. */
+  /** Writes a line above the display, or to the log. */
   note(line: string): void;
-  /** A contract is done. Only who calls this gets a line every 100 contracts however fast they are done. */
+  /** A contract is done. Without these calls fast runs get fewer than a line every 100 contracts. */
   advance(): void;
 }
 
-const drawEvery = 125; // ms
 const lookEvery = 100; // ms
 const lineEvery = { contracts: 100, ms: 30_000 };
 
-/** Where progress may be drawn in place, and where it must be lines. */
+/** `display` where progress can be redrawn in place, otherwise `lines`. */
 export function progressMode(stream: { isTTY?: boolean | undefined }, environment: NodeJS.ProcessEnv): ProgressMode {
   const { CI = '', TERM } = environment;
   const automated = CI !== '' && CI !== 'false' && CI !== '0';
   return stream.isTTY && !automated && TERM !== 'dumb' ? 'display' : 'lines';
 }
 
-/** Shows a run's progress until stopped. Never keeps the process alive. */
-export function startProgress(options: ProgressOptions): Progress {
-  return options.mode === 'display' ? startDisplay(options) : startLines(options);
-}
-
-function startDisplay({ snapshot, stream, log, environment = process.env }: ProgressOptions): Progress {
-  const display = new TerminalDisplay(stream);
-  const colour = allowsColour(stream, environment);
-  function draw(): void {
-    display.draw(renderProgress(snapshot(), { width: display.width, colour }));
-  }
-  function onResize(): void {
-    display.resized();
-    draw();
-  }
-  function note(line: string): void {
-    display.above(line);
-    draw();
-  }
-  const timer = setInterval(draw, drawEvery).unref();
-  stream.on('resize', onResize);
-  // However the process ends, its terminal gets the cursor back.
-  const restore = (): void => display.end();
-  process.once('exit', restore);
-  log.divert?.((line) => note(harmless(logLineForPeople(line))));
-  draw();
-
-  let stopped = false;
-  return {
-    note: (line) => (stopped ? void stream.write(`${harmless(line)}\n`) : note(line)),
-    advance: () => undefined,
-    stop() {
-      if (stopped) return;
-      stopped = true;
-      clearInterval(timer);
-      stream.off('resize', onResize);
-      process.off('exit', restore);
-      log.divert?.();
-      draw();
-      restore();
-    },
-  };
-}
-
-/** NO_COLOR (no-color.org): any value but the empty one. The rest is Node's judgement. */
-function allowsColour(stream: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
-  return !environment['NO_COLOR'] && stream.hasColors?.(environment) === true;
-}
-
-function startLines({ snapshot, log }: ProgressOptions): Progress {
+/** Logs a run's progress as lines until stopped. Never keeps the process alive. */
+export function startLines({ snapshot, log }: ProgressOptions): Progress {
   let last = { done: 0, elapsedMs: 0 };
   let advanced = 0;
   function line(facts: ProgressSnapshot): void {
@@ -96,7 +43,7 @@ function startLines({ snapshot, log }: ProgressOptions): Progress {
   }
   function look(): void {
     const facts = snapshot();
-    // A second chance takes failures back: fewer are done than before.
+    // A second chance resets failures, so that fewer are done than before.
     if (facts.done < last.done) last = { ...last, done: facts.done };
     const { contracts, ms } = lineEvery;
     if (facts.done - last.done >= contracts || facts.elapsedMs - last.elapsedMs >= ms) line(facts);
@@ -118,7 +65,7 @@ function startLines({ snapshot, log }: ProgressOptions): Progress {
   };
 }
 
-/** The snapshot as a log line holds it: whole numbers, and what no one asks for left out. */
+/** The snapshot as facts of a log line, with rounded numbers. */
 function progressFacts({ job, businessDate, apis, ...facts }: ProgressSnapshot): object {
   const { elapsedMs, etaMs, finishByMs } = facts;
   return {

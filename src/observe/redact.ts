@@ -1,19 +1,19 @@
-/** What stands in a secret's place. */
+/** Replaces a secret. */
 export const redacted = '[redacted]';
 
 const userInfo = /(:\/\/)[^/\s:@"]*:[^/\s"]*@/g;
 
 /**
- * The last filter before a line of JSON is written: gives a function that removes every known secret from its texts,
- * in whatever guise (plain, within quoted JSON, URL-encoded, base64), and credentials from the URLs of any error.
+ * The last filter before a line of JSON is written: a function that removes every known secret from its texts, in every
+ * encoding (plain, within quoted JSON, URL-encoded, base64), and credentials from all URLs.
  *
- * A line with a hit is parsed and written anew, because replacing in the raw line breaks its JSON when a secret is
+ * A line with a match is parsed and written again, because a replacement in the raw line breaks its JSON when a secret is
  * `2` or `e`.
  */
 export function secretFilter(secrets: readonly string[]): (line: string) => string {
-  const guises = secrets.filter((secret) => secret !== '').flatMap(guisesOf);
-  // The longest first: a secret that contains another goes as a whole.
-  const forms = [...new Set(guises)].toSorted((a, b) => b.length - a.length);
+  const encodings = secrets.filter((secret) => secret !== '').flatMap(encodingsOf);
+  // The longest first, so that a secret which contains another is replaced as a whole.
+  const forms = [...new Set(encodings)].toSorted((a, b) => b.length - a.length);
   const inJson = forms.map(quoted);
 
   function clean(text: string): string {
@@ -31,12 +31,12 @@ export function secretFilter(secrets: readonly string[]): (line: string) => stri
   return (line) => {
     if (!line.includes('://') && !inJson.some((form) => line.includes(form))) return line;
     const record = JSON.parse(line) as Record<string, unknown>;
-    const { level, time, ...rest } = record; // ours, and needed to read the line at all
+    const { level, time, ...rest } = record; // written by us, and needed to read the line
     return `${JSON.stringify({ level, time, ...(cleanValue(rest) as object) })}\n`;
   };
 }
 
-function guisesOf(secret: string): string[] {
+function encodingsOf(secret: string): string[] {
   const encoded = secret.isWellFormed() ? [encodeURIComponent(secret)] : [];
   return [
     secret,

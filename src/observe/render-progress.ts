@@ -1,6 +1,6 @@
 import { fitLine, piecesWidth, type Piece, type Style } from './styled-line.ts';
 
-/** Where a run stands. Durations in milliseconds. */
+/** The state of a run. Durations in milliseconds. */
 export interface ProgressSnapshot {
   job: string;
   businessDate: string;
@@ -9,7 +9,7 @@ export interface ProgressSnapshot {
   listed: number;
   /** The source's own count of contracts. */
   sourceTotal?: number;
-  /** Not so while listing, nor when the listing failed or was cut off. */
+  /** False while listing, and when the listing failed or was truncated. */
   listingDone: boolean;
   /** Contracts with an outcome: `enriched`, `degraded` and `failed` together. */
   done: number;
@@ -19,13 +19,13 @@ export interface ProgressSnapshot {
   chunksLoaded: number;
   chunks: number;
   elapsedMs: number;
-  /** Until the last contract is done, or when stopping the last of those begun. */
+  /** Until the last contract is done; when stopping, the last one in progress. */
   etaMs?: number;
-  /** Nothing more is begun. */
+  /** No further contract is started. */
   stopping?: boolean;
-  /** When stopping: contracts that were begun and have no outcome yet. */
+  /** When stopping: contracts in progress. */
   working?: number;
-  /** When stopping: how long those have at most. */
+  /** When stopping: the most time they have. */
   graceMs?: number;
   /** `HH:MM`. */
   finishBy?: string;
@@ -44,9 +44,9 @@ export interface ApiProgress {
   retries: number;
   rateLimited: number;
   breaker: string;
-  /** `HH:MM`: nothing is sent before then, because the API asked for that or is down; absent while it is asked. */
+  /** `HH:MM`: no request is sent before then, because the API asked for a pause or is down. */
   restsUntil?: string;
-  /** How long that is from now. */
+  /** Until then, from now. */
   restsMs?: number;
 }
 
@@ -86,20 +86,20 @@ function titleLine({ job, businessDate, phase, stopping, elapsedMs }: ProgressSn
   return gap < 2 ? left : [...left, ' '.repeat(gap), styled(right, 'dim')];
 }
 
-/** How many contracts there are in all; undefined while the listing may bring any number. */
-function whole({ phase, listed, sourceTotal }: ProgressSnapshot): number | undefined {
+/** The total number of contracts; undefined while the listing does not know it. */
+function totalOf({ phase, listed, sourceTotal }: ProgressSnapshot): number | undefined {
   if (phase !== 'listing') return listed;
   return sourceTotal !== undefined && sourceTotal >= listed ? sourceTotal : undefined;
 }
 
-/** Never runs backwards, as long as the source counts right: of an unknown whole there is no share, and a second chance takes nothing back. */
+/** Never moves backwards if the source's total is right: without a total there is no share, and a second chance counts as done. */
 function barLine(snapshot: ProgressSnapshot, width: number): Piece[] {
   const { phase, enriched, degraded, failed, done } = snapshot;
-  const total = whole(snapshot);
+  const total = totalOf(snapshot);
   if (total === undefined) return bar([], { total: 0, width });
   const again = phase === 'second-chance' ? Math.max(0, total - done) : 0;
   const share = total === 0 ? 1 : Math.min(1, (done + again) / total);
-  // Rounded down: 100% is said when it is so.
+  // Rounded down, so that 100% means all.
   const percent = ` ${(Math.floor(share * 1000) / 10).toFixed(1)}%`.padStart(7);
   const parts: [number, Style][] = [
     [enriched, 'green'],
@@ -112,10 +112,10 @@ function barLine(snapshot: ProgressSnapshot, width: number): Piece[] {
 
 function countsLine(snapshot: ProgressSnapshot): Piece[] {
   const { phase, listed, listingDone, done, degraded, failed, chunksLoaded, chunks } = snapshot;
-  const told = phase === 'listing' ? whole(snapshot) : undefined;
+  const total = phase === 'listing' ? totalOf(snapshot) : undefined;
   return [
     styled(count(done), 'bold'),
-    ` of ${told === undefined ? `${count(listed)}${listingDone ? '' : '+'}` : count(told)} contracts`,
+    ` of ${total === undefined ? `${count(listed)}${listingDone ? '' : '+'}` : count(total)} contracts`,
     ...(degraded > 0 ? [', ', styled(`${count(degraded)} degraded`, 'yellow')] : []),
     ', ',
     failed > 0 ? styled(`${count(failed)} failed`, 'red') : '0 failed',
@@ -123,10 +123,10 @@ function countsLine(snapshot: ProgressSnapshot): Piece[] {
   ];
 }
 
-/** What a run that was told to stop still waits for. */
+/** What a stopping run still waits for. */
 function stoppingLine({ working = 0, etaMs, graceMs }: ProgressSnapshot): Piece[] {
-  if (working === 0) return ['nothing more is begun; loading what was fetched'];
-  const contracts = `${count(working)} ${working === 1 ? 'contract that was' : 'contracts that were'} begun`;
+  if (working === 0) return ['no further contract is started; loading what was fetched'];
+  const contracts = `${count(working)} ${working === 1 ? 'contract' : 'contracts'} in progress`;
   const bound = graceMs === undefined ? '' : `, at most ${duration(graceMs)}`;
   return ['finishing ', styled(contracts, 'bold'), etaMs === undefined ? '' : `, about ${duration(etaMs)}`, bound];
 }
@@ -150,7 +150,7 @@ interface ApiColumn {
 const rateBarWidth = 12;
 
 function apiLines(apis: readonly ApiProgress[], width: number): Piece[][] {
-  const tripped = apis.some(({ breaker, restsUntil }) => breaker !== 'closed' || restsUntil !== undefined);
+  const anyPaused = apis.some(({ breaker, restsUntil }) => breaker !== 'closed' || restsUntil !== undefined);
   const bars = apis.map((api) => rateBar(api));
   const columns: ApiColumn[] = [
     { dispensable: 0, cell: ({ name }) => styled(name, 'bold') },
@@ -158,7 +158,7 @@ function apiLines(apis: readonly ApiProgress[], width: number): Piece[][] {
     { dispensable: 3, right: true, cell: (api) => `${count(api.inFlight)}/${count(api.concurrency)} in flight` },
     { dispensable: 4, right: true, cell: ({ retries }) => attention(retries, `${count(retries)} retries`) },
     { dispensable: 6, right: true, cell: ({ rateLimited }) => attention(rateLimited, `${count(rateLimited)} × 429`) },
-    { dispensable: tripped ? 2 : 7, cell: restText },
+    { dispensable: anyPaused ? 2 : 7, cell: restText },
     { dispensable: 8, right: true, cell: ({ requests }) => styled(`${count(requests)} requests`, 'dim') },
   ];
   const barDispensable = 5;
@@ -201,7 +201,7 @@ function rateText({ ratePerSecond, limitPerSecond }: ApiProgress): string {
     : `${rate(ratePerSecond)}/${rate(limitPerSecond)} per s`;
 }
 
-/** Until when it rests, or how the breaker is. */
+/** Until when the API pauses, or the state of its breaker. */
 function restText({ breaker, restsUntil, restsMs = 0 }: ApiProgress): Piece {
   if (restsUntil !== undefined && restsMs > 0)
     return styled(`rests until ${restsUntil}, ${duration(restsMs)} more`, 'yellow');

@@ -3,13 +3,13 @@ import { harmless } from './terminal-text.ts';
 
 const hideCursor = '\u001b[?25l';
 const showCursor = '\u001b[?25h';
-// Between these a terminal that knows them shows nothing half drawn; others ignore them.
+// Synchronized output: between these a terminal shows no partial frame; others ignore them.
 const beginFrame = '\u001b[?2026h';
 const endFrame = '\u001b[?2026l';
 const clearToLineEnd = '\u001b[K';
 const clearBelow = '\u001b[J';
 
-/** What is drawn on: `columns` and `rows` as the terminal has them now. */
+/** The terminal; `columns` and `rows` are its present size. */
 export interface Screen {
   write(text: string): unknown;
   columns?: number;
@@ -22,7 +22,7 @@ export interface Screen {
  */
 export class TerminalDisplay {
   readonly #screen: Screen;
-  /** Columns of each line drawn, and so how far up the display begins. */
+  /** Columns of each line drawn, from which the height of the display follows. */
   #drawn: number[] = [];
   #lastFrame = '';
 
@@ -31,7 +31,7 @@ export class TerminalDisplay {
     screen.write(hideCursor);
   }
 
-  /** The columns that a line may take: one is left free, since a full line wraps on some terminals. */
+  /** The columns that a line may take: one less than the terminal has, because a full line wraps on some. */
   get width(): number {
     return Math.max(1, (this.#screen.columns ?? 80) - 1);
   }
@@ -47,7 +47,7 @@ export class TerminalDisplay {
     this.#lastFrame = frame;
   }
 
-  /** Writes a line above the display; the next `draw` puts that back. */
+  /** Writes a line above the display, which the next `draw` draws again. */
   above(text: string): void {
     const lines = text.split(/\r?\n/).map(harmless);
     this.#screen.write(`${beginFrame}${this.#toStart()}${clearBelow}${lines.join('\n')}\n${endFrame}`);
@@ -55,18 +55,18 @@ export class TerminalDisplay {
     this.#lastFrame = '';
   }
 
-  /** After a resize: the terminal has reflowed the lines, and the frame must be drawn anew. */
+  /** After a resize the terminal has reflowed the lines, so the next frame must be drawn even if it is the same. */
   resized(): void {
     this.#lastFrame = '';
   }
 
-  /** Leaves the last frame standing and gives the cursor back. */
+  /** Keeps the last frame and shows the cursor. */
   end(): void {
     this.#screen.write(showCursor);
   }
 
   #toStart(): string {
-    // A terminal that has become narrower shows one line as several rows.
+    // On a terminal that has become narrower one line takes several rows.
     const columns = Math.max(1, this.#screen.columns ?? 80);
     const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
     return rows > 0 ? `\u001b[${Math.min(rows, (this.#screen.rows ?? 24) - 1)}A\r` : '\r';

@@ -29,15 +29,15 @@ interface AmountControl extends Judged {
   currency: string | null;
   expected: string;
   actual: string;
-  /** Figure that a share is meant of. */
+  /** What a share is taken of. */
   base: string;
-  /** The share itself is too much already. */
+  /** A difference of exactly the share fails too. */
   exclusive?: boolean;
-  /** It fails whatever the figures say, or is not evaluated. */
+  /** Settled without comparing: it fails, or is not evaluated. */
   decided?: ControlResult['result'];
 }
 
-/** Per summed column and currency: the digits the source sent against what stands in the target, both summed by Postgres. */
+/** Per summed column and currency: what the source sent against what the target read back, both summed by Postgres. */
 function sumControls(
   { books, figures }: Evidence,
   { loadedSums, controls }: { loadedSums: readonly LoadedSum[]; controls: readonly Definition<'sum'>[] },
@@ -54,7 +54,7 @@ function sumControls(
         base: sourced,
         tolerance,
         severity,
-        // Differences that make up for one another are differences.
+        // Differences that cancel out are still differences.
         ...(altered > 0 && isExact(tolerance) && { decided: 'fail' as const }),
         ...((books.counts.staged || !isIndependent(figures, column)) && { decided: 'not-evaluated' as const }),
       })),
@@ -88,11 +88,11 @@ function standingControls(
   });
 }
 
-/** What a transform made could only be compared with itself. */
+/** False where only the transform made the amounts: they could only be compared with themselves. */
 const isIndependent = ({ sums }: RunFigures, column: string): boolean =>
   sums.find((sum) => sum.column === column)?.independent !== false;
 
-/** What was listed and is neither loaded, failed nor left has got lost, or was never there. */
+/** Listed money that is neither loaded, failed, waiting nor held back is lost, or was never listed. */
 function varianceControls({ books, figures }: Evidence, controls: readonly Definition<'sum'>[]): AmountControl[] {
   return figures.sums.flatMap(({ column }) => {
     const { tolerance, severity } = controls.find((control) => control.column === column) ?? always;
@@ -108,7 +108,7 @@ function varianceControls({ books, figures }: Evidence, controls: readonly Defin
         base: listed,
         tolerance,
         severity,
-        // Chunks whose variances make up for one another are off as well.
+        // Variances of chunks that cancel out fail as well.
         ...(exact && chunksOff.length > 0 && { decided: 'fail' as const }),
         ...(!isIndependent(figures, column) && { decided: 'not-evaluated' as const }),
       }));

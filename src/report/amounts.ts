@@ -16,7 +16,7 @@ export async function readAmounts(
   for (const sum of sums) {
     // oxlint-disable-next-line no-await-in-loop -- one database connection, which does one statement at a time
     const rows = await books.readAmounts(database, { instance, sum });
-    all.push(...rows.map(({ staged, ...amount }) => ({ ...amount, ...(staged !== null && { staged }) })));
+    all.push(...rows.map(({ heldBack, ...amount }) => ({ ...amount, ...(heldBack !== null && { staged: heldBack }) })));
   }
   return all;
 }

@@ -5,7 +5,7 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readAmounts, type BookedAmount } from './amounts.ts';
 import type { Report } from './schema.ts';
 
-/** A night's figures, computed from the ledger, and everything in them that cannot be. */
+/** A night's figures, computed from the ledger, and every contradiction in them. */
 export interface Books {
   counts: Report['counts'];
   amounts: BookedAmount[];
@@ -28,8 +28,8 @@ export async function readBooks(
   database: Queryable,
   o: { instance: string; sums: readonly SumDefinition[] },
 ): Promise<Books> {
-  const { distinctRows, totalChanged, goneMeanwhile, staged, ...rest } = await readCounts(database, o.instance);
-  const counts = { ...rest, ...(staged !== null && { staged }) };
+  const { distinctRows, totalChanged, goneMeanwhile, heldBack, ...rest } = await readCounts(database, o.instance);
+  const counts = { ...rest, ...(heldBack !== null && { staged: heldBack }) };
   return {
     counts,
     distinctRows,
@@ -48,7 +48,7 @@ function impossibleCounts({ listed, enriched, degraded, failed, notStarted }: Re
   ];
 }
 
-/** Named in full, since each is a fault of its own; of a broken night the first tell enough. */
+/** Each of these is described in full; more would only make the message longer. */
 const shownChunks = 5;
 
 async function brokenChunks(database: Queryable, instance: string): Promise<string[]> {
@@ -58,7 +58,7 @@ async function brokenChunks(database: Queryable, instance: string): Promise<stri
 }
 
 function describe(chunk: ChunkBalance): string {
-  const { number, status, contracts, planned, loaded, rows, written, held, failed, failures } = chunk;
+  const { number, status, contracts, planned, loaded, rows, written, heldBack, failed, failures } = chunk;
   const kept = rows === null ? '' : `, ${rows} rows of the target are theirs`;
-  return `chunk ${number} (${status}) counts ${contracts} contracts, ${loaded} loaded and ${failed} failed, where ${planned} are planned, ${failures} failures are kept, ${held} rows are held back, ${written} rows were written${kept}`;
+  return `chunk ${number} (${status}) counts ${contracts} contracts, ${loaded} loaded and ${failed} failed, where ${planned} are planned, ${failures} failures are kept, ${heldBack} rows are held back, ${written} rows were written${kept}`;
 }

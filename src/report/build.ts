@@ -1,6 +1,7 @@
 import { earliestFinish } from '../resilience/earliest-finish.ts';
 import { NightfillError } from '../resilience/failure.ts';
 import * as ledger from '../ledger/books/reported-rows.ts';
+import type { AdviceAction } from '../ledger/failure.ts';
 import { readStale } from '../ledger/books/stale.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readBooks } from './books.ts';
@@ -12,14 +13,14 @@ import type { Report, ReportBody } from './schema.ts';
 /** Failures shown in a report; the database has them all. */
 const shownFailures = 10_000;
 
-/** A run's report, but for its digest, and what in its books cannot be. */
+/** A run's report without its digest, and the contradictions in its books. */
 export interface BuiltReport {
   body: ReportBody;
   /** A sentence each; empty when the books balance. */
   problems: string[];
 }
 
-/** Makes a run's report from what the ledger holds; status and exit code are those the run row has by now. */
+/** Builds a run's report from the ledger; status and exit code are those that the run's row has now. */
 export async function buildReport(database: Queryable, runId: string): Promise<BuiltReport> {
   const { instance, planned, figures, ...run } = await readRun(database, runId);
   const { sums } = figures;
@@ -60,7 +61,7 @@ export async function buildReport(database: Queryable, runId: string): Promise<B
   return { body, problems: books.problems };
 }
 
-/** The same report with how the run was judged by it. */
+/** The same report with the verdict on the run. */
 export function withVerdict(
   body: ReportBody,
   verdict: Pick<Report['run'], 'status' | 'exitCode' | 'reason'>,
@@ -104,7 +105,7 @@ async function readChunks(database: Queryable, instance: string): Promise<Report
   }));
 }
 
-const adviceOf = (action: ledger.Advice, after: string | null): Report['failures'][number]['advice'] => ({
+const adviceOf = (action: AdviceAction, after: string | null): Report['failures'][number]['advice'] => ({
   action,
   ...(after !== null && { after }),
 });

@@ -5,7 +5,7 @@ import { allowed, askedFor, percent, toleranceText, type Definition, type Eviden
 import type { Marking, RunFigures } from './figures.ts';
 import type { ControlResult, Report } from './schema.ts';
 
-/** Checks that independently obtained figures agree. A control whose figures are not there is not evaluated, never passed. */
+/** Checks that independently obtained figures agree. A control whose figures are missing is not evaluated, never passed. */
 export async function evaluateControls(
   database: Queryable,
   o: Evidence & { instance: string },
@@ -13,7 +13,7 @@ export async function evaluateControls(
   const { books, figures, planned } = o;
   const { counts } = books;
   const loaded = counts.enriched + counts.degraded;
-  // Rows held back are in no target yet.
+  // Rows held back are not in the target yet.
   const ofTarget = (control: ControlResult): ControlResult =>
     counts.staged ? { ...control, result: 'not-evaluated' } : control;
   const rows = counts.inserted + counts.updated + counts.unchanged;
@@ -51,7 +51,7 @@ const notEvaluated = (control: Pick<ControlResult, 'name' | 'type'> & Partial<Co
     result: 'not-evaluated',
   }) satisfies ControlResult;
 
-/** What was listed, against what the source itself counts; and what makes that count prove nothing. */
+/** What was listed against the source's own count, and whatever keeps that count from proving anything. */
 function countControls({ books, figures, planned, isNight }: Evidence): ControlResult[] {
   const { sourceTotal, listed, duplicates } = books.counts;
   const control = { name: "records listed against the source's own count", type: 'count' } as const;
@@ -76,7 +76,7 @@ function countControls({ books, figures, planned, isNight }: Evidence): ControlR
             books.goneMeanwhile,
           ),
         ]),
-    // Pages that shift while they are read show one record twice and pass over another, and the count still agrees.
+    // Pages that shift while they are read show one record twice and skip another, so the count still agrees.
     ...(duplicates === 0
       ? []
       : [
@@ -92,14 +92,14 @@ function countControls({ books, figures, planned, isNight }: Evidence): ControlR
   ];
 }
 
-/** Of two contracts in one row of the target one is lost, whatever the other counts say. */
+/** Two contracts in one row of the target: one of them is lost, although the other counts agree. */
 function distinctRows({ counts, distinctRows: actual }: Books): ControlResult {
   const control = { name: 'distinct rows of the target for contracts loaded', type: 'keys' } as const;
   if (actual === null) return notEvaluated(control, '0');
   return equal(control, counts.enriched + counts.degraded - (counts.staged ?? 0), actual);
 }
 
-/** What was loaded may have been changed since: by somebody, or by a trigger when later rows came. */
+/** Loaded rows may have been changed since, by a user or by a trigger on later rows. */
 function standingRows({ standing }: RunFigures): ControlResult {
   const control = { name: 'rows of the night that stand in the target as it is closed', type: 'keys' } as const;
   return standing ? equal(control, standing.loaded, standing.rows) : notEvaluated(control, '0');
@@ -126,7 +126,7 @@ function completeness(
     delta: String(actual - expected),
     tolerance: toleranceText(tolerance),
     severity,
-    // Of a night that was stopped it is asked once the night is finished.
+    // A night that was stopped is judged once it is finished.
     result:
       !planned || notStarted > 0
         ? 'not-evaluated'
@@ -136,7 +136,7 @@ function completeness(
   };
 }
 
-/** A listing that is empty, or has changed by more than the contracts of a night do, is not taken for a night's work. */
+/** Fails a listing that is empty, or that changed by more than the contracts of a job usually do overnight. */
 function listedControl({ change, tolerance, severity }: Definition<'listed'>, o: Evidence): ControlResult {
   const { listed } = o.books.counts;
   const before = o.previous?.counts.listed;

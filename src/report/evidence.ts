@@ -9,7 +9,7 @@ export interface Evidence {
   previous: Report['previous'];
   /** The listing has come to its end. */
   planned: boolean;
-  /** Samples and rehearsals are compared with nothing. */
+  /** False for samples and dry runs, which are compared with nothing. */
   isNight: boolean;
 }
 

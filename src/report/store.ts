@@ -8,7 +8,7 @@ import { NightfillError, UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { reportSchema, type Report, type ReportBody } from './schema.ts';
 
-/** Seals a report with its digest and that of the job's report before it, and stores it. Throws when it breaks its own schema. */
+/** Adds to a report its digest and that of the job's previous report, and stores it. Throws when it breaks its own schema. */
 export async function storeReport(database: Queryable, body: ReportBody): Promise<Report> {
   const { id: run, job } = body.run;
   const report: Report = {
@@ -25,7 +25,7 @@ export async function storeReport(database: Queryable, body: ReportBody): Promis
   return report;
 }
 
-/** Figures that cannot be shown as the schema promises are wrong: nobody may be told that they are a night's. */
+/** Figures that break the schema are wrong, and must not be published as a night's. */
 function requireSchema(report: Report): void {
   const { error } = reportSchema.safeParse(report);
   if (!error) return;
@@ -44,14 +44,14 @@ export function digestOf(body: ReportBody): string {
 /** The report's text, the same in the database, in the file and on a terminal. */
 export const formatReport = (report: Report): string => harmlessJson(`${JSON.stringify(report, null, 2)}\n`);
 
-/** Makes a folder for reports, and those around it, where they are missing, for their owner and the group. */
+/** Creates a folder for reports and its missing parents, accessible to owner and group. */
 export async function makeReportFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o750 });
 }
 
 /**
- * Writes a file whole or not at all, for its owner and the group: it names contracts and their money. Throws UsageError
- * when the place does not take it, which calls the file by its `name`.
+ * Writes a file whole or not at all, readable only by owner and group because it names contracts and their money. Throws
+ * UsageError, which calls the file by its `name`, when it cannot be written there.
  */
 export async function writeReportFile(path: string, text: string, name = path): Promise<void> {
   const unfinished = `${path}.${process.pid}.tmp`;

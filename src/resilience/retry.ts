@@ -67,9 +67,9 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
   signal?.throwIfAborted();
   const startedAt = clock.now();
   if (startedAt > deadline) throw new DeadlineError({ deadline });
-  /* oxlint-disable no-await-in-loop -- one attempt runs after the other */
   for (let attempt = 1; ; attempt += 1) {
     try {
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       return await task(attempt);
     } catch (error) {
       if (attempt >= attempts || signal?.aborted || !retryIf(error)) throw error;
@@ -89,7 +89,9 @@ export async function retry<T>(task: (attempt: number) => Promise<T>, options: R
         backoffDelay({ backoff, baseDelay, maxDelay, retry: attempt }) * (jitter ? clock.random() : 1),
       );
       if (failedAt + delay > end) throw error;
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       await options.onRetry?.(attempt, error, delay);
+      // oxlint-disable-next-line no-await-in-loop -- one attempt runs after the other
       await sleepUntil(failedAt + delay, { clock, signal });
       // `onRetry` or the timer may have taken longer than planned.
       if (clock.now() > end) throw error;

@@ -5,7 +5,7 @@ export const scopeModes = ['failFast', 'collect'] as const;
 export type ScopeMode = (typeof scopeModes)[number];
 
 export interface ScopeOptions {
-  /** `failFast`: one failure aborts the others and is thrown by `join`. `collect`: failures are data, nobody is aborted. */
+  /** `failFast`: one failure aborts the others and is thrown by `join`. `collect`: failures are data, no task is aborted. */
   mode: ScopeMode;
   /** The owner's signal; when it aborts, the tasks' signal aborts too. */
   signal?: AbortSignal | undefined;

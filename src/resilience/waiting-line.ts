@@ -68,7 +68,7 @@ export class WaitingLine<Grant extends object> {
   }
 
   /** Waits for its turn and gives the grant. */
-  async wait({ weight = 1, key = '', again = false, signal }: AcquireOptions): Promise<Grant> {
+  async wait({ weight = 1, key: lane = '', again = false, signal }: AcquireOptions): Promise<Grant> {
     const { promise, resolve, reject } = Promise.withResolvers<Grant>();
     // Remove the listener here, not in the promise's reactions: an abort may come before those run.
     const serve = (grant: Grant): void => {
@@ -79,9 +79,9 @@ export class WaitingLine<Grant extends object> {
       if (signal) offAbort(signal, abandon);
       reject(reason as Error);
     };
-    const node = this.#join(key, { weight, since: this.#clock.now(), serve, refuse }, again);
+    const node = this.#join(lane, { weight, since: this.#clock.now(), serve, refuse }, again);
     const abandon = (reason: unknown): void => {
-      this.#leave(key, node);
+      this.#leave(lane, node);
       reject(reason as Error);
       // The next waiter may be served now. In a microtask, because the same abort may remove it too.
       queueMicrotask(() => this.serveWaiters());
@@ -93,39 +93,39 @@ export class WaitingLine<Grant extends object> {
 
   /** Serves every waiter that can be served now. Call it whenever the limiter's state has changed. */
   serveWaiters(): void {
-    for (const [key, lane] of this.#lanes) {
-      const head = lane.first;
+    for (const [lane, queue] of this.#lanes) {
+      const head = queue.first;
       if (!head) continue;
       const grant = this.#grant(head.value.weight);
       if (typeof grant === 'number') return this.#schedule(grant);
-      this.#leave(key, head);
+      this.#leave(lane, head);
       // Move the lane to the end: its next turn comes after all others. Map iteration includes entries added meanwhile.
-      if (this.#lanes.delete(key)) this.#lanes.set(key, lane);
+      if (this.#lanes.delete(lane)) this.#lanes.set(lane, queue);
       head.value.serve(grant);
     }
   }
 
   /** Rejects the `acquire` of all current waiters with the reason. */
   dismiss(reason: unknown): void {
-    for (const [key, lane] of this.#lanes) {
-      for (let head = lane.first; head; head = lane.first) {
-        this.#leave(key, head);
+    for (const [lane, queue] of this.#lanes) {
+      for (let head = queue.first; head; head = queue.first) {
+        this.#leave(lane, head);
         head.value.refuse(reason);
       }
     }
   }
 
-  #join(key: string, waiter: Waiter<Grant>, again: boolean): QueueNode<Waiter<Grant>> {
-    let lane = this.#lanes.get(key);
-    if (!lane) this.#lanes.set(key, (lane = new LinkedQueue()));
+  #join(lane: string, waiter: Waiter<Grant>, again: boolean): QueueNode<Waiter<Grant>> {
+    let queue = this.#lanes.get(lane);
+    if (!queue) this.#lanes.set(lane, (queue = new LinkedQueue()));
     this.#length += 1;
-    return again ? lane.unshift(waiter) : lane.push(waiter);
+    return again ? queue.unshift(waiter) : queue.push(waiter);
   }
 
-  #leave(key: string, node: QueueNode<Waiter<Grant>>): void {
-    const lane = this.#lanes.get(key);
-    lane?.remove(node);
-    if (lane?.length === 0) this.#lanes.delete(key);
+  #leave(lane: string, node: QueueNode<Waiter<Grant>>): void {
+    const queue = this.#lanes.get(lane);
+    queue?.remove(node);
+    if (queue?.length === 0) this.#lanes.delete(lane);
     this.#length -= 1;
     this.#waited += this.#clock.now() - node.value.since;
     if (this.#length === 0) this.#schedule(Infinity);

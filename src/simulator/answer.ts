@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Fault } from './faults.ts';
 
 const json = 'application/json; charset=utf-8';
-const errorPage = '<!doctype html><html><body><h1>502 Bad Gateway</h1><p>upstream is resting</p></body></html>';
+const errorPage = '<!doctype html><html><body><h1>502 Bad Gateway</h1><p>upstream is down</p></body></html>';
 const dripEvery = 250; // ms
 
 export interface Answer {
@@ -20,7 +20,7 @@ export function send(response: ServerResponse, { status, body, contentType = jso
   response.end(body);
 }
 
-/** The answer a fault makes of a good one; undefined where the fault is not an answer but a deed. */
+/** The answer that a fault makes of a good one; undefined where the fault acts on the connection instead. */
 export function faultyAnswer(fault: Fault, good: Answer, draw: number): Answer | undefined {
   switch (fault) {
     case 'dead':
@@ -45,7 +45,7 @@ export function faultyAnswer(fault: Fault, good: Answer, draw: number): Answer |
   }
 }
 
-/** Does to the connection what the fault asks for; whatever it starts ends with the connection. */
+/** Does to the connection what the fault asks for; its timers end with the connection. */
 export function misbehave(response: ServerResponse, fault: Fault, good: Answer): void {
   const { socket } = response;
   if (!socket) return;

@@ -23,9 +23,9 @@ export interface ApiServerOptions {
 export interface ApiStatistics {
   api: string;
   requests: number;
-  /** Answers by status. An attempt that a fault left unanswered is none. */
+  /** Answers by status; attempts that a fault left unanswered are not counted. */
   statuses: Record<string, number>;
-  /** Faults done, by name. */
+  /** Faults injected, by name. */
   faults: Partial<Record<Fault, number>>;
   /** Accepted requests; `paths` counts the distinct ones, `most` the requests of the path asked for most often. */
   listing: { requests: number; paths: number; most: number };
@@ -34,7 +34,7 @@ export interface ApiStatistics {
   /** The most arrivals in any interval of `peakPer` milliseconds, refused ones included. */
   peak: number;
   peakPer: number;
-  /** Arrivals that made more than the rate allows in the interval ending with them. */
+  /** Arrivals that exceeded the rate in the interval ending with them. */
   violations: number;
   rateLimited: number;
   inFlight: number;
@@ -46,7 +46,7 @@ export interface ApiServer {
   statistics(): ApiStatistics;
   behave(changes: Partial<Behaviour>): void;
   reset(): void;
-  /** Ends every connection at once, also those that hang. */
+  /** Closes every connection at once, also those that hang. */
   close(): Promise<void>;
 }
 
@@ -97,7 +97,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     inFlight -= 1;
   }
 
-  /** The request stays in flight until its connection or answer is done with. */
+  /** The request counts as in flight until its response closes. */
   function later(response: ServerResponse, delay: number, act: () => void): void {
     const timer = setTimeout(act, delay);
     response.once('close', () => {
@@ -156,9 +156,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     response.setHeader('connection', 'close');
     try {
       if (request.method === 'POST' && url === '/_control') {
-        const { reset: afresh, ...changes } = readControl(await readText(request));
+        const { reset: shouldReset, ...changes } = readControl(await readText(request));
         behave(changes);
-        if (afresh) reset();
+        if (shouldReset) reset();
       } else if (request.method !== 'GET' || url !== '/_statistics') {
         return send(response, { status: 404, body: '{"error":"GET /_statistics or POST /_control"}' });
       }

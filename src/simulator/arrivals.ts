@@ -4,7 +4,7 @@ export interface Rate {
   per: number;
 }
 
-/** How many moments lie within the last `per` milliseconds; exact, in memory that grows with their density alone. */
+/** Counts the moments within the last `per` milliseconds: exactly, in memory that grows only with their density. */
 class RollingCount {
   readonly #per: number;
   #moments = new Float64Array(256);
@@ -15,7 +15,7 @@ class RollingCount {
     this.#per = per;
   }
 
-  /** Forgets what is `per` or more old. A moment exactly `per` later begins a new interval. */
+  /** Removes moments that are `per` or more old. A moment exactly `per` later belongs to a new interval. */
   forget(now: number): void {
     while (this.count > 0 && this.oldest() <= now - this.#per) {
       this.#first = (this.#first + 1) % this.#moments.length;
@@ -42,11 +42,11 @@ class RollingCount {
 }
 
 /**
- * The strict rolling limit, judged where it counts: at arrival.
+ * The strict rolling limit, measured at arrival.
  *
- * An arrival is refused when `requests` accepted ones lie within the last `per`; refused ones do not prolong a
- * client's punishment, as with HubSpot and Salesforce. The evidence (`peak`, `violations`) counts every arrival,
- * refused or not: the limit is the caller's promise, and a refused request broke it as well.
+ * An arrival is refused when there are `requests` accepted ones within the last `per`; refused ones do not count, as with
+ * HubSpot and Salesforce. `peak` and `violations` count every arrival, refused or not, because a refused request exceeded
+ * the caller's limit as well.
  */
 export class Arrivals {
   readonly rate: Rate | undefined;

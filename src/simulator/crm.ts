@@ -51,7 +51,7 @@ function listing({ seed, contracts, customers }: Population, query: URLSearchPar
   };
 }
 
-// Letters, so that nobody takes a cursor for a page number.
+// With letters, so that a cursor cannot be mistaken for a page number.
 function writeCursor(ordinal: number): string {
   return `k${ordinal.toString(36)}`;
 }

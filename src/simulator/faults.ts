@@ -39,7 +39,7 @@ export function parseFaults(text: string): Faults {
   return checkFaults(Object.fromEntries(faults));
 }
 
-/** The same faults, known to be real ones with shares between 0 and 1. Throws UsageError. */
+/** The same faults, checked to exist and to have shares between 0 and 1. Throws UsageError. */
 export function checkFaults(faults: Readonly<Record<string, unknown>>): Faults {
   for (const [name, share] of Object.entries(faults)) {
     if (!Object.hasOwn(faultMeanings, name)) {
@@ -52,19 +52,19 @@ export function checkFaults(faults: Readonly<Record<string, unknown>>): Faults {
   return faults;
 }
 
-/** One request, as chance sees it: `index` names the record or page, `attempt` counts from 1. */
+/** One request: `index` is the number of the record or page, `attempt` counts from 1. */
 export interface Attempt {
   kind: 'record' | 'listing';
   index: number;
   attempt: number;
 }
 
-/** Says which fault, if any, befalls an attempt; the first in the order of `faultMeanings` wins. */
+/** The fault of an attempt, if any; the first in the order of `faultMeanings` wins. */
 export type DecideFault = (attempt: Attempt) => Fault | undefined;
 
 /**
- * Raising a share only adds to the records and attempts that suffer it, because each fault draws for itself.
- * A listing page is never worse than flaky: a broken listing leaves nothing to show.
+ * A higher share only adds records and attempts with the fault, because each fault draws independently. A listing page is at
+ * most flaky, because without a listing there is no run.
  */
 export function faultDecision(seed: number, faults: Faults): DecideFault {
   const active = faultNames

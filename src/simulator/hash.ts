@@ -1,4 +1,4 @@
-/** 32 well mixed bits of (seed, index, salt): the only source of chance here, so equal options give equal answers. */
+/** 32 well mixed bits of (seed, index, salt): the only source of randomness here, so equal options give equal answers. */
 export function hash(seed: number, index: number, salt: number): number {
   return mix(mix(seed ^ Math.imul(salt, 0x9e3779b1)) ^ Math.imul(index + 1, 0x27d4eb2f));
 }

@@ -2,14 +2,14 @@ import { hash } from './hash.ts';
 
 /*
  * Contracts and customers as JSON text. Each is a pure function of the seed and its position, so a million of them
- * cost no memory. Text and not objects, because amounts such as 9007199254740993.10 are no JavaScript numbers.
+ * take no memory. Text rather than objects, because amounts such as 9007199254740993.10 do not fit a JavaScript number.
  *
- * Of every ten contracts the last is expired: `status=active` is a filter that matters.
+ * Of every ten contracts the last is expired, so that `status=active` filters something.
  */
 
 const salt = { customer: 1, currency: 2, value: 3, rare: 4, renewal: 5, updated: 6, attributes: 7, name: 8, units: 9 };
 
-// Every trap that a loader, a CSV or a spreadsheet may fall into: quotes, tabs, line breaks, backslashes, formulas.
+// Characters that break loaders, CSV files and spreadsheets: quotes, tabs, line breaks, backslashes, formulas.
 const firstNames = [
   'Müller',
   'Škoda & Łódź',
@@ -37,12 +37,12 @@ function escaped(text: string): string {
   return JSON.stringify(text).slice(1, -1);
 }
 
-/** All contracts that exist, of any status, when `active` of them are active. */
+/** The number of contracts of any status when `active` of them are active. */
 export function contractCount(active: number): number {
   return active === 0 ? 0 : activePosition(active - 1) + 1;
 }
 
-/** Where the active contract number `ordinal` (from 0) stands among all contracts. */
+/** The position of the active contract number `ordinal` (from 0) among all contracts. */
 export function activePosition(ordinal: number): number {
   return ordinal + Math.floor(ordinal / 9);
 }
@@ -59,12 +59,12 @@ export function customerId(position: number): string {
   return `CU-${String(position + 1).padStart(7, '0')}`;
 }
 
-/** The contract as the listing shows it. */
+/** The contract as in the listing. */
 export function listedContract(seed: number, customers: number, position: number): string {
   return `{${contractFields(seed, customers, position)}}`;
 }
 
-/** The contract as its own page shows it. */
+/** The contract as at its own path. */
 export function contract(seed: number, customers: number, position: number): string {
   const customer = hash(seed, position, salt.customer) % customers;
   const bits = hash(seed, position, salt.attributes);

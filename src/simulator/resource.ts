@@ -1,4 +1,4 @@
-/** What a path leads to. `index` names the record or page among those of its kind; -1 where there is none. */
+/** What a path leads to. `index` is the number of the record or page; -1 without one. */
 export interface Resource {
   kind: 'record' | 'listing' | 'none';
   index: number;

@@ -24,7 +24,7 @@ export interface SimulatorOptions {
   faults?: Faults;
   /** Of the usage API; by default `faults` without `dead` and `missing`, which are properties of contracts. */
   usageFaults?: Faults;
-  /** What `slow` adds to the latency; 2,000 by default. */
+  /** Added to the latency by `slow`; 2,000 by default. */
   slowBy?: number;
   credentials?: Credentials;
 }
@@ -44,15 +44,15 @@ export interface Simulator {
   statistics(): Promise<{ crm: ApiStatistics; usage: ApiStatistics }>;
   /** Replaces the faults, as the options of the same names would. */
   setFaults(faults: Faults, usageFaults?: Faults): Promise<void>;
-  /** Forgets statistics and attempts: flaky records are flaky again. */
+  /** Clears statistics and attempts, so that flaky records fail again. */
   reset(): Promise<void>;
-  /** Ends every connection at once, also those that hang. */
+  /** Closes every connection at once, also those that hang. */
   close(): Promise<void>;
 }
 
 /**
  * Starts the simulated CRM and usage APIs in this thread. One answer costs it about 20 µs of CPU, so its ceiling is
- * near 50,000 requests/s, above what one client can ask (bench/simulator.ts). Throws UsageError for an unknown fault
+ * near 50,000 requests/s, more than one client can send (bench/simulator.ts). Throws UsageError for an unknown fault
  * or a port that is taken.
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
@@ -114,7 +114,7 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   }
 }
 
-/** What each API suffers. Throws UsageError. */
+/** The faults of each API. Throws UsageError. */
 export function faultsPerApi(faults: Faults, usageFaults?: Faults): { crm: Faults; usage: Faults } {
   const { dead: _dead, missing: _missing, ...others } = checkFaults(faults);
   return { crm: faults, usage: usageFaults ? checkFaults(usageFaults) : others };

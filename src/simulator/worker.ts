@@ -5,17 +5,17 @@ import type { ApiStatistics } from './api-server.ts';
 import type { Faults } from './faults.ts';
 import { faultsPerApi, startSimulator, type Simulator, type SimulatorOptions } from './simulator.ts';
 
-/** Present in the worker's data, so that another worker importing this file does not start serving. */
+/** Marks the worker's data, so that another worker importing this file does not start serving. */
 const purpose = 'nightfill-simulator';
 
 type Started = { crmUrl: string; usageUrl: string } | { usageError: string };
 
 /**
- * Starts the simulator in a thread of its own: a busy caller neither delays its answers nor blurs its measurements.
+ * Starts the simulator in a thread of its own: a busy caller does not delay its answers or distort its measurements.
  * Throws what `startSimulator` throws.
  */
 export async function startSimulatorThread(options: SimulatorOptions = {}): Promise<Simulator> {
-  // This very file, whatever its extension: .ts in the repository, .js in the package.
+  // This file, whatever its extension: .ts in the repository, .js in the package.
   const worker = new Worker(new URL(import.meta.url), { workerData: { purpose, options } });
   const [started] = (await once(worker, 'message')) as [Started];
   if ('usageError' in started) {
@@ -57,7 +57,7 @@ async function serve(options: SimulatorOptions): Promise<Started> {
     const { crmUrl, usageUrl } = await startSimulator(options);
     return { crmUrl, usageUrl };
   } catch (error) {
-    // An error loses its class on the way to another thread.
+    // An error sent to another thread loses its class.
     if (error instanceof UsageError) return { usageError: error.message };
     throw error;
   }

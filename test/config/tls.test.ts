@@ -54,7 +54,7 @@ const refusals: [name: string, tls: string, path: string, message: RegExp][] = [
   ['a folder', '{ ca: . }', 'tls.ca', /cannot be read \(EISDIR\)/],
   ['no PEM', '{ ca: binary.der }', 'tls.ca', /expected certificates as PEM text \(-----BEGIN CERTIFICATE-----\)/],
   ['a key for a certificate', '{ ca: client.key }', 'tls.ca', /expected certificates as PEM text/],
-  ['a broken certificate', '{ ca: nonsense.pem }', 'tls.ca', /cut off, so export them again/],
+  ['a broken certificate', '{ ca: nonsense.pem }', 'tls.ca', /perhaps truncated; export them again/],
   [
     'a certificate for a key',
     '{ cert: client.pem, key: { file: ca.pem } }',
@@ -101,7 +101,7 @@ test('a key that others may read is refused, and so is tls where the address is 
   await inFolder(
     { ...files, 'job.yaml': withTls('{ ca: ca.pem }').replace('https://crm', 'http://crm') },
     async (folder) => {
-      await assert.rejects(loadJob(join(folder, 'job.yaml'), { environment: {} }), /tls has a meaning only with https/);
+      await assert.rejects(loadJob(join(folder, 'job.yaml'), { environment: {} }), /tls applies only with https/);
     },
   );
 });

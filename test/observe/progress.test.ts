@@ -4,11 +4,12 @@ import { test, type TestContext } from 'node:test';
 import { createLog } from '../../src/observe/log.ts';
 import {
   progressMode,
-  startProgress,
+  startLines,
   type Progress,
   type ProgressMode,
   type ProgressSnapshot,
 } from '../../src/observe/progress.ts';
+import { startDisplay } from '../../src/observe/progress-display.ts';
 import { snapshotOf } from '../support/snapshot.ts';
 
 test('progress is drawn on a terminal only, and not where CI or a dumb one asks for lines', () => {
@@ -88,11 +89,10 @@ function started(t: TestContext, options: { mode: ProgressMode; environment?: No
   });
   const state = { now: snapshotOf() };
   const { mode, environment = {} } = options;
-  const progress: Progress = startProgress({
+  const progress: Progress = (mode === 'display' ? startDisplay : startLines)({
     snapshot: () => state.now,
     stream: screen as unknown as NodeJS.WriteStream,
     log,
-    mode,
     environment,
   });
   t.after(() => progress.stop());

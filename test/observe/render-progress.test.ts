@@ -88,12 +88,12 @@ test('a run that was told to stop says what it waits for, and gives no time for 
   const lines = rendered(stopping, 100);
   assert.match(lines[0]!, /^contract-enrichment {2}2026-03-01 {2}stopping +0:13$/);
   assert.match(lines[1]!, /62\.4%$/);
-  assert.equal(lines[3], 'finishing 287 contracts that were begun, about 0:04, at most 0:29');
+  assert.equal(lines[3], 'finishing 287 contracts in progress, about 0:04, at most 0:29');
   assert.equal(
     rendered({ stopping: true, working: 1, etaMs: 4_000 })[3],
-    'finishing 1 contract that was begun, about 0:04',
+    'finishing 1 contract in progress, about 0:04',
   );
-  assert.equal(rendered({ ...stopping, working: 0 })[3], 'nothing more is begun; loading what was fetched');
+  assert.equal(rendered({ ...stopping, working: 0 })[3], 'no further contract is started; loading what was fetched');
   assert.match(rendered({ ...stopping, phase: 'closing' })[0]!, / closing +0:13$/);
 });
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { readStale } from '../../src/ledger/books/stale.ts';
 import { readAmounts, type BookedAmount } from '../../src/report/amounts.ts';
 import { createDatabase } from '../support/database.ts';
 import { seededFigures } from '../support/seeded-figures.ts';
@@ -105,24 +104,4 @@ test('money held back is neither loaded nor a variance', async () => {
   ]);
   const { listed, loaded, failed, staged, variance } = sum!;
   assert.deepEqual([listed, loaded, failed, staged, variance], ['7.00', '0.00', '2.00', '5.00', '0.00']);
-});
-
-test('contracts on last known values are counted per lookup, with the oldest and their money per currency', async () => {
-  const instance = await seed([
-    { key: 'a', amount: '1.00', outcome: 'degraded', asOf: '2026-11-19T02:00:00.123Z' },
-    { key: 'b', amount: '2.00', outcome: 'degraded', asOf: '2026-11-18T02:00:00Z' },
-    { key: 'c', amount: '4.00', currency: 'USD', outcome: 'degraded', asOf: '2026-11-19T03:00:00Z' },
-    { key: 'd', amount: '8.00' },
-  ]);
-  assert.deepEqual(await readStale(database, instance), [
-    {
-      lookup: 'usage',
-      contracts: 3,
-      oldestAsOf: '2026-11-18T02:00:00.000Z',
-      amounts: [
-        { column: 'amount', currency: 'EUR', amount: '3.00' },
-        { column: 'amount', currency: 'USD', amount: '4.00' },
-      ],
-    },
-  ]);
 });

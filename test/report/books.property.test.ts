@@ -104,7 +104,7 @@ describe('the books of a job, whatever befalls its nights,', { concurrency: true
             await database.query(`INSERT INTO refused SELECT * FROM unnest($1::text[])`, [one.refused]);
             await history.step(index === 0 ? { ...one, what: 'night' } : one, listed);
           }
-          // Whoever was killed last: the same command goes on from there, and its books are true as well.
+          // Whoever was killed last: the same command continues from there, and its books are true as well.
           await database.query(`DELETE FROM refused`);
           await history.step({ what: 'run', listed, refused: [], fault: undefined }, listed);
         }),

@@ -28,7 +28,7 @@ function world({ ceiling, allowed }: { ceiling: number; allowed: number }) {
   return { clock, limit, server, round };
 }
 
-test('nothing refused, it reaches its ceiling after one round of answers, and says nothing', async () => {
+test('without refusals it reaches its ceiling after one round of answers and reports no limit', async () => {
   const { limit, round } = world({ ceiling: 50, allowed: 50 });
   assert.equal(await round(), 10);
   assert.equal(await round(), 50);
@@ -43,7 +43,7 @@ test('a server that allows five at once is met at five, after a handful of refus
   assert.equal(server.refused, 6, 'and one for trying more');
 });
 
-test('it tries for more once it was quiet, ever more seldom while that is refused, and finds what is allowed later', async () => {
+test('without refusals it tries for more, less often while that is refused, and finds a limit that is raised later', async () => {
   const { limit, server, round } = world({ ceiling: 50, allowed: 5 });
   for (let count = 0; count < 600; count += 1) await round();
   assert.ok(limit.limit >= 4 && limit.limit <= 6, `${limit.limit}`);
@@ -64,7 +64,7 @@ test('a server that allows less than before is followed down', async () => {
   assert.equal(limit.limit, 3);
 });
 
-test('one that is refused among others that are not changes nothing', async () => {
+test('a single request that is refused while others are answered changes nothing', async () => {
   const { limit, round } = world({ ceiling: 20, allowed: 20 });
   for (let count = 0; count < 3; count += 1) await round();
   for (const position of [0, 5, 18]) {
@@ -78,7 +78,7 @@ test('one that is refused among others that are not changes nothing', async () =
   }
 });
 
-test('a refusal before anything was answered is taken back when more at once are answered well', () => {
+test('a refusal before the first answer is undone when more requests in flight are answered well', () => {
   const { limit } = world({ ceiling: 8, allowed: 8 });
   const levels = Array.from({ length: 8 }, () => limit.sent());
   assert.equal(limit.refused(levels[2]!), true);

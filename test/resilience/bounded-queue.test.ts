@@ -39,7 +39,7 @@ test('producers wait while it is full, and go on one by one as items are taken',
   await fourth;
 });
 
-test('bytes bound it as well, and one item bigger than all may stand alone', async () => {
+test('bytes limit it too, and a single item larger than the limit is admitted alone', async () => {
   const queue = new BoundedQueue<string>({ items: 10, bytes: 10, sizeOf: (item) => item.length });
   await queue.push('a'.repeat(6));
   const second = queue.push('b'.repeat(5));
@@ -76,7 +76,7 @@ test('several consumers share the items, and one that leaves leaves the rest to 
   );
 });
 
-test('closed, it still gives what stands in it and takes nothing more', async () => {
+test('after close it gives the remaining items and accepts no more', async () => {
   const queue = new BoundedQueue<number>({ items: 1 });
   await queue.push(1);
   const refused = assert.rejects(queue.push(2), QueueClosedError);
@@ -94,7 +94,7 @@ test('closing ends consumers that wait', async () => {
   assert.deepEqual(await waiting, []);
 });
 
-test('closed with an error, everyone gets the error at once', async () => {
+test('after close with an error all producers and consumers get the error at once', async () => {
   const queue = new BoundedQueue<number>({ items: 1 });
   const waiting = assert.rejects(all(queue), { message: 'broken' });
   await settled();
@@ -126,7 +126,7 @@ test('an abort ends the waiting of a producer, whose item never enters, and leav
   assert.equal(getEventListeners(abort.signal, 'abort').length, 0);
 });
 
-test('an abort in the instant a producer is admitted takes nothing back', async () => {
+test('an abort at the moment a producer is admitted does not remove its item', async () => {
   const queue = new BoundedQueue<number>({ items: 1 });
   await queue.push(1);
   const abort = new AbortController();

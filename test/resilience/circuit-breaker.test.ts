@@ -26,7 +26,7 @@ function breakerWith(options: Partial<ConstructorParameters<typeof CircuitBreake
   return { breaker: new CircuitBreaker({ ...defaults, ...options }), clock, changes };
 }
 
-test('failures in a row open the breaker, which then lets nothing through', async () => {
+test('consecutive failures open the breaker, which then rejects all calls', async () => {
   const { breaker, clock } = breakerWith();
   await clock.advance(50);
   await fail(breaker, 3);
@@ -37,7 +37,7 @@ test('failures in a row open the breaker, which then lets nothing through', asyn
   assert.equal(called, false);
 });
 
-test('a good call between failures starts the count anew', async () => {
+test('a successful call between failures resets the count', async () => {
   const { breaker } = breakerWith();
   await fail(breaker, 2);
   await breaker.execute(good);
@@ -47,7 +47,7 @@ test('a good call between failures starts the count anew', async () => {
   assert.equal(breaker.state, 'open');
 });
 
-test('an answer that time does not mend never opens it, and ends a row of failures', async () => {
+test('an error that is not transient does not open it, and resets the count', async () => {
   const { breaker } = breakerWith();
   await fail(breaker, 2);
   await fail(breaker, 10, missing);
@@ -93,7 +93,7 @@ test('one bad trial opens it again for the whole time', async () => {
   await assert.rejects(breaker.execute(good), BreakerOpenError);
 });
 
-test('a trial that is answered with a lasting error is a good sign', async () => {
+test('a trial that fails with an error that is not transient counts as a success', async () => {
   const { breaker, clock } = breakerWith();
   await fail(breaker, 3);
   await clock.advance(1000);
@@ -117,7 +117,7 @@ test('half-open admits as many trials as asked for, and decides by their share a
   assert.equal(breaker.state, 'open', 'three of five were bad, and the fifth is not waited for');
 });
 
-test('a trial that was cancelled says nothing, and makes place for another', async () => {
+test('a cancelled trial does not count, and another takes its place', async () => {
   const { breaker, clock } = breakerWith();
   await fail(breaker, 3);
   await clock.advance(1000);
@@ -159,7 +159,7 @@ test('a call begun before a change of state does not count after it', async () =
   assert.equal(breaker.state, 'closed');
 });
 
-test('a good call begun before the breaker opened is no good trial', async () => {
+test('a successful call that started before the breaker opened is not a trial', async () => {
   const { breaker, clock } = breakerWith();
   const late = breaker.execute(async () => clock.sleep(1500));
   await fail(breaker, 3);
@@ -240,7 +240,7 @@ test('without options it opens when half of 20 calls within 30 s failed, and clo
   assert.equal(breaker.state, 'closed');
 });
 
-test('a few dead records, asked again and again, are no outage: in the rate each address counts once', async () => {
+test('repeats of a few broken records are not an outage: in the rate each address counts once', async () => {
   const { breaker } = breakerWith({ failures: Infinity, failureRate: 0.5, minimumCalls: 20 });
   const dead = ['/a', '/b', '/c'];
   for (let round = 0; round < 50; round += 1)
@@ -250,7 +250,7 @@ test('a few dead records, asked again and again, are no outage: in the rate each
   assert.equal(breaker.state, 'open');
 });
 
-test('an outage opens it at once, however many calls were good before', async () => {
+test('an outage opens it at once, however many calls succeeded before', async () => {
   const { breaker } = breakerWith({ failures: Infinity, failureRate: 0.5, minimumCalls: 20 });
   for (let count = 0; count < 3000; count += 1) await breaker.execute(good);
   await fail(breaker, 19);
@@ -270,7 +270,7 @@ test('an address that failed and then succeeded counts as good', async () => {
   assert.equal(breaker.state, 'closed');
 });
 
-test('a failure that is no news is no evidence, and its success is', async () => {
+test('a failure without evidence does not count, but a success does', async () => {
   const { breaker, clock } = breakerWith();
   for (let count = 0; count < 5; count += 1) await assert.rejects(breaker.execute(bad, { evidence: () => false }));
   assert.equal(breaker.state, 'closed');
@@ -283,7 +283,7 @@ test('a failure that is no news is no evidence, and its success is', async () =>
   assert.equal(breaker.state, 'closed');
 });
 
-test('an error that never came from the other side says nothing, not even that it lives', async () => {
+test('an error that did not come from the server counts as neither failure nor success', async () => {
   const { breaker, clock } = breakerWith({ countIf: () => false, answered: () => false });
   const open = breakerWith({ countIf: (error) => (error as Error).message === 'bad', answered: () => false });
   await fail(breaker, 10);
@@ -295,7 +295,7 @@ test('an error that never came from the other side says nothing, not even that i
   await clock.settle();
 });
 
-test('it stays open for as long as the other side asked, however long openFor is', async () => {
+test('it stays open for as long as the server asked, however long openFor is', async () => {
   for (const wait of [200, 60_000]) {
     const { breaker, clock } = breakerWith({ retryAfter: () => wait });
     await fail(breaker, 3);
@@ -307,7 +307,7 @@ test('it stays open for as long as the other side asked, however long openFor is
   }
 });
 
-test('isolated by hand it lets nothing through until it is reset', async () => {
+test('when isolated it rejects all calls until it is reset', async () => {
   const { breaker, clock } = breakerWith();
   breaker.isolate();
   await clock.advance(1_000_000);
@@ -326,7 +326,7 @@ test('a reset forgets the failures counted so far', async () => {
   assert.equal(breaker.state, 'closed');
 });
 
-test('whoever waits is ready when the breaker may be tried, and leaves nothing behind', async () => {
+test('a waiter resumes when the breaker may be tried, and leaves nothing behind', async () => {
   const { breaker, clock } = breakerWith();
   await breaker.whenReady();
   await fail(breaker, 3);
@@ -347,7 +347,7 @@ test('a reset frees those who wait', async () => {
   assert.deepEqual(clock.pending, []);
 });
 
-test('whoever cannot wait that long is told at once', async () => {
+test('a waiter with an earlier deadline is rejected at once', async () => {
   const { breaker, clock } = breakerWith();
   await fail(breaker, 3);
   await assert.rejects(breaker.whenReady({ deadline: 999 }), { code: 'BREAKER_OPEN', retryAt: 1000 });
@@ -356,7 +356,7 @@ test('whoever cannot wait that long is told at once', async () => {
   assert.deepEqual(clock.pending, []);
 });
 
-test('a trial that outlasts the deadline is not waited for any longer', async () => {
+test('waiting for a trial ends at the deadline', async () => {
   const { breaker, clock } = breakerWith();
   await fail(breaker, 3);
   await clock.advance(1000);
@@ -378,7 +378,7 @@ test('an abort ends the waiting at once with its reason', async () => {
   assert.deepEqual(clock.pending, []);
 });
 
-test('many calls that wait share the trials, and none is turned away', async () => {
+test('many waiting calls share the trials, and none is rejected', async () => {
   const { breaker, clock } = breakerWith();
   await fail(breaker, 3);
   let running = 0;

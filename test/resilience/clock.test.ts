@@ -25,7 +25,7 @@ test('an aborted sleep rejects with the reason at once, and leaves no timer and 
   assert.equal(timers(), before);
 });
 
-test('monotonic time goes on, and chance lies between zero and one', async () => {
+test('monotonic time advances, and random numbers are between zero and one', async () => {
   const before = systemClock.now();
   await systemClock.sleep(2);
   assert.ok(systemClock.now() > before);

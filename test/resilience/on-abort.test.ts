@@ -5,7 +5,7 @@ import { offAbort, onAbort } from '../../src/resilience/on-abort.ts';
 
 const listeners = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length;
 
-test('all who follow a signal are told its reason, in the order they came, over a single listener', () => {
+test('all followers of a signal get its reason in order, over a single listener', () => {
   const abort = new AbortController();
   const told: unknown[] = [];
   for (const name of ['first', 'second', 'third']) onAbort(abort.signal, (reason) => told.push([name, reason]));
@@ -19,7 +19,7 @@ test('all who follow a signal are told its reason, in the order they came, over 
   assert.equal(listeners(abort.signal), 0);
 });
 
-test('who has left is not told, also when another who is told makes it leave', () => {
+test('a removed follower is not called, also when another follower removes it', () => {
   const abort = new AbortController();
   const told: string[] = [];
   const left = (): void => void told.push('left');
@@ -35,7 +35,7 @@ test('who has left is not told, also when another who is told makes it leave', (
   assert.deepEqual(told, ['stayed']);
 });
 
-test('the last to leave leaves nothing behind, and the signal can be followed again', () => {
+test('removing the last follower removes the listener, and the signal can be followed again', () => {
   const abort = new AbortController();
   let told = 0;
   const follower = (): void => void (told += 1);

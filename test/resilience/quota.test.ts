@@ -55,7 +55,7 @@ test('a share of the quota is rounded up, and binary fractions add nothing', () 
   assert.deepEqual([reserved(100, 0.07), reserved(101, 0.5), reserved(10, 0)], [7, 51, 0]);
 });
 
-test('with a new day the count begins again', async () => {
+test('a new day resets the count', async () => {
   const clock = new FakeClock({ wall: midnight });
   const quota = new Quota({ requests: 10, reserve: 0, periodAt: utc, clock });
   quota.spend(10);
@@ -65,7 +65,7 @@ test('with a new day the count begins again', async () => {
   assert.deepEqual([quota.figures?.spendable, quota.figures?.period], [10, '2026-01-02']);
 });
 
-test('what is left is learnt from the other side alone where nothing else is known', () => {
+test('without a configured number the quota is known from the server alone', () => {
   const clock = new FakeClock({ wall: midnight });
   const quota = new Quota({ reserve: 0.2, periodAt: utc, clock });
   quota.spend(50);
@@ -77,14 +77,14 @@ test('what is left is learnt from the other side alone where nothing else is kno
   assert.equal(quota.figures?.spendable, 500, 'an answer that was overtaken raises nothing');
 });
 
-test('where only what is left is told, the most that was left stands for the whole', () => {
+test('without an announced total the largest remainder serves as the total', () => {
   const quota = new Quota({ reserve: 0.1, periodAt: utc, clock: new FakeClock({ wall: midnight }) });
   quota.heed({ left: 900 });
   quota.heed({ left: 300 });
   assert.deepEqual([quota.figures?.of, quota.figures?.reserved, quota.figures?.spendable], [900, 90, 210]);
 });
 
-test('where both are known, the lesser counts: others may have used it, or what they used may not be told yet', () => {
+test('if both are known the smaller remainder counts, because other users may not be counted in one of them', () => {
   const quota = new Quota({ requests: 100, reserve: 0.1, periodAt: utc, clock: new FakeClock({ wall: midnight }) });
   quota.heed({ left: 40 });
   assert.deepEqual([quota.figures?.used, quota.figures?.spendable], [60, 30]);
@@ -109,7 +109,7 @@ test('what is shared by several, and by those who come later, is one count', asy
   assert.equal(shelf.uses.get('2026-01-01')?.requests, 50);
 });
 
-test('what could not be shared is shared the next time, and what is sent meanwhile is neither lost nor counted twice', async () => {
+test('use that could not be shared is shared the next time, and requests sent meanwhile count exactly once', async () => {
   const clock = new FakeClock({ wall: midnight });
   const shelf = new Shelf();
   const quota = new Quota({ requests: 100, reserve: 0, periodAt: utc, clock });
@@ -197,7 +197,7 @@ test('a day ends at its own midnight, also when the clocks change and where midn
   assert.deepEqual(day('Asia/Beirut', '2026-03-28T12:00:00Z'), ['2026-03-28', '2026-03-28T22:00:00.000Z']);
 });
 
-test('a quota of nothing is a mistake', () => {
+test('a quota of zero is an error', () => {
   assert.throws(() => new Quota({ requests: 0, reserve: 0, periodAt: utc }), UsageError);
   assert.throws(() => new Quota({ requests: 5, reserve: -0.1, periodAt: utc }), UsageError);
 });

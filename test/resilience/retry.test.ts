@@ -94,7 +94,7 @@ test('an error that is not to be retried is thrown at once', async () => {
   assert.equal(calls.length, 1);
 });
 
-test('by default an error that time does not mend is not retried', async () => {
+test('by default an error that is not transient is not retried', async () => {
   const clock = new FakeClock();
   let calls = 0;
   const task = async (): Promise<never> => {
@@ -106,7 +106,7 @@ test('by default an error that time does not mend is not retried', async () => {
   assert.equal(calls, 1);
 });
 
-test('the server asks for patience and gets at least that, however short the longest backoff', async () => {
+test('the wait that the server asks for is kept, however short the longest backoff', async () => {
   const clock = new FakeClock();
   const { task, calls } = flaky(clock, 2);
   const wishes = [45_000, 10];
@@ -115,7 +115,7 @@ test('the server asks for patience and gets at least that, however short the lon
   assert.deepEqual(calls, [0, 45_000, 47_000]);
 });
 
-test('a wish beyond the time left ends the retrying at once, with the time and the error', async () => {
+test('a stated wait longer than the time left ends the retries at once, with the time and the error', async () => {
   const clock = new FakeClock({ now: 500 });
   const { task, calls } = flaky(clock, Infinity);
   const error: unknown = await retry(task, { ...plain, maxElapsed: 60_000, retryAfter: () => 60_001, clock }).catch(
@@ -129,13 +129,13 @@ test('a wish beyond the time left ends the retrying at once, with the time and t
   assert.equal(clock.now(), 500);
 });
 
-test('a wish beyond the deadline ends the retrying at once', async () => {
+test('a stated wait beyond the deadline ends the retries at once', async () => {
   const clock = new FakeClock();
   const { task } = flaky(clock, Infinity);
   await assert.rejects(retry(task, { ...plain, deadline: 999, retryAfter: () => 1000, clock }), RetryAbandonedError);
 });
 
-test('a month of patience is not cut to a millisecond by the longest timer', async () => {
+test('a wait of a month is not cut to a millisecond by the longest timer', async () => {
   const clock = new FakeClock();
   const { task, calls } = flaky(clock, 1);
   const month = 31 * 86_400_000;

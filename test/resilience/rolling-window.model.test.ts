@@ -84,7 +84,7 @@ test('whatever is asked, sent, aborted and delayed, the server never sees more t
   );
 });
 
-test('until the way is known, and forever without answers, even the worst jitter within the spread breaks no window', async () => {
+test('with few or no answers even the worst jitter within the spread breaks no window', async () => {
   await fc.assert(
     fc.asyncProperty(
       rate,
@@ -110,7 +110,7 @@ test('until the way is known, and forever without answers, even the worst jitter
   );
 });
 
-test('a steady way costs nothing but the margin', async () => {
+test('a constant transit time costs only the margin', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const work = async (): Promise<void> => {
@@ -126,7 +126,7 @@ test('a steady way costs nothing but the margin', async () => {
   assert.equal(clock.now(), 9 * 1005 + 200);
 });
 
-test('a jittery way costs little more than its mean lateness', async () => {
+test('a varying transit time costs little more than its mean lateness', async () => {
   const clock = new FakeClock({ seed: 3 });
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const arrivals: Event[] = [];
@@ -145,7 +145,7 @@ test('a jittery way costs little more than its mean lateness', async () => {
   assert.ok(clock.now() < 19_000 * 1.02 + 110, `${clock.now()} ms`);
 });
 
-test('one answer that came too soon to be true does not cost the rest of the night', async () => {
+test('a single answer that was too fast does not slow down the rest of the night', async () => {
   const clock = new FakeClock();
   const window = new RollingWindow({ rates: [{ requests: 100, per: 1000 }], margin: 5, clock });
   const early = await window.acquire();

@@ -39,7 +39,7 @@ test('failing fast, one failure cancels the others, and is thrown after they hav
   assert.throws(() => scope.spawn(async () => Promise.resolve()), { code: 'SCOPE_ENDED' });
 });
 
-test('collecting, a failure is data and cancels nobody', async () => {
+test('in collect mode a failure is data and cancels no other task', async () => {
   const clock = new FakeClock();
   await using scope = new Scope({ mode: 'collect' });
   scope.spawn(async () => Promise.reject(new Error('one')));
@@ -105,7 +105,7 @@ test('a block left by an error has no task left behind, and no listener', async 
   assert.equal(getEventListeners(parent.signal, 'abort').length, 0);
 });
 
-test('a failure nobody asked for is not lost when the block is left', async () => {
+test('a failure that was not read is thrown when the block is left', async () => {
   const clock = new FakeClock();
   const block = async (): Promise<void> => {
     await using scope = new Scope({ mode: 'failFast' });

@@ -36,7 +36,7 @@ test('a task that takes too long is aborted, and its real end is awaited', async
   assert.deepEqual(clock.pending, []);
 });
 
-test('a task that pays no heed to its signal holds the timeout until it ends, and its value is too late', async () => {
+test('a task that ignores its signal delays the TimeoutError until it ends, and its value is dropped', async () => {
   const clock = new FakeClock();
   const task = async (): Promise<string> => {
     await clock.sleep(500);
@@ -119,7 +119,7 @@ test('a deadline bounds the work at a point in time, and nothing is started afte
   assert.equal(started, false);
 });
 
-test('a shielded piece runs to its end though its parent is cancelled', async () => {
+test('a shielded task runs to its end although its parent is cancelled', async () => {
   const clock = new FakeClock();
   let committed = false;
   const task = async (signal: AbortSignal): Promise<void> => {

@@ -37,7 +37,7 @@ test('trying says how long the weight would take', async () => {
   assert.deepEqual(bucket.tryAcquire(1), { weight: 1 });
 });
 
-test('trying never overtakes those who wait', async () => {
+test('trying never overtakes waiters', async () => {
   const clock = new FakeClock();
   const bucket = new TokenBucket({ rate: 10, capacity: 5, clock });
   bucket.tryAcquire(4);

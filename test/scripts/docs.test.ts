@@ -114,7 +114,7 @@ test('a way that no import stands behind, or that names a file that is gone, is 
   assert.equal(await refusal(to('jobs/gone.ts', 'jobs/run/run.ts')), 'src/jobs/gone.ts does not exist');
   assert.equal(await refusal(to('cli.ts', 'jobs/run/run.ts')), 'src/jobs/run/run.ts does not import src/cli.ts');
   assert.equal(
-    await refusal(to('jobs/run/run.ts', 'jobs/run/work.ts')),
-    'src/jobs/run/work.ts does not come before src/jobs/run/run.ts',
+    await refusal(to('jobs/run/run.ts', 'jobs/run/execute.ts')),
+    'src/jobs/run/execute.ts does not come before src/jobs/run/run.ts',
   );
 });

@@ -9,7 +9,7 @@ import {
   clusterDatabase,
   clusterUser,
   createCluster,
-  disownStalePostmaster,
+  releaseStalePostmaster,
   giveTo,
   readPostmaster,
   startServer,
@@ -71,7 +71,7 @@ export async function startCluster({
     stop: async () => stopServer(cluster),
     demote: async () => writeFile(path.join(cluster.dataDirectory, 'standby.signal'), ''),
     async start() {
-      await disownStalePostmaster(cluster.dataDirectory);
+      await releaseStalePostmaster(cluster.dataDirectory);
       const same = await startServer(cluster, port);
       if (same !== port) throw new Error(`the port ${port} was taken meanwhile`);
     },

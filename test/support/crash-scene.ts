@@ -46,7 +46,7 @@ export class CrashScene {
     this.#answers = o.answers;
   }
 
-  static async start(t: Lifetime, { job = {} }: { job?: object } = {}): Promise<CrashScene> {
+  static async start(t: Lifetime, { job = {}, cluster }: { job?: object; cluster?: string } = {}): Promise<CrashScene> {
     const answers: Answers['answers'] = { status: new Map(), hang: undefined };
     const scene: { made?: CrashScene } = {};
     const server = await ScriptedServer.start(({ url }) => {
@@ -60,7 +60,7 @@ export class CrashScene {
       return status === 200 ? { json: contractOf(key) } : { status, json: {} };
     });
     t.after(async () => server[Symbol.asyncDispose]());
-    const database = await createDatabase(t, { template: 'empty' });
+    const database = await createDatabase(t, { template: 'empty', ...(cluster && { cluster }) });
     const proxy = await startTcpProxy(database.url);
     t.after(async () => proxy[Symbol.asyncDispose]());
     const night = await startNight(t, {

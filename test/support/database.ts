@@ -32,14 +32,14 @@ export async function clusterUrl(): Promise<string> {
 }
 
 /**
- * A database of the test's own, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
+ * A database of the test's own in the test run's cluster, or in the one at the address `cluster`, with the `nightfill` schema as sql/ has it (`template: 'empty'`: without), dropped
  * when the test has ended.
  */
 export async function createDatabase(
   t: Lifetime,
-  { template = 'migrated' }: { template?: 'migrated' | 'empty' } = {},
+  { template = 'migrated', cluster: own }: { template?: 'migrated' | 'empty'; cluster?: string } = {},
 ): Promise<TestDatabase> {
-  const cluster = await clusterUrl();
+  const cluster = own ?? (await clusterUrl());
   const source = template === 'empty' ? 'template0' : await migratedTemplate(cluster);
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   // Copying files costs a third of writing them to the log, and this cluster is not synced to disk.

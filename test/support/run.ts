@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
 
+/** Test files that run together in one process, those that need one of their own, and the rest. */
+const together = [
+  'test/suites/*.ts',
+  'test/**/*.alone.test.ts',
+  'test/*.test.ts',
+  'test/!(end-to-end|resilience|config)/**/*.test.ts',
+];
+
 /*
  * `npm test` and `npm run test:long`: the test runner of Node.js with what all tests need. What is given after `--` goes
  * to it: options, such as --watch or --test-name-pattern=…, and files or patterns in place of all.
@@ -15,7 +23,8 @@ const { status } = spawnSync(
     '--test-concurrency=2',
     '--test-global-setup=test/support/global-setup.ts',
     ...options,
-    ...(files.length > 0 ? files : ['test/**/*.test.ts']),
+    // What a change reaches is found by file.
+    ...(files.length > 0 ? files : options.includes('--watch') ? ['test/**/*.test.ts'] : together),
   ],
   { stdio: 'inherit', env: { ...process.env, ...(given.includes('--long') && { NIGHTFILL_TEST_LONG: '1' }) } },
 );

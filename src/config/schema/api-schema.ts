@@ -7,7 +7,7 @@ import { byteSize, delay, duration, percentage, secret, text, textAs, wholeNumbe
 const headerName = "a header's name: letters, digits and -";
 const headerNamePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const headerValuePattern = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** The client sets these itself, or they are credentials, which belong under auth and are never printed. */
+/** Set by the client itself, or credentials, which belong under auth and are never printed. */
 const ownedHeaders =
   /^(?:authorization|proxy-authorization|cookie|host|connection|content-length|transfer-encoding|accept-encoding|te|upgrade)$/i;
 

@@ -9,7 +9,10 @@ const fields: { name: string; first: number; last: number; words?: string[] }[] 
   { name: 'a day of the week', first: 0, last: 7, words: weekdays },
 ];
 
-/** What is wrong with a cron expression of five fields (POSIX, with names and steps); undefined when nothing is. */
+/**
+ * What is wrong with a cron expression of five fields (POSIX, with names and steps); undefined when it is valid. Checked by
+ * hand, because croner also takes seconds, years, `L`, `#` and @daily, which cron and systemd do not, and names no field.
+ */
 export function cronProblem(text: string): string | undefined {
   const parts = text.trim().split(/\s+/);
   if (parts.length !== fields.length) {

@@ -31,7 +31,7 @@ interface Defaults {
   transformThreads: number;
 }
 
-/** What holds where a job file says nothing, written as a job file would. */
+/** The values of absent keys, written as in a job file. */
 export const defaults = {
   timezone: 'UTC',
   catchUp: 'last',

@@ -286,7 +286,7 @@ const transform = z.union(
   { error: 'the path of a module, or { module: PATH, threads: 2 }' },
 );
 
-/** A job file, variables filled in: what may stand in it, what is meant where it is silent, and what editors say about it. */
+/** A job file with variables filled in: allowed values, defaults, and the descriptions that editors show. */
 export const jobFileSchema = z.strictObject({
   name: text('a name of letters, digits, ., - and _, at most 63', /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/).describe(
     'The name of the job: a letter or digit, then letters, digits, ., - and _, at most 63. Its history, lock and last known values are kept by this name.',

@@ -4,14 +4,14 @@ import { valueAt, type Path } from '../yaml/path.ts';
 interface Refusal {
   /** `*` stands for any name. */
   at: readonly string[];
-  /** Whether the value there is one that is to come; when absent, any value is. */
+  /** Whether the value asks for the feature. Default: any value does. */
   when?: (value: unknown) => boolean;
   message: string;
-  /** How many steps above are not looked at further, because all that stands there belongs to it. */
+  /** How many levels up further problems are suppressed, because everything there belongs to the feature. */
   hides?: number;
 }
 
-/** What the contract promises and this version does not do yet. When it lands, its line goes. */
+/** Planned features that this version does not have. Remove a line when its feature lands. */
 const refusals: readonly Refusal[] = [
   {
     at: ['apis', '*', 'type'],
@@ -21,7 +21,7 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
-/** Reports what is not available yet, and hides what belongs to it. */
+/** Reports features that are not available yet, and suppresses further problems of theirs. */
 export function refuseNotAvailable(source: JobFileSource): void {
   for (const { at, when = () => true, message, hides = 0 } of refusals) {
     for (const path of placesOf(source.value, at)) {

@@ -6,11 +6,11 @@ import { durationPattern, parseDuration } from './duration.ts';
 import { byteSizePattern, parseByteSize, parsePercentage, percentagePattern } from './quantity.ts';
 
 /*
- * The kinds of value a job file holds; `kind` is what the reference calls them. An `error` here is the end of the
- * sentence "expected …"; a parser that knows better throws a SyntaxError, whose message then is the whole sentence.
+ * The kinds of value a job file holds; `kind` is what the reference calls them. An `error` here completes the sentence
+ * "expected …"; a parser may throw a SyntaxError, whose message then replaces the whole sentence.
  */
 
-/** Node's timers fire at once beyond this. */
+/** Milliseconds; beyond this Node's timers fire at once. */
 const longestTimer = 2 ** 31 - 1;
 
 /** Text that fits `pattern`; without one, text that is not blank. */
@@ -54,7 +54,7 @@ function durationWithin(least: number, most: number, expected: string) {
 }
 
 export function duration() {
-  return durationWithin(1, longestTimer, `${durationExamples}, longer than nothing and at most 24d`);
+  return durationWithin(1, longestTimer, `${durationExamples}, above 0 and at most 24d`);
 }
 
 export function delay() {
@@ -72,7 +72,7 @@ export function percentage() {
   }).meta({ kind: 'percentage' });
 }
 
-/** A share by which a figure may not change: nothing at all would forbid every night. */
+/** A share by which a figure may change at most. Not 0%, which would fail every run. */
 export function swing() {
   return textAs<number>('a percentage above 0% and up to 100%, such as 50%', {
     pattern: percentagePattern,
@@ -152,7 +152,7 @@ export function identifier(what: string) {
   );
 }
 
-/** Where a secret stands. The literal value has no form here on purpose. */
+/** A reference to a secret. A literal value is refused on purpose. */
 export function secret() {
   return z
     .union(

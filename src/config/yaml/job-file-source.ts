@@ -4,7 +4,7 @@ import { formatPath, pathKey, type Path } from './path.ts';
 import { syntaxSentence } from './yaml-syntax.ts';
 import { readValues, type Place } from './yaml-values.ts';
 
-/** A job file's values, where each stands, and what is wrong with them so far. */
+/** A job file's values, their positions, and the problems found so far. */
 export class JobFileSource {
   /** The whole file as plain values, variables filled in. */
   readonly value: unknown;
@@ -12,7 +12,7 @@ export class JobFileSource {
   readonly #lines = new LineCounter();
   readonly #places: ReadonlyMap<string, Place>;
   readonly #problems: Problem[] = [];
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   readonly #hidden: Path[] = [];
 
   /** Throws JobFileError when the text is not YAML. */
@@ -33,14 +33,14 @@ export class JobFileSource {
   }
 
   /**
-   * Adds a problem at a value, at its key (`at: 'key'`), or for what is missing at the nearest thing around it.
-   * One place has one problem: what is found there later is mostly a consequence.
+   * Adds a problem at a value, at its key (`at: 'key'`), or, for a missing value, at the key of its nearest parent.
+   * One problem per path: later ones are mostly consequences of the first.
    */
   report(path: Path, message: string, at?: 'key'): void {
     this.#add(path, message, this.#offset(path, at));
   }
 
-  /** Nothing more is said about this place and what stands in it. */
+  /** Suppresses further problems at this path and below. */
   hide(path: Path): void {
     this.#hidden.push(path);
   }
@@ -63,8 +63,8 @@ export class JobFileSource {
 
   #add(path: Path, message: string, offset: number): void {
     const isHidden = this.#hidden.some((hidden) => hidden.every((step, index) => path[index] === step));
-    if (isHidden || this.#told.has(pathKey(path))) return;
-    this.#told.add(pathKey(path));
+    if (isHidden || this.#reported.has(pathKey(path))) return;
+    this.#reported.add(pathKey(path));
     this.#problems.push(this.#problemAt(path, message, offset));
   }
 
@@ -86,19 +86,19 @@ export class JobFileSource {
       stringKeys: true,
       resolveKnownTags: false,
       version: '1.2',
-      // Nothing is printed; 'silent' would also take a second document without a word.
+      // This prints nothing; 'silent' would also accept a second document without an error.
       logLevel: 'error',
     });
     const faults = [...document.errors, ...document.warnings];
-    const tell = (fault: (typeof faults)[number]) =>
+    const add = (fault: (typeof faults)[number]) =>
       this.#problems.push(this.#problemAt([], syntaxSentence(fault), fault.pos[0]));
-    // After another syntax error than a double key what follows is guesswork: the first one alone is worth reading.
+    // After a syntax error other than a duplicate key the rest is guesswork: only the first one is reported.
     const first = faults.find(({ code }) => code !== 'DUPLICATE_KEY');
     if (first) {
-      tell(first);
+      add(first);
       throw new JobFileError(this.#file, this.#problems);
     }
-    faults.forEach(tell);
+    faults.forEach(add);
     return document;
   }
 }

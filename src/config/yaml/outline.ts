@@ -5,8 +5,8 @@ const names = z.array(z.string()).catch([]);
 const query = z.record(z.string(), z.string()).catch({});
 
 /**
- * What of a job file the checks across its parts need, as far as it is there. It forgives everything, so that they
- * speak up together with what is wrong within the parts.
+ * The parts of a job file that the checks across them need. It accepts anything, so that their problems are reported
+ * together with those that the schema finds.
  */
 const outlineSchema = z.object({
   database: z.unknown().optional(),
@@ -42,7 +42,7 @@ const outlineSchema = z.object({
 
 export type Outline = z.output<typeof outlineSchema>;
 
-/** Cannot fail on a mapping: a failure would pass by the checks, so there is no default for one. */
+/** Never fails on a mapping: a failure would skip the checks. */
 export function outline(value: unknown): Outline {
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
   return outlineSchema.parse(isMapping ? value : {});

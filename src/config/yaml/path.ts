@@ -1,4 +1,4 @@
-/** Where a value stands in a job file: keys and positions. */
+/** The path of a value in a job file: keys and positions. */
 export type Path = readonly PropertyKey[];
 
 /** `load.columns.id`, `controls[0].sum` */
@@ -8,7 +8,7 @@ export function formatPath(path: Path): string {
     .join('');
 }
 
-/** One text per path; unlike the formatted one it tells a key with a dot from two keys. */
+/** A text that identifies the path; unlike the formatted one it distinguishes a key with a dot from two keys. */
 export function pathKey(path: Path): string {
   return JSON.stringify(path);
 }

@@ -12,7 +12,7 @@ import {
 import { interpolate } from './interpolate.ts';
 import { pathKey, type Path } from './path.ts';
 
-/** Far above any job, far below what an alias bomb expands to. */
+/** Far more than any job has, far fewer than an alias bomb expands to. */
 const mostValues = 20_000;
 const deepest = 50;
 
@@ -31,7 +31,11 @@ interface Reading {
   places: Map<string, Place>;
 }
 
-/** The document as plain values, variables filled in and aliases followed; `places` says where each stands. */
+/**
+ * The document as plain values, variables filled in and aliases followed, with the position of each. By hand rather than
+ * by yaml's `visit` and `toJS`: a value may depend on the path of the alias that uses it, `toJS` makes a circular object
+ * of an alias to its own parent, and its error about `maxAliasCount` has no position.
+ */
 export function readValues(reading: Omit<Reading, 'places'>): { value: unknown; places: Map<string, Place> } {
   const places = new Map<string, Place>();
   const value = new Reader({ ...reading, places }).read(reading.document.contents, []);
@@ -40,8 +44,8 @@ export function readValues(reading: Omit<Reading, 'places'>): { value: unknown; 
 
 class Reader {
   readonly #reading: Reading;
-  /** The collections around the one being read; one that comes again stands inside itself. */
-  readonly #around = new Set<Node>();
+  /** The collections that contain the node being read; an alias to one of them is a cycle. */
+  readonly #ancestors = new Set<Node>();
 
   constructor(reading: Reading) {
     this.#reading = reading;
@@ -64,14 +68,14 @@ class Reader {
       this.#reading.report(path, refused, offset);
       return undefined;
     }
-    this.#around.add(target);
+    this.#ancestors.add(target);
     const value = isSeq(target) ? this.#readList(target, path) : this.#readMapping(target, path);
-    this.#around.delete(target);
+    this.#ancestors.delete(target);
     return value;
   }
 
   #refuse(target: Node, path: Path): string | undefined {
-    if (this.#around.has(target)) return 'this alias refers to a value that contains it; write the values out';
+    if (this.#ancestors.has(target)) return 'this alias refers to a value that contains it; write the values out';
     if (path.length > deepest) return `expected at most ${deepest} levels, got more`;
     if (this.#reading.places.size <= mostValues) return undefined;
     return `expected at most ${mostValues} values with aliases expanded, got more; write fewer`;
@@ -84,7 +88,7 @@ class Reader {
   #readMapping(map: YAMLMap, path: Path): Record<string, unknown> {
     const entries = map.items.flatMap(({ key, value }) => {
       const { value: name, range } = key as Scalar<string>;
-      // It would set the prototype of whatever the value is copied to, or be skipped in silence.
+      // It would set the prototype of the object it is copied to, or be skipped silently.
       if (name !== '__proto__') return [[name, this.read(value as Node | null, [...path, name], range?.[0])] as const];
       this.#reading.report([...path, name], 'expected another name than __proto__', range?.[0] ?? 0);
       return [];
@@ -107,7 +111,7 @@ class Reader {
   }
 }
 
-/** A number, boolean or null; its text where text is meant, its digits unchanged where a column takes it. */
+/** A number, boolean or null; its text where text is expected, and its exact digits as a column's default. */
 function exactScalar({ value, source }: Scalar, path: Path): unknown {
   if (path.at(-1) === 'onFailure' && source === 'null') return source;
   if (value === null || source === undefined) return value;

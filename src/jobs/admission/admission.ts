@@ -75,9 +75,13 @@ export class Admission {
     return (open + size) * bytesPerContract < mostOpenBytes;
   }
 
-  /** Whether the quotas allow the chunk beside `open` contracts that have begun; asks what other runs have used. */
-  async quotaAllows({ contracts }: PlannedChunk, { open }: { open: number }): Promise<boolean> {
+  /** Learns what other runs have used of the quotas. */
+  async shareQuotas(): Promise<void> {
     await this.#quotas.share();
+  }
+
+  /** Whether the quotas, as last shared, allow the chunk beside `open` contracts that have begun. */
+  quotaAllows({ contracts }: PlannedChunk, { open }: { open: number }): boolean {
     return this.#quota.allows(contracts.length, { open });
   }
 

@@ -6,13 +6,13 @@ import type { PlannedContract } from '../../ledger/planned-contract.ts';
 import { dateScope } from '../plan/date-scope.ts';
 
 /**
- * Counts the requests that contracts' lookups take at most: what is known to be the same once, batches as full as they
- * can be. A lookup that needs another's answer counts for every contract, although it may turn out to be the same for many.
+ * Counts the most requests that contracts' lookups can take: equal ones once, batches as full as possible. A lookup that
+ * needs another's answer counts for every contract, although it may turn out to be the same for many.
  */
 export class ExpectedRequests {
   readonly #job: Pick<Job, 'lookups'>;
   readonly #businessDate: string;
-  /** A batch holds no more contracts than are worked on at once. */
+  /** A batch holds at most the contracts that are worked on at once. */
   readonly #atOnce: number;
   readonly #distinct: Map<string, Set<string>>;
 
@@ -42,7 +42,7 @@ export class ExpectedRequests {
   }
 }
 
-/** Where a contract's lookup leads; undefined when only another lookup's answer would tell. */
+/** The address of a contract's lookup; undefined when it depends on another lookup's answer. */
 function addressOf(
   { path, query, batch }: Lookup,
   { contract, businessDate }: { contract: PlannedContract; businessDate: string },
@@ -57,7 +57,7 @@ function addressOf(
   try {
     return [...templates.map((template) => renderTemplate(template, resolve)), ...ownId].join(' ');
   } catch {
-    // A value that is not there fails the contract, and asks nothing.
+    // A missing value fails the contract without a request.
     return undefined;
   }
 }

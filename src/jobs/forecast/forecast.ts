@@ -2,7 +2,7 @@ import { earliestFinish } from '../../resilience/earliest-finish.ts';
 import type { ApiOptions } from '../../sources/api/api-options.ts';
 import type { Lookup } from '../job.ts';
 
-/** What a night asks of one API, at most, and how long that takes at the least. */
+/** The most requests that a night needs of one API, and the shortest time they take. */
 export interface ApiForecast {
   api: string;
   requests: number;
@@ -10,11 +10,11 @@ export interface ApiForecast {
   shortestMs: number;
   /** What decides it: a rate window, the semaphore, or the latency of a single answer. */
   decidedBy: string;
-  /** Requests in flight needed to use the rates up, at the latency given; 0 without rates. */
+  /** Requests in flight needed to reach the rates at the given latency; 0 without rates. */
   concurrencyNeeded: number;
 }
 
-/** The earliest legal finish of an API's requests, as `earliestFinish` has it, and what it takes to reach it. */
+/** The earliest legal finish of an API's requests by `earliestFinish`, and what it takes to reach it. */
 export function forecastApi(
   { name, limits: { rates, concurrency } }: Pick<ApiOptions, 'name' | 'limits'>,
   { requests, latencyMs, slots = concurrency }: { requests: number; latencyMs: number; slots?: number },

@@ -13,7 +13,7 @@ import type { NightLedger } from './night-ledger.ts';
 import { contractsAtOnce } from '../admission/admission.ts';
 import type { SwitchPace } from '../../ledger/history/switch-pace.ts';
 
-/** What one API would be asked for tonight, of the requests it gives per day. */
+/** An API's requests tonight against its daily quota. */
 export type QuotaForecast = { api: string; requests: number } & (
   | { day: string; of: number; used: number; reserved: number; spendable: number; fits: boolean; renewsAt: string }
   | { unknown: string }
@@ -29,15 +29,15 @@ export interface NightForecast {
   /** Null when nothing was planned for the date yet. */
   instance: { status: string; planned: number; loaded: number; left: number } | null;
   sourceTotal: string | null;
-  /** Contracts that would be asked for. */
+  /** Contracts that would be enriched. */
   contracts: number;
-  /** At most: a lookup that needs another's answer may turn out to be the same for many contracts. */
+  /** Upper bounds: a lookup that needs another's answer may be the same for many contracts. */
   apis: (ApiForecast & { concurrency: number; latencyMs: number; latencyFrom: 'last run' | 'listing' | 'unknown' })[];
   shortestMs: number;
   finishBy: string | null;
-  /** Of `commit: run`: into the target at the end, all at once. Null ms: nothing was measured yet. Else null. */
+  /** With `commit: run`, loading everything at the end; null otherwise. `ms` is null before anything was measured. */
   switchOver: { rows: number; ms: number | null; paceFrom: SwitchPace['from'] | null } | null;
-  /** Until finishBy, less what is kept for the switch, for the report and for errors of the forecast; null without finishBy. */
+  /** Until finishBy, less what is reserved for the switch, the report and errors of the forecast; null without finishBy. */
   availableMs: number | null;
   fits: boolean | null;
   /** Per API whose rates are too low: the requests per second at which it would fit; null when none would. */
@@ -60,7 +60,7 @@ interface Work {
   expected: ExpectedRequests;
 }
 
-/** Lists unless the date's plan is stored, and says what is left to be done would take. Writes nothing. */
+/** Forecasts what is left to do, by the date's stored plan or else by listing. Writes nothing. */
 export async function forecastNight(
   job: Job,
   o: {

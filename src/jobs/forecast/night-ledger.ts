@@ -1,18 +1,19 @@
 import { readLatencies, type SettledConcurrency } from '../../ledger/history/api-figures.ts';
 import { readLastNight, type LastNight } from '../../ledger/history/last-night.ts';
-import { countHeldBack, readSwitchPace, type SwitchPace } from '../../ledger/history/switch-pace.ts';
+import { readSwitchPace, type SwitchPace } from '../../ledger/history/switch-pace.ts';
+import { countHeldBack } from '../../ledger/held-back.ts';
 import { findInstance } from '../../ledger/instance.ts';
-import { readLoadedKeys, readPlanTotals } from '../../ledger/plan-totals.ts';
+import { countPlanned } from '../../ledger/plan.ts';
+import { readChunk, readLoadedKeys, unfinishedChunks } from '../../ledger/planned-work.ts';
 import { readQuotaUse } from '../../ledger/quota-use.ts';
 import type { QuotaUse } from '../../resilience/quota.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import type { Job } from '../job.ts';
-import { readChunk, unfinishedChunks } from '../../ledger/planned-work.ts';
 import { contractsAtOnce } from '../admission/admission.ts';
 import { readSettled } from '../settled-concurrency.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 
-/** What the ledger knows that bears on a night to come. */
+/** What the ledger knows that a forecast needs. */
 export interface NightLedger {
   /** For people. */
   database: string;
@@ -22,9 +23,9 @@ export interface NightLedger {
         sourceTotal: string | null;
         planned: number;
         loaded: number;
-        /** Of a listing that was cut off and comes anew; empty when it is whole. */
+        /** Of a listing that was cut off and will start over; empty when it is complete. */
         loadedKeys: ReadonlySet<string>;
-        /** Contracts to work on, and what they ask for. */
+        /** Contracts to work on, and the requests they take. */
         left: number;
         expected: ExpectedRequests;
         /** Rows held back for the switch at the end. */
@@ -42,7 +43,6 @@ export interface NightLedger {
   quotaUse: (origin: string, day: string) => QuotaUse | undefined;
 }
 
-/** Reads it. */
 export async function readNightLedger(
   database: Queryable & { description: string },
   { job, businessDate }: { job: Job; businessDate: string },
@@ -65,8 +65,8 @@ async function readNight(
 ): Promise<NightLedger['instance']> {
   const instance = await findInstance(database, { job: job.name, businessDate, purpose: 'night' });
   if (!instance) return undefined;
-  const { id, status } = instance;
-  const totals = await readPlanTotals(database, id);
+  const { id, status, sourceTotal } = instance;
+  const { contracts: planned, loaded } = await countPlanned(database, id, {});
   const expected = new ExpectedRequests(job, { businessDate, atOnce: contractsAtOnce(job) });
   let left = 0;
   if (status !== 'planning')
@@ -77,5 +77,6 @@ async function readNight(
       left += contracts.length;
     }
   const loadedKeys = status === 'planning' ? await readLoadedKeys(database, id) : new Set<string>();
-  return { status, ...totals, loadedKeys, left, expected, heldBack: await countHeldBack(database, id) };
+  const heldBack = await countHeldBack(database, id);
+  return { status, sourceTotal, planned, loaded, loadedKeys, left, expected, heldBack };
 }

@@ -1,4 +1,5 @@
-import { countHeldBack, readSwitchPace } from '../../ledger/history/switch-pace.ts';
+import { countHeldBack } from '../../ledger/held-back.ts';
+import { readSwitchPace } from '../../ledger/history/switch-pace.ts';
 import { readLastKnown } from '../../ledger/last-known.ts';
 import { RunLedger } from '../../ledger/run-ledger.ts';
 import type { Log } from '../../observe/log.ts';

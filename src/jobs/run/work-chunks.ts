@@ -48,16 +48,18 @@ export async function workChunks(
       fail(error);
     }
   };
-  /** Gives false when the quotas do not allow the chunk. */
-  const quotaAllows = async (chunk: PlannedChunk): Promise<boolean> => {
-    // oxlint-disable-next-line no-await-in-loop -- quotas and open chunks change while it waits
-    while (!(await admission.quotaAllows(chunk, { open: openContracts }))) {
-      if (open.size === 0) return false;
+  /** Waits until the quotas allow the chunk; gives the reason when they do not although no other chunk is open. */
+  const quotaObstacle = async (chunk: PlannedChunk): Promise<StopReason | undefined> => {
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- quotas and open chunks change while it waits
+      await admission.shareQuotas();
+      // No wait from here to the reason: when the last open chunk ends in between, there is none.
+      if (admission.quotaAllows(chunk, { open: openContracts })) return undefined;
+      if (open.size === 0) return admission.quotaReason(chunk);
       // Estimates are upper bounds, so a chunk that ends may free quota.
       // oxlint-disable-next-line no-await-in-loop -- quotas and open chunks change while it waits
       await Promise.race(open);
     }
-    return true;
   };
   try {
     for await (const number of numbers) {
@@ -68,7 +70,9 @@ export async function workChunks(
       );
       const { length } = chunk.contracts;
       if (length === 0) continue;
-      if (!(await quotaAllows(chunk))) onStop(admission.quotaReason(chunk));
+      // oxlint-disable-next-line no-await-in-loop -- the wait is the back pressure
+      const obstacle = await quotaObstacle(chunk);
+      if (obstacle) onStop(obstacle);
       if (stop.stopping.aborted) break;
       openContracts += length;
       const working: Promise<void> = work(chunk).finally(() => {

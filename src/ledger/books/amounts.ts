@@ -10,8 +10,8 @@ export interface BookedAmountRow {
   failed: string;
   notStarted: string;
   /** Held back for the switch; null where nothing is. */
-  staged: string | null;
-  /** listed - loaded - failed - notStarted - staged. */
+  heldBack: string | null;
+  /** listed - loaded - failed - notStarted - heldBack. */
   variance: string;
   /** Contracts whose amount nobody said. */
   unknown: { failed: number; notStarted: number };
@@ -31,7 +31,7 @@ export async function readAmounts(
 const amountsSql = `
   WITH known AS (${knownAmounts(1)}
   ), lines AS (
-    SELECT chunk, currency, 0 AS listed, sum(loaded) AS loaded, 0 AS failed, 0 AS unstarted, NULL AS staged,
+    SELECT chunk, currency, 0 AS listed, sum(loaded) AS loaded, 0 AS failed, 0 AS unstarted, NULL AS held_back,
       0 AS unknown_failed, 0 AS unknown_unstarted
     FROM nightfill.chunk_amount WHERE instance = $1 AND column_name = $2 GROUP BY 1, 2
     UNION ALL
@@ -44,19 +44,19 @@ const amountsSql = `
     GROUP BY 1, 2
   ), chunks AS (
     SELECT chunk, currency, sum(listed) AS listed, sum(loaded) AS loaded, sum(failed) AS failed, sum(unstarted) AS unstarted,
-      sum(staged) AS staged, sum(unknown_failed) AS unknown_failed, sum(unknown_unstarted) AS unknown_unstarted,
-      sum(listed) - sum(loaded) - sum(failed) - sum(unstarted) - coalesce(sum(staged), 0) AS variance
+      sum(held_back) AS held_back, sum(unknown_failed) AS unknown_failed, sum(unknown_unstarted) AS unknown_unstarted,
+      sum(listed) - sum(loaded) - sum(failed) - sum(unstarted) - coalesce(sum(held_back), 0) AS variance
     FROM lines GROUP BY 1, 2
   ), figures AS (
     SELECT currency, sum(listed) AS listed, sum(loaded) AS loaded, sum(failed) AS failed, sum(unstarted) AS unstarted,
-      sum(staged) AS staged, sum(variance) AS variance, sum(unknown_failed)::integer AS unknown_failed,
+      sum(held_back) AS held_back, sum(variance) AS variance, sum(unknown_failed)::integer AS unknown_failed,
       sum(unknown_unstarted)::integer AS unknown_unstarted,
       (coalesce(array_agg(chunk ORDER BY chunk) FILTER (WHERE variance <> 0), '{}'))[1:5] AS chunks_off
     FROM chunks GROUP BY 1
   )
   SELECT $2::text AS column, currency, round(listed, digits)::text AS listed, round(loaded, digits)::text AS loaded,
     round(failed, digits)::text AS failed, round(unstarted, digits)::text AS "notStarted",
-    round(staged, digits)::text AS staged, round(variance, digits)::text AS variance,
+    round(held_back, digits)::text AS "heldBack", round(variance, digits)::text AS variance,
     json_build_object('failed', unknown_failed, 'notStarted', unknown_unstarted) AS unknown, to_json(chunks_off) AS "chunksOff"
   -- As many digits as any of them has, so that equal amounts are equal texts.
   FROM figures, LATERAL (SELECT coalesce(greatest(scale(listed), scale(loaded), scale(variance)), 0) AS digits) AS shown

@@ -8,7 +8,7 @@ export interface AmountComparison {
   share: string;
   /** What the share is taken of. */
   base: string;
-  /** The share itself is too much already. */
+  /** A difference of exactly the share is too much. */
   exclusive: boolean;
 }
 

@@ -20,7 +20,7 @@ export interface NightCounts {
   updated: number;
   unchanged: number;
   /** Rows held back for the switch; null where there are none. */
-  staged: number | null;
+  heldBack: number | null;
   /** Contracts of the previous night that are not listed in this one. */
   missing: number;
   /** Rows of the target into which contracts were loaded; null for nights begun before the ledger knew them. */
@@ -29,7 +29,7 @@ export interface NightCounts {
 
 export async function readCounts(database: Queryable, instance: string): Promise<NightCounts> {
   const { rows } = await database.query<NightCounts>(
-    `SELECT source_total::float8 AS "sourceTotal", total_changed AS "totalChanged", gone_meanwhile AS "goneMeanwhile", duplicates, totals.*, staged.staged, missing.missing,
+    `SELECT source_total::float8 AS "sourceTotal", total_changed AS "totalChanged", gone_meanwhile AS "goneMeanwhile", duplicates, totals.*, held_back.rows AS "heldBack", missing.missing,
        CASE WHEN knows_rows THEN (SELECT count(*)::integer FROM nightfill.target_row WHERE target_row.instance = instance.id) END
          AS "distinctRows"
      FROM nightfill.instance,
@@ -42,8 +42,8 @@ export async function readCounts(database: Queryable, instance: string): Promise
        FROM nightfill.chunk WHERE chunk.instance = instance.id
      ) AS totals,
      LATERAL (
-       SELECT nullif(count(*), 0)::integer AS staged FROM nightfill.staged WHERE staged.instance = instance.id
-     ) AS staged,
+       SELECT nullif(count(*), 0)::integer AS rows FROM nightfill.staged WHERE staged.instance = instance.id
+     ) AS held_back,
      LATERAL (
        SELECT count(*)::integer AS missing FROM nightfill.contract AS before
        WHERE instance.status <> 'planning' AND before.instance = (${previousNight('instance')})

@@ -2,8 +2,8 @@ import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
 /**
  * SQL: the night that a night is compared with: the latest one of an earlier business date whose listing was whole and
- * which has been closed, whatever its status: one contract that fails every night must not end all comparing. NULL for
- * samples and rehearsals, which compare with nothing.
+ * which has a report, whatever its status: one contract that fails every night must not end all comparing. NULL for
+ * samples and dry runs, which are compared with nothing.
  */
 export const previousNight = (alias: string): string => `
   SELECT earlier.id FROM nightfill.instance AS earlier

@@ -1,7 +1,8 @@
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
+import type { AdviceAction, FailureRecord } from '../failure.ts';
 import type { Purpose } from '../instance.ts';
 import type { RunMode, StoredRunStatus, Trigger } from '../run.ts';
-import { rfc3339, isoDate } from '../time-text.ts';
+import { isoDate, rfc3339 } from '../time-text.ts';
 import { workOfRun } from '../work-of-run.ts';
 
 /** A run as its report shows it; times are RFC 3339. */
@@ -55,12 +56,10 @@ export interface ReportedChunk {
   digest: string | null;
   reason: string | null;
   /** What most of its failures are advised, or when to start it; null where there is nothing to do. */
-  action: Advice | null;
+  action: AdviceAction | null;
   /** RFC 3339. */
   after: string | null;
 }
-
-export type Advice = 'retry-now' | 'retry-after' | 'fix-config' | 'fix-record' | 'never';
 
 export async function readReportedChunks(database: Queryable, instance: string): Promise<ReportedChunk[]> {
   const { rows } = await database.query<ReportedChunk>(
@@ -80,17 +79,9 @@ export async function readReportedChunks(database: Queryable, instance: string):
 }
 
 /** A failure as a report shows it. */
-export interface ReportedFailure {
+export interface ReportedFailure extends Omit<FailureRecord, 'httpStatus' | 'adviceAfter'> {
   key: string;
   chunk: number;
-  stage: 'list' | 'lookup' | 'map' | 'load';
-  api: string | null;
-  lookup: string | null;
-  code: string;
-  class: 'transient' | 'config' | 'data' | 'system';
-  message: string;
-  attempts: number;
-  advice: Advice;
   /** Those that are not NULL. */
   optional: { httpStatus?: number; amount?: string; currency?: string };
   /** RFC 3339. */

@@ -21,7 +21,7 @@ export interface HistoryEntry {
   /** Of a refused start: its stable code. */
   code: string | null;
   reason: string | null;
-  /** Of a run that is `running` and without its lease, or whose process is gone: when it last gave a sign of life. */
+  /** Of a run that is `running` although its lease has expired or its process is gone: its last sign of life. */
   noHeartbeatSince: string | null;
 }
 

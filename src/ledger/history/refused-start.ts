@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { v7 as uuid } from 'uuid';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
-import { idRange } from '../run-id.ts';
+import { idRange } from '../id-beginning.ts';
 import type { Trigger } from '../run.ts';
 import { storableText } from '../storable-text.ts';
 import { isoDate, rfc3339 } from '../time-text.ts';

@@ -3,18 +3,18 @@ import { UsageError } from '../../resilience/failure.ts';
 import type { Database, Queryable } from '../../sinks/postgres/postgres.ts';
 
 /**
- * Gives what the ledger knows of one job to another name: its nights, reports, last known values and loaded rows, in one
- * transaction. Where the new name has some of its own already they are the later ones, and stay. Throws UsageError.
+ * Moves everything that the ledger keeps under one job name to another: nights, reports, last known values and loaded rows,
+ * in one transaction. What the new name already has is newer, and stays. Throws UsageError.
  */
 export async function renameJob(database: Database, names: { from: string; to: string }): Promise<{ nights: number }> {
   const { from, to } = names;
   return database.withTransaction(async (client) => {
-    // Until the end nobody takes a lease, and no heartbeat gets through.
+    // Until the transaction ends no run can take a lease, and no heartbeat gets through.
     await client.query('LOCK TABLE nightfill.lease IN SHARE ROW EXCLUSIVE MODE');
     await requireIdle(client, [from, to]);
     await requireKnown(client, from);
     await client.query((await statementsFor(client, names)).join(';\n'));
-    // Both may have planned one date: what the former name planned was replaced by it, as by run --again.
+    // Both names may have planned one date: the former name's plan then counts as replaced, as by run --again.
     const moved = await client.query<{ purpose: string }>(
       `UPDATE nightfill.instance AS old SET job = $2, generation = generation - coalesce((
          SELECT (SELECT max(generation) FROM nightfill.instance
@@ -45,8 +45,9 @@ async function requireKnown(client: Queryable, job: string): Promise<void> {
 }
 
 /**
- * For every table with a job in it but `instance`: what the new name has as well is deleted under the old one, since each
- * unique key with the job in it holds one row; then the old name is replaced. Tables to come are found by their column.
+ * For every table with a job column but `instance`: rows that the new name has as well are deleted under the old one,
+ * because a unique key with the job in it allows one row; then the old name is replaced. The catalog names the tables, so
+ * that later migrations are covered.
  */
 async function statementsFor(client: Queryable, { from, to }: { from: string; to: string }): Promise<string[]> {
   const { rows } = await client.query<{ name: string; keys: string[][] }>(

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import { isCertainlyDead, thisProcess, type ProcessIdentity } from '../process-identity.ts';
-import { idRange } from '../run-id.ts';
+import { idRange } from '../id-beginning.ts';
 import { isoDate, rfc3339 } from '../time-text.ts';
 import { workOfRun } from '../work-of-run.ts';
 import type { HistoryEntry, HistorySelection } from './entry.ts';

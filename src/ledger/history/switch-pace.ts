@@ -2,10 +2,10 @@ import { workOfRun } from '../work-of-run.ts';
 import { latestFigures, latestRuns } from './latest-figures.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
-/** How long rows take into the target, by what was measured last. */
+/** How long it takes to load a row into the target, as last measured. */
 export interface SwitchPace {
   msPerRow: number;
-  /** A night that switched says it best; one that loaded chunk by chunk is the next best. */
+  /** A night that switched is the better measurement; one that loaded chunk by chunk is the next best. */
   from: 'last switch' | 'last load';
 }
 
@@ -28,13 +28,4 @@ export async function readSwitchPace(database: Queryable, job: string): Promise<
     [job],
   );
   return rows[0];
-}
-
-/** How many rows of an instance are held back for its switch. */
-export async function countHeldBack(database: Queryable, instance: string): Promise<number> {
-  const { rows } = await database.query<{ rows: number }>(
-    `SELECT count(*)::integer AS rows FROM nightfill.staged WHERE instance = $1`,
-    [instance],
-  );
-  return rows[0]!.rows;
 }

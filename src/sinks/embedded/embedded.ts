@@ -11,7 +11,7 @@ import {
   clusterDatabase,
   clusterUser,
   createCluster,
-  disownStalePostmaster,
+  releaseStalePostmaster,
   readPostmaster,
   startServer,
   stopServer,
@@ -20,7 +20,7 @@ import {
 import { describePlace, placeCluster } from './embedded-place.ts';
 import { FileLock } from './file-lock.ts';
 
-/** The embedded server as one of its users holds it; disposing gives it up, and the last user's disposal stops it. */
+/** One user's hold on the embedded server; when the last user disposes of it, the server stops. */
 export interface EmbeddedPostgres extends AsyncDisposable {
   config: pg.PoolConfig;
   /** Without a password: `embedded PostgreSQL in .nightfill/postgres`. */
@@ -28,25 +28,25 @@ export interface EmbeddedPostgres extends AsyncDisposable {
 }
 
 export interface EmbeddedOptions {
-  /** Where data, password, log and locks live; made when missing. */
+  /** Folder for data, password, log and locks; created when missing. */
   directory: string;
   /** The directory from which messages name it. Default: the process's working directory. */
   from?: string;
-  /** Told, a line at a time, what is made, started, joined and stopped. */
+  /** Called with a line for each creation, start, join and stop. */
   log?: (line: string) => void;
 }
 
 const settings = { max_connections: '50', shared_buffers: '64MB', log_checkpoints: 'off' };
 
-/** How long a server that starts, recovers or stops is waited for, in milliseconds. */
-const patience = 150_000;
+/** Milliseconds to wait for a server that starts, recovers or stops. */
+const readyTimeoutMs = 150_000;
 
 /**
- * The embedded PostgreSQL: made when there is none, started when it does not run, joined when it does. Several
- * processes may use one directory at a time. Whatever was killed before, and when, the next call makes good.
+ * The embedded PostgreSQL: created when missing, started when it does not run, joined when it does. Several processes may
+ * use one directory at a time. A call recovers from whatever an earlier kill left behind.
  *
  * In `directory`: `data` and `server.log` (the server's), `password`, `url` (for `psql "$(cat url)"`), `turn.lock`
- * (held while somebody comes or goes), `users.lock` (held shared by each user).
+ * (held during a join or a leave), `users.lock` (held shared by each user).
  */
 export async function openEmbedded({
   directory,
@@ -86,10 +86,10 @@ export async function openEmbedded({
       user[Symbol.dispose]();
       using alone = FileLock.tryExclusive(file('users.lock'));
       if (!alone) return;
-      // The work is done and committed: a server that would not stop must not make it look failed.
+      // The work is committed, so a server that does not stop must not fail the command.
       await stopServer(cluster).then(
         () => log(`${description} stopped`),
-        (error: unknown) => log(`${String((error as Error).message)}; it goes on running`),
+        (error: unknown) => log(`${String((error as Error).message)}; it keeps running`),
       );
     },
   };
@@ -108,12 +108,12 @@ async function makeUnlessThere(cluster: Cluster, passwordFile: string): Promise<
   if (Number.parseInt(version, 10) === binaries.major) return false;
   throw new UsageError(
     `${dataDirectory} was made by PostgreSQL ${version.trim()}, and this Nightfill embeds ${binaries.major}: ` +
-      'to keep its data, dump it with the Nightfill that made it and restore it here; otherwise move the folder away, and a new one is made',
+      'to keep its data, dump it with the Nightfill that made it and restore it here; otherwise move the folder away, and a new one is created',
     { code: 'EMBEDDED_POSTGRES_VERSION' },
   );
 }
 
-/** What a creation that was killed left behind; nobody else creates during our turn. */
+/** Removes what a killed creation left behind. Safe, because no other process creates during our turn. */
 async function sweep(folder: string): Promise<void> {
   const unfinished = (await readdir(folder)).filter((name) => name.startsWith('unfinished-'));
   await Promise.all(
@@ -121,28 +121,29 @@ async function sweep(folder: string): Promise<void> {
   );
 }
 
-/** Resolves with the port once the server lets us in, whether it ran, was starting, was stopping or did not run. */
+/** Resolves with the port once the server accepts us, whether it ran, was starting, was stopping or did not run. */
 async function runServer(
   cluster: Cluster,
   { password, preferredPort }: { password: string; preferredPort: number | undefined },
 ): Promise<{ port: number; started: boolean }> {
-  const deadline = performance.now() + patience;
+  const deadline = performance.now() + readyTimeoutMs;
   /* oxlint-disable no-await-in-loop -- polls the state of one server, and each step depends on the state just read */
   for (let started = false; ; await delay(50)) {
     const running = await readPostmaster(cluster.dataDirectory);
-    if (running?.status === 'ready' && (await letsIn(running.port, password))) return { port: running.port, started };
+    if (running?.status === 'ready' && (await acceptsUs(running.port, password)))
+      return { port: running.port, started };
     if (performance.now() > deadline) {
       throw new EmbeddedPostgresError(
-        `the embedded PostgreSQL runs as process ${running?.processId}, and does not accept connections (its log is ${cluster.logFile})`,
+        `the embedded PostgreSQL runs as process ${running?.processId}, but does not accept connections (its log is ${cluster.logFile})`,
         { code: 'EMBEDDED_POSTGRES_START' },
       );
     }
     if (running) continue;
-    await disownStalePostmaster(cluster.dataDirectory);
+    await releaseStalePostmaster(cluster.dataDirectory);
     try {
       await startServer(cluster, preferredPort);
     } catch (error) {
-      // A start that a killed process had begun may have come first.
+      // A start begun by a process that was killed may have won.
       if (!(await readPostmaster(cluster.dataDirectory))) throw error;
     }
     started = true;
@@ -151,12 +152,12 @@ async function runServer(
 }
 
 function clientConfig(port: number, password: string): pg.PoolConfig {
-  // Without options of its own pg takes PGOPTIONS, meant for another server.
+  // Without options pg takes PGOPTIONS, which is meant for another server.
   const options = '-c TimeZone=UTC';
   return { host: '127.0.0.1', port, user: clusterUser, password, database: clusterDatabase, ssl: false, options };
 }
 
-async function letsIn(port: number, password: string): Promise<boolean> {
+async function acceptsUs(port: number, password: string): Promise<boolean> {
   const client = new pg.Client({ ...clientConfig(port, password), connectionTimeoutMillis: 10_000 });
   client.on('error', () => {});
   try {
@@ -164,9 +165,9 @@ async function letsIn(port: number, password: string): Promise<boolean> {
     return true;
   } catch (error) {
     const { code = '', message } = error as { code?: string; message: string };
-    // Starting or stopping; or the port is no longer, or not yet, its own.
+    // It starts or stops, or another server has the port.
     if (code === '57P03' || isConnectionFault(error)) return false;
-    // Every connection is taken: whoever comes next will wait or be told so.
+    // No connection is left; the caller then waits or reports that.
     if (code === '53300') return true;
     throw new UsageError(
       code === '28P01'
@@ -190,14 +191,14 @@ async function readPassword(file: string, description: string): Promise<string> 
   }
 }
 
-/** The same port as last time, if it is free, keeps people's bookmarks good. */
+/** The port of the last start, which is tried first so that saved URLs stay valid. */
 async function lastPort(urlFile: string): Promise<number | undefined> {
   const text = await readFile(urlFile, 'utf8').catch(() => '');
   const port = Number(/:(\d+)\/\w+\s*$/.exec(text)?.[1]);
   return Number.isInteger(port) ? port : undefined;
 }
 
-/** Whole or not at all, and readable by nobody else at any time. */
+/** Writes the file atomically, at no time readable by other users. */
 async function writePrivately(file: string, text: string): Promise<void> {
   const draft = `${file}.draft`;
   await rm(draft, { force: true });

@@ -1,13 +1,13 @@
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** SQLITE_BUSY: another holder is in the way. */
+/** SQLITE_BUSY: another process holds the lock. */
 const busy = 5;
 
 /**
- * A lock on a file that its holder's death releases, however it died: the kernel does. Node offers no such lock but
- * SQLite's, which works alike on Linux, macOS and Windows, and between containers that share a folder. Rejected: a file
- * with the owner's process id, which means nothing in another container and cannot be taken over without a race.
+ * A file lock that the kernel releases when its holder dies, however it dies. Node has none but SQLite's, which works on
+ * Linux, macOS and Windows, and between containers that share a folder. Rejected: proper-lockfile and a file with the
+ * owner's process id, because a lock by age or by id is taken over with a race, and an id means nothing in another container.
  */
 export class FileLock implements Disposable {
   readonly #file: DatabaseSync;
@@ -16,12 +16,12 @@ export class FileLock implements Disposable {
     this.#file = file;
   }
 
-  /** Holds the file alone, or gives nothing while anybody else holds it. */
+  /** The exclusive lock; undefined while any other lock is held. */
   static tryExclusive(path: string): FileLock | undefined {
     return FileLock.#try(path, 'BEGIN EXCLUSIVE');
   }
 
-  /** Holds the file together with others who hold it shared, or gives nothing while somebody holds it alone. */
+  /** A shared lock; undefined while an exclusive lock is held. */
   static tryShared(path: string): FileLock | undefined {
     return FileLock.#try(path, 'BEGIN; SELECT count(*) FROM sqlite_schema');
   }
@@ -38,7 +38,7 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Repeats `attempt` until it gives a lock; `onWait` is told once, after two seconds. */
+  /** Repeats `attempt` until it gives a lock; calls `onWait` once, after two seconds. */
   static async wait(attempt: () => FileLock | undefined, onWait: () => void = () => {}): Promise<FileLock> {
     for (let tries = 1; ; tries++) {
       const lock = attempt();

@@ -4,10 +4,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-// Where the system does not tell, for example under hidepid.
+// Where the system hides it, for example under hidepid.
 const unknown = 'unknown';
 
-/** How a living process was started, `unknown` where the system does not tell; undefined when no such process lives. */
+/** The command line of a running process, `unknown` where the system hides it; undefined when there is no such process. */
 export async function commandLineOf(processId: number): Promise<string | undefined> {
   if (!exists(processId)) return undefined;
   if (process.platform !== 'linux') return (await ps('command', processId)) ?? unknown;

@@ -21,14 +21,14 @@ export interface DatabaseChoice {
   /** As given on the command line. */
   databaseUrl?: string | undefined;
   environment: NodeJS.ProcessEnv;
-  /** By the job file: then nothing else is looked at. */
+  /** Named in the job file: it overrides everything else. */
   pinned?: PinnedDatabase | undefined;
-  /** Who started a run that nobody watches, for example `cron`: then the embedded database must be asked for. */
+  /** What started an unattended run, for example `cron`: it uses the embedded database only when that is named. */
   unattended?: string | undefined;
 }
 
-/** One of these says that a server is meant; a password or an sslmode alone does not. */
-const telling = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER', 'PGSERVICE'];
+/** Any of these selects a server; PGPASSWORD or PGSSLMODE alone does not. */
+const serverVariables = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER', 'PGSERVICE'];
 
 /**
  * The database that the job file pins; else the one meant by `--database-url`, `NIGHTFILL_DATABASE_URL`, `DATABASE_URL` or libpq's `PG*` variables, the
@@ -48,11 +48,11 @@ export function resolveConnection(o: DatabaseChoice): Connection {
     ...['NIGHTFILL_DATABASE_URL', 'DATABASE_URL'].map((name) => [name, environment[name]] as const),
   ] as const;
   const [name, url] = urls.find(([, value]) => value?.trim()) ?? [];
-  if (name === undefined && !telling.some((variable) => environment[variable])) {
+  if (name === undefined && !serverVariables.some((variable) => environment[variable])) {
     if (o.unattended === undefined) return { kind: 'embedded' };
     throw new UsageError(
-      `no database is named, and a start that nobody watches (--trigger ${o.unattended}) does not fall back to the embedded one, because a variable that got lost would send the night elsewhere: ` +
-        'name it in the job file with database: { env: WAREHOUSE_URL }, or set DATABASE_URL; when the embedded one is meant, write database: embedded',
+      `no database is named, and an unattended start (--trigger ${o.unattended}) does not fall back to the embedded one, because a missing variable would send the rows to the wrong database: ` +
+        'name it in the job file with database: { env: WAREHOUSE_URL }, or set DATABASE_URL; to use the embedded one, write database: embedded',
       { code: 'DATABASE_NOT_NAMED' },
     );
   }
@@ -74,7 +74,7 @@ function pinnedConnection(pinned: PinnedDatabase, { databaseUrl, environment }: 
   if (pinned === 'embedded') return { kind: 'embedded' };
   const { url, name } = pinned;
   const connection = connectionOf(parseDatabaseUrl(name, url.reveal().trim()));
-  // Without options of its own pg takes PGOPTIONS; a blank is what keeps it from that.
+  // Without options pg takes PGOPTIONS; a blank prevents that.
   if (connection.kind === 'server' && environment['PGOPTIONS']) connection.config.options ??= ' ';
   return connection;
 }
@@ -84,7 +84,7 @@ function fromEnvironment(environment: NodeJS.ProcessEnv): AddressParameters {
   return Object.fromEntries(set.map((name) => [name, environment[parameterVariables[name]]]));
 }
 
-/** Every value is given, since pg would complete what is absent from the process's own environment. */
+/** Every value is set, because pg would fill gaps from the process's own environment. */
 function connectionOf(given: AddressParameters): Connection {
   const host = given.host ?? 'localhost';
   const port = wholeNumber('port', given.port ?? '5432', 65_535);
@@ -95,7 +95,7 @@ function connectionOf(given: AddressParameters): Connection {
       code: 'DATABASE_HOSTS_UNSUPPORTED',
     });
   const ssl = encryption(given);
-  // The certificate is held against the name, wherever the address leads.
+  // The certificate is verified for the host name, whatever its address is.
   if (given.hostaddr && ssl) ssl.servername = host;
   const config: pg.PoolConfig = { host: given.hostaddr ?? host, port, user, database, ssl };
   // Without a password pg looks into PGPASSFILE or ~/.pgpass.
@@ -118,8 +118,8 @@ function accountName(): string {
 }
 
 /**
- * What `sslmode` asks for. Where it asks for encryption the certificate and the host name are verified, also where
- * libpq would not: encryption alone stops nobody who stands in between. `prefer` is plain, for the same reason.
+ * What `sslmode` asks for. Where it asks for encryption the certificate and the host name are verified, also where libpq would not, because encryption alone does not stop a man in the middle. `prefer` is unencrypted for the
+ * same reason.
  */
 function encryption({
   sslmode = 'prefer',
@@ -145,7 +145,7 @@ function encryption({
       };
     default:
       throw new UsageError(
-        'sslmode is none that is known: use verify-full, disable, or no-verify to encrypt without knowing to whom',
+        'the sslmode is unknown: use verify-full, disable, or no-verify to encrypt without verifying the server',
         { code: 'DATABASE_SSLMODE_INVALID' },
       );
   }

@@ -2,16 +2,16 @@ import type { Socket } from 'node:net';
 import pg from 'pg';
 import { cannotConnect } from './unreachable-error.ts';
 
-/** How long a connection has to say goodbye, in milliseconds. */
-const farewellMs = 5_000;
+/** Milliseconds that a connection has to close in good order. */
+const closeTimeoutMs = 5_000;
 
-/** Goodbye to a server that does not answer ends as well: its open socket would keep the process alive. */
+/** A client whose `end` ends although the server does not answer: an open socket would keep the process alive. */
 export class Client extends pg.Client {
   override end(): Promise<void>;
   override end(callback: (error: Error) => void): void;
   override end(callback?: (error: Error) => void): Promise<void> | void {
     const socket = socketOf(this);
-    const late = setTimeout(() => socket.destroy(), farewellMs).unref();
+    const late = setTimeout(() => socket.destroy(), closeTimeoutMs).unref();
     socket.once('close', () => clearTimeout(late));
     return callback ? super.end(callback) : super.end();
   }
@@ -30,16 +30,16 @@ export interface ServerFacts {
   defaultIsolation: string;
 }
 
-/** Asked by a client of its own: when a password is missing, pg's pool would forget its client and leave the socket open. */
+/** Asked by a client of its own, because pg's pool leaves the socket open when a password is missing. */
 export async function serverOf(
   config: pg.ClientConfig,
   { description, signal }: { description: string; signal?: AbortSignal | undefined },
 ): Promise<ServerFacts> {
   const client = new Client(config);
   client.on('error', () => {});
-  // A server that takes the connection and says nothing would hold whoever is told to stop.
-  const giveUp = (): void => void socketOf(client).destroy();
-  signal?.addEventListener('abort', giveUp, { once: true });
+  // Without this an abort would wait for a server that accepts the connection and never answers.
+  const abort = (): void => void socketOf(client).destroy();
+  signal?.addEventListener('abort', abort, { once: true });
   try {
     await client.connect();
     const { rows } = await client.query<ServerFacts>(
@@ -51,7 +51,7 @@ export async function serverOf(
   } catch (error) {
     throw cannotConnect(error, description);
   } finally {
-    signal?.removeEventListener('abort', giveUp);
+    signal?.removeEventListener('abort', abort);
     await client.end().catch(() => undefined);
   }
 }

@@ -1,6 +1,6 @@
 import { NightfillError, type FailureClass } from '../../resilience/failure.ts';
 
-/** What Postgres, or the way to it, answered; `sqlState` is absent when the connection itself failed. */
+/** An error of Postgres or of the connection to it; without `sqlState` the connection itself failed. */
 export class DatabaseError extends NightfillError {
   readonly sqlState: string | undefined;
 
@@ -15,17 +15,17 @@ export class DatabaseError extends NightfillError {
     this.sqlState = o.sqlState;
   }
 
-  /** Whether others hold all the connections there are; PgBouncer says so without a SQLSTATE of its own. */
+  /** Whether no connection is left; PgBouncer has no SQLSTATE of its own for that. */
   get isConnectionLimit(): boolean {
     return this.sqlState === '53300' || (this.sqlState === '08P01' && /no more connections allowed/.test(this.message));
   }
 
-  /** Whether the same may succeed a little later. */
+  /** Whether the same statement may succeed later. */
   get isRetryable(): boolean {
-    return this.sqlState === undefined ? this.class === 'transient' : passingStates.test(this.sqlState);
+    return this.sqlState === undefined ? this.class === 'transient' : retryableStates.test(this.sqlState);
   }
 
-  /** Whether whatever else is asked of this database fails as well: then it is no chunk's fault. */
+  /** Whether every other statement would fail too, so that no chunk is to blame. */
   get isOfWholeDatabase(): boolean {
     return this.sqlState === undefined ? this.class === 'transient' : databaseStates.test(this.sqlState);
   }
@@ -37,13 +37,13 @@ export class CommitInDoubtError extends NightfillError {
     super({
       code: 'COMMIT_IN_DOUBT',
       class: 'transient',
-      message: 'the connection was lost while a transaction was being committed; whether it was is not known yet',
+      message: 'the connection was lost during COMMIT; it is not known yet whether the transaction was committed',
       cause,
     });
   }
 }
 
-/** Postgres could not be used for longer than a run waits for it, or cannot be at all: no work is left that could be kept. */
+/** Postgres was unusable for longer than a run waits, or refuses it for good: nothing more can be committed. */
 export class DatabaseGoneError extends NightfillError {
   constructor(cause: Error, { waitedMs }: { waitedMs: number }) {
     const seconds = Math.round(waitedMs / 1_000);
@@ -51,7 +51,7 @@ export class DatabaseGoneError extends NightfillError {
     super({
       code: 'DATABASE_GONE',
       class: 'system',
-      message: `${withoutFullStop(cause.message)}.${waited} The run ends; what is committed is kept, and the same command goes on from there`,
+      message: `${withoutFullStop(cause.message)}.${waited} The run ends; committed work is kept, and the same command continues from there`,
       cause,
     });
   }
@@ -67,9 +67,9 @@ const configStates = /^(28|3D|3F|42|25006|0A|57P04|F0)/;
 // too large), and what a trigger raises.
 const dataStates = /^(21|22|23|38|39|44|54|P0)/;
 
-/** Beside the transient ones: an I/O error of its storage, and a standby that is about to be, or was, the primary. */
-const passingStates = new RegExp(`${transientStates.source}|^(58|25006)`);
-/** Connections, storage, memory, credentials, damaged pages. Locks and time limits are met by one chunk and not by another. */
+/** Besides the transient ones: an I/O error of the storage, and a standby that is becoming, or was, the primary. */
+const retryableStates = new RegExp(`${transientStates.source}|^(58|25006)`);
+/** Connections, storage, memory, credentials, damaged pages. Not locks and time limits, which concern single chunks. */
 const databaseStates = /^(08|25006|28|3D|53|57P0|58|F0|XX00[12])/;
 
 const connectionFaults =
@@ -85,7 +85,7 @@ const networkCodes = new Set([
   'EAI_AGAIN',
 ]);
 
-/** Translates what pg throws, once, at this border; everything else passes through. */
+/** Translates errors of pg, once, at this boundary; returns any other error unchanged. */
 export function databaseError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof NightfillError) return error;
   const { code } = error as { code?: unknown };
@@ -131,5 +131,5 @@ const detailOf = (error: Error & { detail?: string; hint?: string }): string =>
     .map((text) => `; ${withoutFullStop(text!)}`)
     .join('');
 
-/** Postgres writes a detail and a hint as sentences; within a sentence of ours the stop between them is not the end. */
+/** Postgres writes a detail and a hint as sentences; within our sentence a full stop would end it too early. */
 const withoutFullStop = (text: string): string => text.replace(/\.\s*$/, '');

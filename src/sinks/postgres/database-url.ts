@@ -1,6 +1,6 @@
 import { UsageError } from '../../resilience/failure.ts';
 
-/** What a database address can say, by its name in a URL, and libpq's environment variable for each. */
+/** The parameters of a database address by their name in a URL, with libpq's environment variable for each. */
 export const parameterVariables = {
   host: 'PGHOST',
   hostaddr: 'PGHOSTADDR',
@@ -22,7 +22,7 @@ export type AddressParameters = Partial<Record<Parameter, string>>;
 
 export const parameterNames = Object.keys(parameterVariables) as Parameter[];
 
-// Meant for other tools that share the URL, or true here whatever they say.
+// For other tools that share the URL, or without effect here.
 const ignored = new Set(
   'application_name client_encoding gssencmode uselibpqcompat schema pgbouncer connection_limit pool_timeout'.split(
     ' ',
@@ -30,8 +30,8 @@ const ignored = new Set(
 );
 
 /**
- * The parameters a URL such as `postgres://etl@db.example:5432/night?sslmode=verify-full` gives. `name` is where the
- * URL came from, for the messages. Throws UsageError, which never quotes the URL: any part may be a password's rest.
+ * The parameters of a URL such as `postgres://etl@db.example:5432/night?sslmode=verify-full`. By hand, because `URL` refuses a user without a host. `name` is where the
+ * URL came from, for the messages. Throws UsageError, which never quotes the URL: any part may belong to a password.
  */
 export function parseDatabaseUrl(name: string, text: string): AddressParameters {
   if (!/^postgres(ql)?:\/\//.test(text)) {
@@ -52,7 +52,7 @@ export function parseDatabaseUrl(name: string, text: string): AddressParameters 
       name,
       place.includes(',')
         ? 'expected one host, got several: name the primary alone'
-        : 'what should be host and port is not; is a character such as / ? or # in the password not percent-encoded',
+        : 'the host and port cannot be read; is a character such as / ? or # in the password not percent-encoded',
     );
   }
   const [path = '', query] = splitOnce(rest, '?');
@@ -70,7 +70,7 @@ export function parseDatabaseUrl(name: string, text: string): AddressParameters 
     const parameter = key === 'ssl' ? 'sslmode' : key;
     if (!parameterNames.includes(parameter as Parameter)) {
       const named = /^[a-z_]{1,30}$/i.test(key) ? ` "${key}"` : '';
-      throw invalid(name, `it has a parameter${named} that is not known; known are ${parameterNames.join(', ')}`);
+      throw invalid(name, `it has an unknown parameter${named}; known are ${parameterNames.join(', ')}`);
     }
     parameters[parameter] = key === 'ssl' ? sslmodeOf(value ?? '') : (value ?? '');
   }
@@ -80,7 +80,7 @@ export function parseDatabaseUrl(name: string, text: string): AddressParameters 
 /** Whether a URL, well-formed or not, holds a password. */
 export const holdsPassword = (url: string): boolean => /:\/\/[^?]*:[^?@]+@|[?&]password=[^&]/.test(url);
 
-/** `ssl=true` is what drivers other than libpq say. */
+/** `ssl=true` is the spelling of drivers other than libpq. */
 const sslmodeOf = (ssl: string): string =>
   ({ '': 'verify-full', true: 'verify-full', '1': 'verify-full', false: 'disable', '0': 'disable' })[ssl] ?? ssl;
 

@@ -7,7 +7,7 @@ import { CommitInDoubtError, DatabaseError, databaseError, isConnectionFault } f
 
 export { CommitInDoubtError, DatabaseError, DatabaseGoneError } from './database-error.ts';
 
-/** The one thing most code needs of a database. Numbers beyond int4, dates and times come back as their text. */
+/** The smallest interface to a database. Numbers beyond int4, dates and times are returned as text. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
@@ -15,40 +15,42 @@ export interface Queryable {
   ): Promise<Pick<pg.QueryResult<Row>, 'rows' | 'rowCount' | 'fields'>>;
 }
 
-/** A lent client, good for COPY. */
+/** A lent client, which can also COPY. */
 export type ClientForCopy = pg.ClientBase;
 
 export interface DatabaseOptions {
-  /** What pg connects with; the password stands nowhere else. */
+  /** What pg connects with; nothing else holds the password. */
   config: pg.PoolConfig;
   /** For people, without a password: `PostgreSQL at db.example:5432/night as etl`. */
   description: string;
   applicationName?: string;
   connections?: number;
-  /** Milliseconds after which a lent connection that passes nothing either way is given up. */
+  /** Milliseconds without a byte in either direction after which a lent connection is closed. */
   silenceMs?: number;
-  /** Told of faults on idle connections, which nobody else hears of. */
+  /** Called with errors of idle connections, which no caller would see. */
   onIdleError?: (error: Error) => void;
-  /** Ends the attempt to connect. */
+  /** Aborts the attempt to connect. */
   signal?: AbortSignal | undefined;
 }
 
 export interface LendOptions {
   /** Milliseconds; see DatabaseOptions. */
   silenceMs?: number;
-  /** Before all others that wait for a connection. */
+  /** Served before all others that wait for a connection. */
   urgent?: boolean;
 }
 
 /**
- * Longer than any statement may take (below), and the only bound of a network that swallows bytes: TCP takes a quarter
- * of an hour to notice, and never does where something in between acknowledges what it does not pass on.
+ * Longer than any statement may take (below), and the only time limit on a network that drops bytes: TCP needs a quarter
+ * of an hour to notice, and never notices a proxy that acknowledges what it does not forward.
  */
 const silenceMs = 11 * 60_000;
 
 /**
- * Pinned for each transaction, since behind PgBouncer a session is not ours: formats by which rows are compared and
- * digested, a COMMIT that a crash of the server does not take back, and ends to every wait: the server's too, for a client that vanished, as its locks keep the next attempt out. The search path stays the user's: our own names are all qualified, their triggers' may not be.
+ * Set for each transaction, because behind PgBouncer a session is shared: output formats by which rows are compared and
+ * digested, a COMMIT that survives a crash of the server, and time limits for every wait, also on the server, where the
+ * locks of a vanished client would block the next attempt. The search path stays the user's: our names are all qualified,
+ * those in their triggers may not be.
  */
 const transactionSettings = `
   SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
@@ -65,7 +67,7 @@ const transactionSettings = `
   SET LOCAL bytea_output = 'hex';
   SET LOCAL standard_conforming_strings = on`;
 
-// bool, int2, int4 and json are read; every other type stays the text Postgres sent, so no digit is lost.
+// Only bool, int2, int4, float8 and json are parsed; every other type stays text, so that no digit is lost.
 const readTypes = new Set<number>([pg.types.builtins.BOOL, pg.types.builtins.INT2, pg.types.builtins.INT4]);
 const arrayOfText = 1009;
 const types: pg.CustomTypesConfig = {
@@ -90,10 +92,10 @@ export class Database implements AsyncDisposable, Queryable {
   readonly description: string;
   /** For example 180004. */
   readonly serverVersion: number;
-  /** A standby, or a role or database whose transactions are read-only. */
+  /** True for a standby, and where the role or the database makes transactions read-only. */
   readonly readOnly: boolean;
   readonly #pool: pg.Pool;
-  // Waiting for a free client has no bound of its own, unlike pg-pool's, whose connect timeout covers that wait too.
+  // Queues callers without a time limit; pg-pool's connect timeout would also cover the wait for a free client.
   readonly #lending: PQueue;
   readonly #clients = new Set<pg.PoolClient>();
   readonly #silenceMs: number;
@@ -111,7 +113,7 @@ export class Database implements AsyncDisposable, Queryable {
     pool.on('remove', (client) => this.#clients.delete(client));
   }
 
-  /** Connects once, so that a wrong address or password is known before anything is begun. Throws UsageError. */
+  /** Connects once, so that a wrong address or password fails before anything starts. Throws UsageError. */
   static async open({ description, connections = 8, ...options }: DatabaseOptions): Promise<Database> {
     const config: pg.PoolConfig = {
       connectionTimeoutMillis: 10_000,
@@ -132,23 +134,23 @@ export class Database implements AsyncDisposable, Queryable {
     return new Database(pool, { description, ...facts, silenceMs: options.silenceMs ?? silenceMs });
   }
 
-  /** Throws UsageError when nothing can be written here. */
+  /** Throws UsageError when the database is read-only. */
   requireWritable(): void {
     if (!this.readOnly) return;
     throw new UsageError(
-      `${this.description} is read-only: a standby, or default_transaction_read_only is set for this user or database; name the primary instead`,
+      `${this.description} is read-only, because it is a standby or default_transaction_read_only is set for this user or database; name the primary instead`,
       { code: 'DATABASE_READ_ONLY' },
     );
   }
 
-  /** A statement by itself, read committed as any transaction here. */
+  /** Runs a single statement, at READ COMMITTED like every transaction here. */
   async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[], o?: LendOptions) {
     const task = async (client: ClientForCopy): Promise<pg.QueryResult<Row>> => client.query<Row>(text, values);
-    // Set for the session, the level would stay behind with PgBouncer's connection, which others use next.
+    // Not set for the session: with PgBouncer it would persist on a connection that others use next.
     return this.#readsCommitted ? this.withClient(task, o) : this.#commit(task, { ...o, settings: '' });
   }
 
-  /** Lends a client; it is closed rather than reused when it is left in a transaction or its connection failed. */
+  /** Lends a client; a client left in a transaction or with a failed connection is closed rather than reused. */
   async withClient<T>(task: (client: ClientForCopy) => Promise<T>, o: LendOptions = {}): Promise<T> {
     return this.#lendInTurn(task, { ...o, attempt: 1 });
   }
@@ -157,17 +159,17 @@ export class Database implements AsyncDisposable, Queryable {
     try {
       return await this.#lending.add(async () => this.#lend(task, o), { priority: o.urgent ? 1 : 0 });
     } catch (error) {
-      if (!(error instanceof NoConnectionLeft)) throw error;
-      // A connection of our own may just be going; with none of ours nothing will be given back to us.
+      if (!(error instanceof ConnectionLimitError)) throw error;
+      // One of our connections may be closing right now; without any of our own none will be returned to us.
       if (this.#clients.size === 0 && o.attempt >= 5) throw error.cause;
-      this.#makeDoWith(Math.max(1, this.#clients.size));
+      this.#limitConnections(Math.max(1, this.#clients.size));
       if (this.#clients.size === 0) await sleep(100 * o.attempt);
       return this.#lendInTurn(task, { ...o, attempt: o.attempt + 1 });
     }
   }
 
-  /** Lends fewer at once for a while: the server, or this role, has no more connections left. */
-  #makeDoWith(connections: number): void {
+  /** Lends fewer at once for 30 s, because the server or this role has no more connections left. */
+  #limitConnections(connections: number): void {
     this.#lending.concurrency = Math.min(this.#lending.concurrency, connections);
     setTimeout(() => (this.#lending.concurrency = this.#pool.options.max), 30_000).unref();
   }
@@ -178,29 +180,29 @@ export class Database implements AsyncDisposable, Queryable {
       client = await this.#pool.connect();
     } catch (error) {
       const known = databaseError(error);
-      throw known instanceof DatabaseError && known.isConnectionLimit ? new NoConnectionLeft(known) : known;
+      throw known instanceof DatabaseError && known.isConnectionLimit ? new ConnectionLimitError(known) : known;
     }
     const { silenceMs = this.#silenceMs } = o;
     const socket = socketOf(client);
-    const giveUp = (): void =>
+    const abort = (): void =>
       void socket.destroy(new Error(`Connection terminated: no data for ${silenceMs / 1_000} s`));
-    socket.setTimeout(silenceMs, giveUp);
-    let lost: Error | undefined;
-    const noteLoss = (error: Error): void => void (lost ??= error);
-    // pg-pool takes its own listener off a lent client; without one a lost connection would end the process.
-    client.on('error', noteLoss);
+    socket.setTimeout(silenceMs, abort);
+    let broken: Error | undefined;
+    const noteError = (error: Error): void => void (broken ??= error);
+    // pg-pool removes its own listener from a lent client; an unhandled error event would end the process.
+    client.on('error', noteError);
     try {
       return await task(client);
     } catch (error) {
       const known = databaseError(error);
-      // One that is read-only stays so: the next connection may lead to the primary.
-      const useless = known instanceof DatabaseError && known.sqlState === '25006';
-      if (useless || isConnectionFault(error)) lost ??= error as Error;
+      // A read-only connection stays read-only; a new one may reach the primary.
+      const isReadOnly = known instanceof DatabaseError && known.sqlState === '25006';
+      if (isReadOnly || isConnectionFault(error)) broken ??= error as Error;
       throw known;
     } finally {
-      client.off('error', noteLoss);
-      socket.setTimeout(0, giveUp);
-      client.release(lost ?? isInTransaction(client));
+      client.off('error', noteError);
+      socket.setTimeout(0, abort);
+      client.release(broken ?? isInTransaction(client));
     }
   }
 
@@ -219,7 +221,7 @@ export class Database implements AsyncDisposable, Queryable {
       try {
         result = await task(client);
       } catch (error) {
-        // What went wrong is the news; a connection that is gone has rolled back by itself.
+        // Rethrow the task's error: ROLLBACK may fail on a dead connection, which has rolled back anyway.
         await client.query('ROLLBACK').catch(() => undefined);
         throw error;
       }
@@ -227,24 +229,24 @@ export class Database implements AsyncDisposable, Queryable {
       try {
         committed = await client.query('COMMIT');
       } catch (error) {
-        // PgBouncer tells of a server that it lost by a SQLSTATE of class 08.
+        // PgBouncer reports a lost server with a SQLSTATE of class 08.
         throw isConnectionFault(error) || /^(08|57P0)/.test(String((error as { code?: unknown }).code))
           ? new CommitInDoubtError(error)
           : error;
       }
-      // A transaction in which a failed statement was overlooked answers COMMIT with ROLLBACK, and no error.
+      // After an ignored error in the transaction Postgres answers COMMIT with ROLLBACK, without an error.
       if (committed.command !== 'COMMIT')
         throw new DatabaseError({
           code: 'PG_NOT_COMMITTED',
           class: 'system',
-          message: `Postgres answered COMMIT with ${committed.command}: a statement of the transaction had failed unnoticed`,
+          message: `Postgres answered COMMIT with ${committed.command}: a statement of the transaction had failed and its error was ignored`,
           cause: undefined,
         });
       return result;
     }, o);
   }
 
-  /** Closes every connection at once, those at work too; later work gets new ones. */
+  /** Closes every connection at once, busy ones too; later work gets new ones. */
   cut(): void {
     for (const client of this.#clients) socketOf(client).destroy();
   }
@@ -258,8 +260,8 @@ export class Database implements AsyncDisposable, Queryable {
   }
 }
 
-/** The server has none to give: one of ours that comes back will do. */
-class NoConnectionLeft extends Error {
+/** The server refuses more connections: wait for one of ours. */
+class ConnectionLimitError extends Error {
   override readonly cause: DatabaseError;
 
   constructor(cause: DatabaseError) {

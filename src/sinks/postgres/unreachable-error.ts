@@ -3,7 +3,7 @@ import { isConnectionFault } from './database-error.ts';
 
 /** A database that cannot be connected to, with the reason as a sentence that holds no password. */
 export class DatabaseUnreachableError extends UsageError {
-  /** Whether the same may succeed a little later: the server is not up yet, or has no connection left. */
+  /** Whether a later attempt may succeed: the server is not up yet, or has no connection left. */
   readonly isRetryable: boolean;
 
   constructor(message: string, { cause, isRetryable }: { cause: unknown; isRetryable: boolean }) {
@@ -11,7 +11,7 @@ export class DatabaseUnreachableError extends UsageError {
     this.isRetryable = isRetryable;
   }
 
-  /** The same, once it has been waited for. */
+  /** The same error after waiting. */
   after(waitedMs: number): DatabaseUnreachableError {
     const seconds = Math.max(1, Math.round(waitedMs / 1_000));
     return new DatabaseUnreachableError(`${this.message}. Gave up after ${seconds} s (--database-wait)`, {
@@ -21,15 +21,15 @@ export class DatabaseUnreachableError extends UsageError {
   }
 }
 
-/** 08P01 is also what PgBouncer says of a wrong password or an option that it does not take: those stay as they are. */
-const passingStates = /^(?:08(?!P01)|53|57P0[1235])/;
-const passingAtPgBouncer =
+/** Not 08P01, with which PgBouncer also refuses a wrong password or an unknown option. */
+const retryableStates = /^(?:08(?!P01)|53|57P0[1235])/;
+const retryableAtPgBouncer =
   /no more connections allowed|server login has been failing|cannot connect|shutting down|query_wait_timeout/i;
 
 function isRetryable(error: unknown): boolean {
   const { code = '', message } = error as { code?: string; message: string };
-  if (code === '08P01') return passingAtPgBouncer.test(message);
-  return code === 'ENOENT' || passingStates.test(code) || isConnectionFault(error);
+  if (code === '08P01') return retryableAtPgBouncer.test(message);
+  return code === 'ENOENT' || retryableStates.test(code) || isConnectionFault(error);
 }
 
 /** The error of a failed attempt to connect, with its reason as a sentence. */
@@ -38,7 +38,7 @@ export function cannotConnect(error: unknown, description: string): DatabaseUnre
   const reasons: [RegExp, string][] = [
     [/^ECONNREFUSED/, 'nothing listens there; is the server up, and are host and port right'],
     [/^ENOENT/, 'there is no such socket; is the server up, and is the folder right'],
-    [/^ENOTFOUND/, 'the host name is not known'],
+    [/^ENOTFOUND/, 'the host name is unknown'],
     [/^EAI_AGAIN/, 'the host name cannot be looked up'],
     [/^ETIMEDOUT|timeout expired/, 'the server did not answer in time'],
     [/^(EHOSTUNREACH|ENETUNREACH)/, 'the host cannot be reached'],
@@ -55,7 +55,7 @@ export function cannotConnect(error: unknown, description: string): DatabaseUnre
       'PgBouncer takes no options at the start; leave options and PGOPTIONS out, or name options in its ignore_startup_parameters',
     ],
     [/^57P03/, 'the server is starting up or shutting down'],
-    [/client password must be a string/, 'the server asks for a password, and none was given'],
+    [/client password must be a string/, 'the server asks for a password, but none is set'],
     [/does not support SSL/, 'the server does not offer encryption, which sslmode asks for'],
     [/^(CERT_|ERR_TLS_CERT|.*SIGNED_CERT|UNABLE_TO_)/, `the server's certificate is not trusted (${message})`],
   ];

@@ -3,24 +3,24 @@ import { DatabaseUnreachableError } from './unreachable-error.ts';
 import { DatabaseError } from './database-error.ts';
 
 /**
- * What the task gives; it is begun again while the database cannot be reached for a cause that may pass, such as a
- * server that is still starting. Throws the last attempt's error, saying how long it was waited for, or the signal's reason.
+ * The result of the task, which is retried while the database is temporarily unreachable, for example still starting.
+ * Throws the last attempt's error with the time waited, or the signal's reason.
  */
 export async function waitForDatabase<T>(
   task: () => Promise<T>,
   o: {
-    /** Milliseconds; 0 asks once. */
+    /** Milliseconds; 0 tries once. */
     waitMs: number;
     signal?: AbortSignal | undefined;
-    /** Told why, when the waiting begins and whenever the reason changes. */
+    /** Called with the reason when the wait begins and whenever the reason changes. */
     onWait: (reason: string) => void;
   },
 ): Promise<T> {
   const begun = performance.now();
-  let told: string | undefined;
+  let reported: string | undefined;
   try {
     return await retry(task, {
-      // Time bounds it: a server that starts refuses at once, however often it is asked.
+      // Bounded by time: a starting server refuses every attempt at once.
       attempts: Infinity,
       backoff: 'exponential',
       baseDelay: 250,
@@ -31,13 +31,13 @@ export async function waitForDatabase<T>(
       retryIf: isRetryable,
       onRetry: (_, error) => {
         const { message } = error as Error;
-        if (message !== told) o.onWait(message);
-        told = message;
+        if (message !== reported) o.onWait(message);
+        reported = message;
       },
     });
   } catch (error) {
     o.signal?.throwIfAborted();
-    if (told === undefined || !(error instanceof DatabaseUnreachableError)) throw error;
+    if (reported === undefined || !(error instanceof DatabaseUnreachableError)) throw error;
     throw error.after(performance.now() - begun);
   }
 }

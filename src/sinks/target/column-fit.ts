@@ -9,7 +9,7 @@ export interface TypeWithModifier {
 
 const { INT2, INT4, INT8, NUMERIC, TEXT, VARCHAR, BPCHAR, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ } = pg.types.builtins;
 
-/** Decimal digits that every value of an integer type fits into; by rank. */
+/** Decimal digits of an integer type's largest value. */
 const integerDigits = new Map<number, number>([
   [INT2, 5],
   [INT4, 10],
@@ -35,11 +35,11 @@ interface Rule {
 }
 
 /**
- * Where the table's type may be wider than the job's: it takes every value of the job's type and gives it back as the
- * same text, but for zeros after the point, and compares it in the same way, so that a row that did not change is found
- * unchanged. What is not here is refused, with these in mind: `real` in `double precision` shows other digits, `date` in
- * `timestamp` gets a time, `json` in `jsonb` loses its spelling, and `char(n)` compares without the blanks at its end,
- * which `text` and `varchar` count. Domains, enumerations and arrays must be the very type.
+ * The pairs in which the table's type may be wider than the job's: it takes every value of the job's type, returns the same
+ * text but for zeros after the point, and compares alike, so that an unchanged row is found unchanged. Other pairs are
+ * refused, because `real` in `double precision` shows other digits, `date` in
+ * `timestamp` gets a time, `json` in `jsonb` loses its spelling, and `char(n)` ignores blanks at the end when it compares,
+ * which `text` and `varchar` do not. Domains, enumerations and arrays must be the same type.
  */
 const rules: readonly Rule[] = [
   {
@@ -59,7 +59,7 @@ const rules: readonly Rule[] = [
       digitsOf(table).before >= digitsOf(job).before && digitsOf(table).after >= digitsOf(job).after,
   },
   { from: [VARCHAR, TEXT], to: [VARCHAR, TEXT], fits: (job, table) => lengthOf(table) >= lengthOf(job) },
-  // Without a length it is another type: blanks are not filled in.
+  // Without a length bpchar is another type: it is not padded with blanks.
   {
     from: [BPCHAR],
     to: [BPCHAR],
@@ -74,15 +74,15 @@ const rules: readonly Rule[] = [
   })),
 ];
 
-/** Whether a column of the table's type takes whatever the job's type holds. */
-export function holds(table: TypeWithModifier, job: TypeWithModifier): boolean {
+/** Whether a column of the table's type takes every value of the job's type. */
+export function isAtLeastAsWide(table: TypeWithModifier, job: TypeWithModifier): boolean {
   if (table.oid === job.oid && table.modifier === job.modifier) return true;
   const rule = rules.find(({ from, to }) => from.includes(job.oid) && to.includes(table.oid));
   return rule?.fits(job, table) ?? false;
 }
 
-/** The type that holds what either holds, when it is neither and there is one: of `numeric(12,4)` and `numeric(18,2)`, `numeric(20,4)`. */
-export function union(one: TypeWithModifier, other: TypeWithModifier): string | undefined {
+/** A third type that takes every value of both, such as `numeric(20,4)` for `numeric(12,4)` and `numeric(18,2)`; undefined without one. */
+export function commonType(one: TypeWithModifier, other: TypeWithModifier): string | undefined {
   if (one.oid !== NUMERIC || other.oid !== NUMERIC) return undefined;
   const [a, b] = [digitsOf(one), digitsOf(other)];
   const after = Math.max(a.after, b.after);

@@ -22,7 +22,7 @@ type ColumnKind =
   | 'array'
   | 'other';
 
-/** What a column can hold, as far as Postgres would otherwise change a value without a word. */
+/** What a column can hold, as far as Postgres would otherwise change a value silently. */
 export interface ColumnShape {
   kind: ColumnKind;
   /** Characters a `char(n)` or `varchar(n)` holds. */
@@ -39,7 +39,7 @@ export interface ValueProblem {
   message: string;
 }
 
-/** Carries a problem out of nested arrays; never leaves this file. */
+/** Carries a problem out of nested arrays; not thrown beyond this file. */
 class ColumnValueError extends Error {
   readonly problem: ValueProblem;
   constructor(code: string, message: string) {
@@ -49,8 +49,8 @@ class ColumnValueError extends Error {
 }
 
 /**
- * The text form of a JSON value for a column of the type, or why the column cannot hold it. Dates and times without an
- * offset of their own are those of the time zone.
+ * The text form of a JSON value for a column of the type, or why the column cannot hold it. Dates and times
+ * without an offset are read in the time zone.
  */
 export function columnText(
   value: JsonValue,
@@ -92,7 +92,7 @@ function stringText(text: string, shape: ColumnShape, timezone: string): string 
   return withinLength(text, shape);
 }
 
-/** Postgres would leave an offset out without a word, and take the date or the time as it stands before it. */
+/** Postgres would ignore an offset silently, and take the local date or time before it. */
 function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): string {
   try {
     const local = localTime(text, timezone);
@@ -103,7 +103,7 @@ function timeText(text: string, kind: 'date' | 'timestamp', timezone: string): s
     if (!(error instanceof UnreadableOffset)) throw error;
     throw new ColumnValueError(
       'VALUE_OFFSET_UNREADABLE',
-      `is without an offset, and ${shown(text)} has one in a form that is not understood: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
+      `has no offset, and the offset of ${shown(text)} cannot be read: write it as in 2026-11-21T23:30:00+01:00, or declare the column timestamptz`,
     );
   }
 }
@@ -114,26 +114,23 @@ function numberText(text: string, shape: ColumnShape): string {
   return withinLength(text, shape);
 }
 
-/** Postgres stores neither; the driver would turn a lone surrogate into U+FFFD without a word. */
+/** Postgres stores neither; the driver would replace a lone surrogate by U+FFFD silently. */
 function requireStorable(text: string): void {
   if (text.includes('\0')) throw hasNul();
   if (!text.isWellFormed()) throw notUnicode();
 }
 
 const hasNul = (): ColumnValueError =>
-  new ColumnValueError(
-    'VALUE_HAS_NUL',
-    'was given a NUL character, which Postgres cannot store: remove it at the source',
-  );
+  new ColumnValueError('VALUE_HAS_NUL', 'has a NUL character, which Postgres cannot store: remove it at the source');
 const notUnicode = (): ColumnValueError =>
   new ColumnValueError(
     'VALUE_NOT_UNICODE',
-    'was given half of a surrogate pair, which is not text: mend it at the source',
+    'has half of a surrogate pair, which is not text: correct it at the source',
   );
 
-/** Counts code points, as Postgres does. Trailing blanks count too, although Postgres would cut them off. */
+/** Counts code points, as Postgres does. Trailing blanks count, although Postgres would cut them off. */
 function withinLength(text: string, { length }: ColumnShape): string {
-  // UTF-16 units are never fewer than code points, so the costly count runs only when it could decide.
+  // A text never has fewer UTF-16 units than code points, so the slower count runs only when it can decide.
   if (length !== undefined && text.length > length && Array.from(text).length > length) {
     throw new ColumnValueError(
       'VALUE_TOO_LONG',
@@ -166,7 +163,7 @@ function parseDecimal(text: string): Decimal | undefined {
   return { negative: sign === '-', digits: all.slice(first, last), point: whole.length - first + Number(exponent) };
 }
 
-/** Postgres would round money to the scale silently; what is no decimal number is left to Postgres to refuse. */
+/** Postgres would round money to the scale silently. A text that is no decimal number is left to Postgres to refuse. */
 function requireDigitsKept(text: string, { precision, scale }: ColumnShape): void {
   if (precision === undefined || scale === undefined) return;
   const number = parseDecimal(text);
@@ -181,7 +178,7 @@ function requireDigitsKept(text: string, { precision, scale }: ColumnShape): voi
   }
 }
 
-/** The digits of a number that is whole however it is written (`5.0`, `1e3`); its range is for Postgres to judge. */
+/** The digits of a whole number in any notation (`5.0`, `1e3`); Postgres checks its range. */
 function integerText(text: string): string {
   const number = parseDecimal(text);
   if (!number || number.digits.length > Math.max(number.point, 0)) {
@@ -216,7 +213,7 @@ function jsonText(value: JsonValue): string {
 /** Postgres's MAXDIM. */
 const mostDimensions = 6;
 
-/** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas in one are only text. */
+/** `{"1",NULL,"two \"words\""}`; quotes every value, so that `NULL`, blanks and commas are text. */
 function arrayLiteral(
   values: readonly JsonValue[],
   element: ColumnShape,

@@ -13,7 +13,7 @@ const trailer = Buffer.from([0xff, 0xff]);
  * Rows in PostgreSQL's binary COPY format, for a table of an int4 followed by text columns:
  * https://www.postgresql.org/docs/current/sql-copy.html (Binary Format). Lengths go before values, so nothing is
  * escaped. `ordinals` picks the rows to send, and each row's first field is its ordinal.
- * Every buffer is new: the socket still reads the former one while the next is filled.
+ * Every buffer is new, because the socket still reads the previous one while the next is filled.
  */
 export function* encodeCopy(rows: readonly Row[], ordinals: Iterable<number>): Generator<Buffer, void, undefined> {
   let buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
@@ -48,7 +48,7 @@ export function* encodeCopy(rows: readonly Row[], ordinals: Iterable<number>): G
 function writeText(buffer: Buffer, text: string, start: number): number {
   const bytes = start + 4;
   let end = bytes;
-  // Most values are short and ASCII: a loop beats the call into C++ there.
+  // Most values are short and ASCII, for which a loop is faster than the call into C++.
   const { length } = text;
   if (length <= 24) {
     let index = 0;

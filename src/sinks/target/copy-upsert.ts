@@ -7,7 +7,7 @@ import { encodeCopy } from './copy-encode.ts';
 import type { Row } from './copy-encode.ts';
 import { readBack } from './read-back.ts';
 import type { HeldRow, SumRequest, Total } from './read-back.ts';
-import { findInvalidValues, isOneRowsFault, isValuesFault, refusal } from './reject-rows.ts';
+import { findInvalidValues, isRowError, isValueError, refusal } from './reject-rows.ts';
 import type { RejectedRow } from './reject-rows.ts';
 import type { TargetTable } from './target-table.ts';
 import { upsertStatements } from './upsert-statements.ts';
@@ -20,9 +20,9 @@ export type { RejectedRow } from './reject-rows.ts';
 export interface LoadResult {
   inserted: number;
   updated: number;
-  /** Already stood in the target exactly so, and were not written again. */
+  /** Rows that the target already held unchanged; not rewritten. */
   unchanged: number;
-  /** By row, one entry each. Rows loaded and rows rejected together are the rows given. */
+  /** One entry per row. Every row given is either loaded or rejected. */
   rejected: RejectedRow[];
   digest: string;
   totals: Total[];
@@ -33,11 +33,11 @@ export interface LoadResult {
 export interface LoadOptions {
   sums: readonly SumRequest[];
   signal?: AbortSignal;
-  /** What a message calls a row; `row 7` without it. */
+  /** The name of a row in messages. Default: `row 7`. */
   nameOf?: (row: number) => string;
   /**
-   * Told, within the transaction, which rows the target now holds; gives those that it must not hold, because the rows
-   * under their keys belong to others. They are taken back as if they had never been loaded.
+   * Called within the transaction with the rows that the target now holds; gives those that it must not hold, because the
+   * rows under their keys belong to others. Their load is undone.
    */
   claim?: (held: readonly HeldRow[]) => Promise<RejectedRow[]>;
 }
@@ -46,10 +46,10 @@ interface Load {
   client: ClientBase;
   table: TargetTable;
   rows: readonly Row[];
-  /** Where the key's columns stand in a row. */
+  /** Indexes of the key's columns in a row. */
   key: number[];
   statements: UpsertStatements;
-  /** By ordinal: whatever happens to a row afterwards, it is rejected once. */
+  /** By ordinal, so that a row is rejected once. */
   rejected: Map<number, RejectedRow>;
   signal: AbortSignal | undefined;
   nameOf: (row: number) => string;
@@ -65,9 +65,9 @@ interface Counts {
  * transaction, which must have begun and pin the output settings a digest depends on.
  *
  * A row that Postgres does not accept is rejected and the others are loaded; of rows with the same key the first is.
- * What is rejected leaves no trace in the target, whatever a trigger made of it. Throws what is not a row's fault
- * (deadlock, lost connection, missing privilege): the transaction must then be rolled back. Aborting stops the COPY and
- * whatever would follow, and throws the signal's reason.
+ * A rejected row leaves no trace in the target, whatever triggers wrote for it. Throws errors that no row caused
+ * (deadlock, lost connection, missing privilege): the transaction must then be rolled back. An abort stops the COPY and
+ * all that would follow, and throws the signal's reason.
  */
 export async function copyUpsert(
   client: ClientBase,
@@ -115,17 +115,17 @@ const notStored = (row: number): RejectedRow => ({
   row,
   code: 'NOT_STORED',
   message:
-    'the target does not hold the row under its key after the load: a trigger or a policy of the table kept it out, or changed its key',
+    'after the load the target does not hold the row under its key, because a trigger or a policy of the table kept it out or changed its key',
 });
 
 const notUpdated = (row: number): RejectedRow => ({
   row,
   code: 'NOT_STORED',
   message:
-    'the target still holds the earlier row after the load: a trigger or a policy of the table suppressed the update',
+    'after the load the target still holds the earlier row, because a trigger or a policy of the table suppressed the update',
 });
 
-/** Rows of this load that Postgres takes for one, though their keys' texts differ: by a collation without case, say. */
+/** Rows of this load whose keys are equal for Postgres although their texts differ, for example by a case-insensitive collation. */
 function sharedKeys(load: Load, held: readonly HeldRow[]): RejectedRow[] {
   const first = new Map<string, number>();
   const shared: RejectedRow[] = [];
@@ -142,7 +142,7 @@ function remaining({ rows, rejected }: Load): number[] {
   return Array.from(rows.keys()).filter((ordinal) => !rejected.has(ordinal));
 }
 
-/** Rejects what COPY must not be given: no key, and texts that UTF-8 cannot carry. */
+/** Rejects rows that COPY must not get: without a key, or with text that UTF-8 cannot encode. */
 function rejectUnsendable({ table, rows, key, rejected }: Load): void {
   const width = table.columns.length;
   for (const [row, texts] of rows.entries()) {
@@ -161,7 +161,7 @@ function rejectUnsendable({ table, rows, key, rejected }: Load): void {
     const broken = texts.findIndex((text) => text !== null && !text.isWellFormed());
     if (broken >= 0) {
       const column = table.columns[broken]?.name ?? '';
-      const message = `column ${column} was given half of a surrogate pair, which is not text: mend it at the source`;
+      const message = `column ${column} has half of a surrogate pair, which is not text: correct it at the source`;
       rejected.set(row, { row, column, code: 'VALUE_NOT_UNICODE', message });
     }
   }
@@ -184,8 +184,8 @@ async function tryCopy(load: Load): Promise<boolean> {
     return true;
   } catch (error) {
     load.signal?.throwIfAborted();
-    const row = isOneRowsFault(error) ? ordinals[refusedLine(error) - 1] : undefined;
-    if (row === undefined || !isOneRowsFault(error)) throw error;
+    const row = isRowError(error) ? ordinals[refusedLine(error) - 1] : undefined;
+    if (row === undefined || !isRowError(error)) throw error;
     await load.client.query('ROLLBACK TO nightfill_copy');
     load.rejected.set(row, refusal(row, error));
     return false;
@@ -193,8 +193,8 @@ async function tryCopy(load: Load): Promise<boolean> {
 }
 
 /**
- * Ordinals of the rows to send, by their keys' text. Neighbours in the index come one after the other, which makes both
- * the upsert and the read back faster, and two loads that meet take their locks in one order: no deadlock.
+ * Ordinals of the rows to send, ordered by their keys' text. Neighbours in the index follow one another, which makes upsert
+ * and read back faster, and concurrent loads take their locks in the same order, so that they do not deadlock.
  */
 function inKeyOrder(load: Load): number[] {
   const { rows, key } = load;
@@ -220,17 +220,17 @@ async function copy({ client, rows, statements, signal }: Load, ordinals: readon
   throw new NightfillError({ code: 'COPY_COUNT', class: 'system', message });
 }
 
-/** Upserts all staged rows at once, within the savepoint `nightfill_load`; looks for the rows at fault only when that fails. */
+/** Upserts all staged rows at once, within the savepoint `nightfill_load`; searches for the rows to blame only when that fails. */
 async function upsertStaged(load: Load): Promise<Counts> {
   const { client, statements } = load;
   load.signal?.throwIfAborted();
   try {
-    // One message, one round trip; pg then gives a result per statement.
+    // One round trip; pg gives a result per statement.
     const results: unknown = await client.query(`SAVEPOINT nightfill_load; ${statements.upsert()}`);
     const [, counts] = results as [QueryResult, QueryResult<Counts>];
     return firstCounts(counts);
   } catch (error) {
-    if (!isValuesFault(error)) throw error;
+    if (!isValueError(error)) throw error;
     await client.query('ROLLBACK TO nightfill_load');
   }
   return upsertAcceptable(load);
@@ -238,7 +238,7 @@ async function upsertStaged(load: Load): Promise<Counts> {
 
 function duplicate({ rows, key, table, nameOf }: Load, { row, kept }: { row: number; kept: number }): RejectedRow {
   const loadKey = table.key.map((name, position) => `${name} = ${rows[row]![key[position]!] ?? 'NULL'}`).join(', ');
-  const message = `${nameOf(kept)} has the same load key (${loadKey}) and came first, so its row is the one that is loaded`;
+  const message = `${nameOf(kept)} has the same load key (${loadKey}) and comes first, so its row is the one that is loaded`;
   return { row, code: 'DUPLICATE_KEY', message };
 }
 
@@ -247,7 +247,7 @@ function firstCounts({ rows: [counts] }: QueryResult<Counts>): Counts {
   return counts;
 }
 
-/** Takes out rows with invalid values, then those whose key an earlier row has, and loads the rest. */
+/** Rejects rows with invalid values, then rows whose key an earlier row has, and loads the rest. */
 async function upsertAcceptable(load: Load): Promise<Counts> {
   const { client, table, statements } = load;
   const columns = table.columns.map((column, index) => ({ index, column }));
@@ -264,7 +264,7 @@ async function rejectStaged({ client, statements, rejected }: Load, found: reado
   await client.query(statements.dropOrdinals, [found.map(({ row }) => row)]);
 }
 
-/** Upserts the rows of these ordinals, halving them until each row at fault stands alone. */
+/** Upserts the rows of these ordinals, halving them until each row to blame is alone. */
 async function upsertParts(load: Load, ordinals: readonly number[]): Promise<Counts> {
   const [first] = ordinals;
   const last = ordinals.at(-1);
@@ -276,7 +276,7 @@ async function upsertParts(load: Load, ordinals: readonly number[]): Promise<Cou
     const [, counts] = results as [QueryResult, QueryResult<Counts>];
     return firstCounts(counts);
   } catch (error) {
-    if (!isOneRowsFault(error)) throw error;
+    if (!isRowError(error)) throw error;
     await load.client.query('ROLLBACK TO nightfill_part; RELEASE nightfill_part');
     if (first === last) {
       await rejectStaged(load, [refusal(first, error)]);

@@ -1,9 +1,9 @@
-/** A moment on the calendar and the clock of a time zone, in texts that Postgres reads. */
+/** A moment in the local date and time of a time zone, as texts that Postgres reads. */
 export interface LocalTime {
   date: string;
-  /** With the digits of a second as they came. */
+  /** With the fraction of a second as it was given. */
   time: string;
-  /** ` BC`, which Postgres wants at the very end; empty otherwise. */
+  /** ` BC`, which Postgres expects at the end; otherwise empty. */
   era: string;
 }
 
@@ -19,14 +19,14 @@ const forms = [
 
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 
-/** A time of day with a sign or a word right after it, unless that is half of the day, an era, or part of a date. */
+/** A time of day followed by a sign or a word other than am, pm, an era or part of a date. */
 const followedByZone =
   /\d:\d{2}(?::\d{2}(?:\.\d*)?)?\s*(?:[ap]m\s*)?(?:[+-]\d|(?![ap]m\b|ad\b|bc\b|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z])/i;
 
 /**
- * What calendar and clock of the time zone show at the moment that a text with a time and an offset names. Undefined for
- * any other text: one without a time or without an offset, and one that is no valid time, which Postgres refuses. Throws
- * UnreadableOffset for an offset, or the name of a zone, in a form that is not understood: Postgres would leave it out.
+ * The local date and time in the time zone, for a text with a time and an offset. Undefined for a text without a time or
+ * without an offset, and for an invalid time, which Postgres refuses. Throws UnreadableOffset for an offset or a zone's name
+ * in another form, because Postgres would ignore it.
  */
 export function localTime(text: string, timezone: string): LocalTime | undefined {
   // Most texts of such columns are plain dates.
@@ -37,7 +37,7 @@ export function localTime(text: string, timezone: string): LocalTime | undefined
     return undefined;
   }
   const { year, month, day, hour, minute, second, fraction } = parts;
-  // Beyond what Intl is sure of the calendar and the rules of a zone repeat every 400 years.
+  // Intl is reliable up to the year 9999; later, calendar and zone rules repeat every 400 years.
   const shift = year > 9_999 ? Math.floor((year - 9_600) / 400) * 400 : 0;
   const moment = new Date(0);
   moment.setUTCFullYear(year - shift, month - 1, day);
@@ -64,7 +64,7 @@ function partsOf(text: string) {
   const { year, month, name = '', day, hour, minute, second = 0, fraction = '', offset: written = '' } = found;
   return {
     year: Number(year),
-    // 0 for a name that is none, which no date has.
+    // 0 for an unknown name, which makes the date invalid.
     month: Number(month ?? months.indexOf(name.toLowerCase()) + 1),
     day: Number(day),
     hour: Number(hour),
@@ -75,7 +75,7 @@ function partsOf(text: string) {
   };
 }
 
-/** Seconds to the east; undefined beyond what Postgres takes. */
+/** Seconds to the east; undefined beyond the range of Postgres. */
 function secondsOf(written: string): number | undefined {
   const [, sign, hours = 0, minutes = 0, seconds = 0] = /^([+-])(\d\d):?(\d\d)?:?(\d\d)?$/.exec(written) ?? [];
   if (sign === undefined) return 0;
@@ -85,7 +85,7 @@ function secondsOf(written: string): number | undefined {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Seconds to the east of Greenwich at the moment: an offset is exact where a local time may be there twice or not at all. */
+/** Seconds to the east of Greenwich at the moment. An offset is exact; a local time may occur twice or not at all. */
 function offsetAt(moment: Date, timezone: string): number {
   let format = formats.get(timezone);
   if (!format) {

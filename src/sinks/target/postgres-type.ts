@@ -1,5 +1,5 @@
 /*
- * Column types are written into SQL, so only what this grammar spells out passes: no quotes other than around a plain
+ * Column types become part of SQL statements, so only this grammar is accepted: no quotes other than around a plain
  * identifier, no comment, no semicolon, no keyword after the type (`text unique`).
  */
 const word = '[a-z_][a-z0-9_]{0,62}';

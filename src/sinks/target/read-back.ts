@@ -20,11 +20,11 @@ export interface Total {
   sourced: string;
   /** The sum of what the target holds, written with as many digits as `sourced`: equal amounts are equal strings. */
   loaded: string;
-  /** Rows whose amount or group the target holds otherwise than it was sent, by where it was sent. */
+  /** Rows whose amount or group in the target differs from what was sent, counted in the group that was sent. */
   altered: number;
 }
 
-/** A row that the target holds, as Postgres reads it. */
+/** A row of the load as the target holds it. */
 export interface HeldRow {
   /** Index in the rows given. */
   row: number;
@@ -43,13 +43,13 @@ export interface ReadBack {
   totals: Total[];
   /** Ordinals of staged rows whose key the target does not hold. */
   missing: number[];
-  /** Ordinals of staged rows that the target holds as they were before: a trigger or a policy suppressed the update. */
+  /** Ordinals of staged rows whose earlier row the target still holds, because a trigger or a policy suppressed the update. */
   suppressed: number[];
-  /** By ordinal, the others. */
+  /** The other rows, by ordinal. */
   held: HeldRow[];
 }
 
-/** Reads the staged rows back from the target by their keys: what was sent and what is there, side by side. */
+/** Reads the staged rows back from the target by their keys: what was sent beside what is stored. */
 export async function readBack(client: Queryable, table: TargetTable, sums: readonly SumRequest[]): Promise<ReadBack> {
   const { rows } = await client.query<Omit<ReadBack, 'held'> & { held: HeldTuple[] }>(readBackQuery(table, sums));
   const [found] = rows;
@@ -86,14 +86,14 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
     return {
       sourced: `${cast(value, 'castType')}::numeric`,
       loaded: `t.c${value}::numeric`,
-      // Texts that a collation of the target takes for equal are different groups.
+      // Texts that are equal by a collation of the target are different groups.
       sourcedBy: group === undefined ? 'NULL::text' : `${cast(group, 'formatted')}::text COLLATE "C"`,
-      // As the job declares it: a column of the target may be wider, and write the same value otherwise.
+      // In the job's type, because a wider column of the target may print the same value differently.
       loadedBy:
         group === undefined ? 'NULL::text' : `t.c${group}::${table.columns[group]!.formatted}::text COLLATE "C"`,
     };
   });
-  // A row that this transaction has not written must be what was sent. Asked only where something can suppress an update.
+  // A row that this transaction did not write must equal what was sent. Checked only where an update can be suppressed.
   const suppressed = table.guarded
     ? `t.found AND age(t.written) > age(pg_current_xact_id()::xid) AND (${table.columns
         .map(
@@ -147,7 +147,7 @@ function totalsQuery(sums: readonly SumRequest[]): string {
                OR sourced_by${index} IS DISTINCT FROM loaded_by${index}) AS altered
         FROM loaded WHERE found GROUP BY sourced_by${index}, loaded_by${index}`,
   );
-  // A trigger may change the group, too: each side counts where it says it belongs.
+  // A trigger may change the group too, so each side is counted in its own group.
   return `(
     WITH pairs AS (${pairs.join(' UNION ALL ')}),
     sides AS (

@@ -14,18 +14,18 @@ export interface RejectedRow {
   message: string;
 }
 
-/** Whether one row can be to blame, so that the others would load without it. Deadlocks and lost connections are not. */
-export function isOneRowsFault(error: unknown): error is pg.DatabaseError {
+/** Whether one row can have caused the error, so that the others would load without it. Not deadlocks and lost connections. */
+export function isRowError(error: unknown): error is pg.DatabaseError {
   if (!(error instanceof pg.DatabaseError)) return false;
   const { code = '', routine } = error;
-  // XX000 is what extensions raise that name no SQLSTATE of their own. A row that a policy forbids has that of a missing
-  // privilege; the server's function that says so is the only difference that no language setting translates.
+  // XX000 is raised by extensions without a SQLSTATE of their own. A row that a policy forbids has the SQLSTATE of a missing
+  // privilege; the name of the server's routine is the only difference that no language setting translates.
   return isDataState(code) || code === 'XX000' || (code === '42501' && routine === 'ExecWithCheckOptions');
 }
 
-/** Whether a value may have been refused: names of tables or roles, for example, fail with class 42. */
-export function isValuesFault(error: unknown): error is pg.DatabaseError {
-  return isOneRowsFault(error) || (error instanceof pg.DatabaseError && error.code?.startsWith('42') === true);
+/** Whether a value can have caused the error: names of tables or roles, for example, fail with class 42. */
+export function isValueError(error: unknown): error is pg.DatabaseError {
+  return isRowError(error) || (error instanceof pg.DatabaseError && error.code?.startsWith('42') === true);
 }
 
 /** The rejection of a row that Postgres refused as a whole. */
@@ -70,8 +70,8 @@ async function invalidValues(
     await client.query('RELEASE nightfill_values');
     return rows;
   } catch (error) {
-    if (!isValuesFault(error)) throw error;
-    // The types of some extensions still raise an error where they should return one: their rows are found singly.
+    if (!isValueError(error)) throw error;
+    // The types of some extensions raise an error instead of returning one; their rows are then found by halving.
     await client.query('ROLLBACK TO nightfill_values; RELEASE nightfill_values');
     return [];
   }

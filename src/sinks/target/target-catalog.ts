@@ -19,9 +19,9 @@ export interface CatalogColumn {
   typeModifier: number;
   formatted: string;
   notNull: boolean;
-  /** NOT NULL, and nothing would fill it. */
+  /** NOT NULL without a default. */
   mustBeGiven: boolean;
-  /** Generated or GENERATED ALWAYS AS IDENTITY: takes no value. */
+  /** Generated, or GENERATED ALWAYS AS IDENTITY. */
   refusesValues: boolean;
   select: boolean;
   insert: boolean;
@@ -59,7 +59,7 @@ const databaseQuery = `
     LEFT JOIN pg_namespace n ON n.nspname = $1
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2`;
 
-// A column of a domain that forbids NULL must be given too, although attnotnull is false.
+// A column of a NOT NULL domain must be given too, although its attnotnull is false.
 const columnsQuery = `
   SELECT a.attname AS name,
          a.atttypid::text AS "typeOid",
@@ -76,7 +76,7 @@ const columnsQuery = `
    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
    ORDER BY a.attnum`;
 
-// What ON CONFLICT (columns) can use: complete, immediate, of plain columns.
+// The unique keys that ON CONFLICT (columns) can use: not partial, not deferrable, on plain columns.
 const uniqueKeysQuery = `
   SELECT array_agg(a.attname::text ORDER BY k.position) AS key
     FROM pg_index i
@@ -87,7 +87,7 @@ const uniqueKeysQuery = `
    GROUP BY i.indexrelid
    ORDER BY i.indexrelid`;
 
-/** What the database knows about the table. Reads only. */
+/** Reads what the catalog says about the table. */
 export async function readCatalog(client: Queryable, table: { schema: string; name: string }): Promise<Catalog> {
   const { rows } = await client.query<{
     role: string;
@@ -154,8 +154,8 @@ interface TypeLink {
 }
 
 /**
- * What Postgres takes each type name for, in order. Writes nothing: the description of a result without rows tells the
- * modifiers. Names must have been checked to be type names. Throws pg's DatabaseError when one does not exist.
+ * How Postgres resolves each type name, in order. Read-only: the description of a result without rows gives the modifiers.
+ * Check first that the names are type names. Throws pg's DatabaseError when one does not exist.
  */
 export async function describeTypes(client: Queryable, names: readonly string[]): Promise<CatalogType[]> {
   // WHERE false: NULL cast to a domain that forbids it would fail.
@@ -167,7 +167,7 @@ export async function describeTypes(client: Queryable, names: readonly string[])
     const chain = rows.filter((link) => link.position === position);
     const [outer] = chain;
     if (!outer) throw new Error(`Postgres described the type ${name} and then did not find it`);
-    // The description of a result speaks of a domain's base type: its modifier is not the domain's own.
+    // The description of a result gives the modifier of a domain's base type, not of the domain.
     const modifier = outer.type === 'd' ? -1 : outer.modifier;
     const { castType } = outer;
     const formatted = outer.type === 'd' ? castType : outer.formatted;
@@ -194,7 +194,7 @@ function shapeOf(chain: readonly TypeLink[]): ColumnShape {
   if (inner.length > 0) return { kind: 'array', element: shapeOf(inner) };
   const oid = Number(link.oid);
   const kind = kinds.get(oid) ?? (link.category === 'S' ? 'text' : 'other');
-  // money has the two digits of most currencies; where lc_monetary says otherwise, declare numeric.
+  // money has two digits after the point unless lc_monetary says otherwise; then declare numeric.
   if (oid === builtins.MONEY) return { kind, precision: 19, scale: 2 };
   if (kind === 'numeric') return { kind, ...declaredDigits(link.modifier) };
   const length = kind === 'text' ? declaredLength(link.modifier) : undefined;

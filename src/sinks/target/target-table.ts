@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { NightfillError, UsageError } from '../../resilience/failure.ts';
 import type { Queryable } from '../postgres/postgres.ts';
-import { holds, union, type TypeWithModifier } from './column-fit.ts';
+import { commonType, isAtLeastAsWide, type TypeWithModifier } from './column-fit.ts';
 import type { ColumnShape } from './column-value.ts';
 import { isPostgresType } from './postgres-type.ts';
 import { describeTypes, readCatalog } from './target-catalog.ts';
@@ -18,7 +18,7 @@ export interface TargetDeclaration {
   missing?: 'keep' | 'mark';
 }
 
-/** Where a row bears the first business date on which its contract was not listed any more; NULL while it is listed. */
+/** The column with the first business date on which the row's contract was no longer listed; NULL while it is listed. */
 export const markColumn = { name: 'missing_since', type: 'date' } as const;
 
 export interface TargetColumn {
@@ -27,7 +27,7 @@ export interface TargetColumn {
   type: string;
   /** As Postgres names it, modifier included: `numeric(18,2)`. Qualified unless it belongs to pg_catalog. */
   formatted: string;
-  /** The type to cast text to: without modifier, because an explicit cast to `varchar(3)` cuts silently. */
+  /** The type to cast text to, without a modifier, because an explicit cast to `varchar(3)` truncates silently. */
   castType: string;
   shape: ColumnShape;
 }
@@ -39,7 +39,7 @@ export interface TargetTable {
   columns: TargetColumn[];
   /** Partitioned tables cannot return system columns. */
   partitioned: boolean;
-  /** It has triggers before a row is written, or row level security: an update may be suppressed without a word. */
+  /** It has BEFORE ROW triggers or row level security, which may suppress an update silently. */
   guarded: boolean;
   /** It has the mark column, which a load sets back to NULL. */
   marked: boolean;
@@ -52,10 +52,10 @@ export interface TargetProblem {
 }
 
 export interface Inspection {
-  /** Everything that keeps the job from loading, at once; empty when it can. */
+  /** Everything that prevents the load; empty when it can start. */
   problems: TargetProblem[];
   exists: boolean;
-  /** The table as it is or as it would be created; absent when a declared type could not be resolved. */
+  /** The table as it is or would be created; absent when a declared type could not be resolved. */
   table?: TargetTable;
 }
 
@@ -88,7 +88,7 @@ export async function inspectTarget(client: Queryable, declared: TargetDeclarati
 
 /**
  * The target table, created when it is missing and may be. Call it inside a transaction.
- * Throws a UsageError that names everything wrong at once.
+ * Throws a UsageError that names every problem.
  */
 export async function prepareTarget(client: Queryable, load: TargetDeclaration): Promise<TargetTable> {
   const { problems, exists, table } = await inspectTarget(client, load);
@@ -100,13 +100,13 @@ export async function prepareTarget(client: Queryable, load: TargetDeclaration):
   return table;
 }
 
-/** The target can be loaded no more, though it could when the run began. */
+/** The target can no longer be loaded, although it could when the run began. */
 export class TargetLostError extends NightfillError {
   constructor({ table }: TargetDeclaration, o: { problems: readonly string[]; cause: unknown }) {
     super({
       code: 'TARGET_LOST',
       class: 'config',
-      message: `${table.schema}.${table.name} cannot be loaded any more: ${o.problems.join('; ')}. The run ends; when this is mended, the same command goes on`,
+      message: `${table.schema}.${table.name} can no longer be loaded: ${o.problems.join('; ')}. The run ends; correct this and run the same command again`,
       cause: o.cause,
     });
   }
@@ -119,15 +119,15 @@ export async function requireTarget(client: Queryable, load: TargetDeclaration, 
   if (found.length > 0) throw new TargetLostError(load, { problems: found, cause });
 }
 
-/** Makes the target as it is declared, unless another makes it at the same time. */
+/** Creates the target as declared, unless another process creates it at the same time. */
 export async function createTable(client: Queryable, table: TargetTable): Promise<void> {
   const columns = table.columns.map(({ name, formatted }) => `${pg.escapeIdentifier(name)} ${formatted}`);
   if (table.marked) columns.push(`${markColumn.name} ${markColumn.type}`);
   const key = table.key.map((name) => pg.escapeIdentifier(name)).join(', ');
-  // IF NOT EXISTS alone fails with a unique violation in the catalog when two create at once.
+  // IF NOT EXISTS alone fails with a unique violation in the catalog when two create the table at once.
   await client.query(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, [`nightfill ${qualifiedName(table)}`]);
   const { rows } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [table.schema]);
-  // Not IF NOT EXISTS alone: it asks for the privilege to create even when there is nothing to create.
+  // Not IF NOT EXISTS alone, which requires the privilege to create even when the schema exists.
   if (rows.length === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(table.schema)}`);
   await client.query(
     `CREATE TABLE IF NOT EXISTS ${qualifiedName(table)} (${columns.join(', ')}, PRIMARY KEY (${key}))`,
@@ -167,7 +167,7 @@ function databaseProblems(load: TargetDeclaration, types: Map<string, CatalogTyp
     return [...problems, { code: 'NOT_A_TABLE', message }];
   }
   if (relation.rules) {
-    const message = `${schema}.${name} has rules on INSERT or UPDATE, with which Postgres allows no upsert: drop them`;
+    const message = `${schema}.${name} has rules on INSERT or UPDATE, with which Postgres does not allow an upsert: drop them`;
     problems.push({ code: 'TABLE_HAS_RULES', message });
   }
   return [
@@ -210,9 +210,9 @@ function columnProblems(
       continue;
     }
     if (declared && !fits({ there, declared, isMark })) {
-      const how = mending({ name, there, declared });
+      const remedy = remedyFor({ name, there, declared });
       problems.push(
-        problem('TYPE_DIFFERS', `is ${there.formatted} in the table and ${type} in the job; ${how(alter)}`, name),
+        problem('TYPE_DIFFERS', `is ${there.formatted} in the table and ${type} in the job; ${remedy(alter)}`, name),
       );
     }
     if (there.refusesValues)
@@ -240,17 +240,17 @@ function columnProblems(
   return problems;
 }
 
-/** The mark is compared and written as a date, so nothing else will do. */
+/** The mark must be a date, because it is compared and written as one. */
 const fits = ({ there, declared, isMark }: { there: CatalogColumn; declared: CatalogType; isMark: boolean }): boolean =>
-  isMark ? Number(there.typeOid) === declared.oid : holds(typeOf(there), declared);
+  isMark ? Number(there.typeOid) === declared.oid : isAtLeastAsWide(typeOf(there), declared);
 
 const typeOf = ({ typeOid, typeModifier }: CatalogColumn): TypeWithModifier => ({
   oid: Number(typeOid),
   modifier: typeModifier,
 });
 
-/** What makes the table's column take what the job gives. */
-function mending({
+/** The statement that makes the table's column take the job's values. */
+function remedyFor({
   name,
   there,
   declared,
@@ -260,15 +260,15 @@ function mending({
   declared: CatalogType;
 }): (alter: string) => string {
   const column = pg.escapeIdentifier(name);
-  // Nothing in the table is lost where the new type holds what the old one does.
-  const wider = holds(declared, typeOf(there)) ? declared.formatted : union(typeOf(there), declared);
+  // No value of the table is lost when the new type takes every value of the old one.
+  const wider = isAtLeastAsWide(declared, typeOf(there)) ? declared.formatted : commonType(typeOf(there), declared);
   if (wider !== undefined) return (alter) => `the table's is too narrow: ${alter} ALTER COLUMN ${column} TYPE ${wider}`;
   const { formatted, castType } = declared;
   return (alter) =>
-    `name the table's type in the job, or change the table, where what it holds can be cast: ${alter} ALTER COLUMN ${column} TYPE ${formatted} USING ${column}::${castType}`;
+    `name the table's type in the job, or change the table if its values can be cast: ${alter} ALTER COLUMN ${column} TYPE ${formatted} USING ${column}::${castType}`;
 }
 
-/** What a load needs, on the whole table: the upsert asks which rows were new, which is no column's privilege. */
+/** The privileges that a load needs, on the whole table: the upsert reads a system column, which a column's privilege does not cover. */
 export const grantLoad = (table: { schema: string; name: string }, role: string): string =>
   `GRANT SELECT, INSERT, UPDATE ON ${qualifiedName(table)} TO ${role}`;
 
@@ -277,7 +277,7 @@ function keyProblems({ table, key }: TargetDeclaration, { uniqueKeys }: Relation
   if (uniqueKeys.some((unique) => unique.length === wanted.size && unique.every((name) => wanted.has(name)))) return [];
   const message =
     `${table.schema}.${table.name} has no primary key or unique index on exactly (${key.join(', ')}) ` +
-    '(one that is partial, deferrable or on an expression does not serve): create one, or change the load key';
+    '(a partial or deferrable one, or one on an expression, cannot be used): create one, or change the load key';
   return [{ code: 'KEY_NOT_UNIQUE', message }];
 }
 
@@ -295,7 +295,7 @@ async function resolveTypes(
   return new Map(await resolveAll(client, wellFormed, problems));
 }
 
-/** Asks for all at once, and one by one when that fails, so that the message can name the column. */
+/** Resolves all types at once, and one by one when that fails, so that the message can name the column. */
 async function resolveAll(
   client: Queryable,
   columns: readonly { name: string; type: string }[],

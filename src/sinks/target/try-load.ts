@@ -7,8 +7,8 @@ import { createTable, grantLoad, qualifiedName, type TargetTable } from './targe
 import { upsertStatements } from './upsert-statements.ts';
 
 /**
- * Does to the target what a load does, with no row, and takes it back: gives the sentence about what Postgres refuses
- * (a privilege, a function, a trigger of the statement), undefined when it refuses nothing. Call it inside a transaction.
+ * Runs the statements of a load without a row and rolls them back. Gives what Postgres refuses as a sentence (a privilege, a
+ * function, a statement trigger), undefined when it refuses nothing. Call it inside a transaction.
  */
 export async function tryLoad(
   client: ClientBase,
@@ -17,7 +17,7 @@ export async function tryLoad(
   await client.query('SAVEPOINT nightfill_try');
   const refused = await refusalOf(async () => {
     if (!exists) await createTable(client, table);
-    // Not copyUpsert: looking for the row at fault, of which there is none, it would find nothing wrong.
+    // Not copyUpsert, which would search for the row to blame and, without rows, succeed.
     const statements = upsertStatements(table);
     await client.query(`${statements.stage}; ${statements.dropDuplicates}; ${statements.upsert()}`);
     await readBack(client, table, []);
@@ -30,8 +30,8 @@ export async function tryLoad(
 }
 
 /**
- * Loads this row as a run does, and takes it back: gives why the target does not take it, undefined when it does. Call it
- * inside a transaction.
+ * Loads the row as a run does and rolls it back. Gives the reason why the target refuses it, undefined when it accepts it.
+ * Call it inside a transaction.
  */
 export async function tryRow(
   client: ClientBase,
@@ -44,7 +44,7 @@ export async function tryRow(
     if (!exists) await createTable(client, table);
     const result = await copyUpsert(client, table, [row], { sums });
     rejected = result.rejected[0]?.message;
-    // What is deferred to the end of a transaction is asked now, since this one's end never comes.
+    // Deferred constraints are checked now, because this transaction is never committed.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
   });
   await client.query('ROLLBACK TO SAVEPOINT nightfill_try; RELEASE SAVEPOINT nightfill_try');
@@ -62,7 +62,7 @@ async function refusalOf(task: () => Promise<void>): Promise<DatabaseError | und
   }
 }
 
-/** Throws a UsageError when Postgres refuses what a load does. What may pass by itself is left to the load, which tries again. */
+/** Throws a UsageError when Postgres refuses what a load does. Temporary refusals are left to the load, which retries. */
 export async function requireLoadable(client: ClientBase, table: TargetTable): Promise<void> {
   const refused = await tryLoad(client, { table, exists: true });
   if (!refused || refused.isRetryable) return;

@@ -2,14 +2,14 @@ import pg from 'pg';
 import { markColumn, qualifiedName } from './target-table.ts';
 import type { TargetTable } from './target-table.ts';
 
-/** In the session's temporary schema, dropped with the transaction; emptied for each load, because a new one would hold locks of its own to the end of the transaction. */
+/** In the session's temporary schema, dropped with the transaction; truncated for each load, because a new table would hold further locks until the transaction ends. */
 export const STAGING = 'pg_temp.nightfill_staging';
 
 export interface UpsertStatements {
   /** Makes an empty staging table: an ordinal and one text column per target column, named c0, c1, … */
   stage: string;
   copy: string;
-  /** Deletes every row whose key another row with a lower ordinal has too. Gives `ordinal` and the one `kept`. */
+  /** Deletes every row whose key a row with a lower ordinal has too. Gives `ordinal` and `kept`, the lower one. */
   dropDuplicates: string;
   dropOrdinals: string;
   /** For many lookups of single rows. */
@@ -24,7 +24,7 @@ export function upsertStatements(table: TargetTable): UpsertStatements {
     const quoted = pg.escapeIdentifier(name);
     return { name, quoted, staged: `s.c${index}::${castType}` };
   });
-  // What is loaded is listed: whatever mark the row bears goes, and it counts as updated.
+  // A loaded contract is listed, so its row's mark is cleared, which counts as an update.
   const mark = { name: markColumn.name, quoted: markColumn.name, staged: `NULL::${markColumn.type}` };
   const written = table.marked ? [...columns, mark] : columns;
   const key = columns.filter(({ name }) => table.key.includes(name));
@@ -44,15 +44,15 @@ export function upsertStatements(table: TargetTable): UpsertStatements {
       : `DO UPDATE SET ${list(others.map(({ quoted }) => `${quoted} = excluded.${quoted}`))}
          WHERE ${image('target')} OPERATOR(pg_catalog.*<>) ${image('excluded')}`;
 
-  // A row that was updated bears the lock its update took. Partitioned tables do not give system columns back; there
-  // the statement's snapshot, which is older than its own writes, tells what was new.
+  // An updated row has the lock of its update in xmax. Partitioned tables do not return system columns; there the statement's
+  // snapshot, which is older than its own writes, shows which rows are new.
   const inserted = (staged: string): string =>
     table.partitioned
       ? `(SELECT count(*)::int4 FROM ${staged} AND NOT EXISTS (SELECT FROM ${qualifiedName(table)} t WHERE ${sameKey}))`
       : 'count(*) FILTER (WHERE xmax = 0)::int4';
 
   return {
-    // Deferred constraints would fail at COMMIT, where no row can be blamed any more.
+    // Deferred constraints would fail at COMMIT, where the row to blame is no longer known.
     stage: `
       SET CONSTRAINTS ALL IMMEDIATE;
       CREATE TEMPORARY TABLE IF NOT EXISTS nightfill_staging (ordinal int4, ${list(columns.map((_, index) => `c${index} text`))})

@@ -71,15 +71,17 @@ export class ApiLimits {
     deadline: () => number;
   }): Promise<Permit | undefined> {
     const { lane = '', again = false, signal, deadline } = o;
-    /* oxlint-disable no-await-in-loop -- each pass waits for a permit or for the end of a rest */
     for (;;) {
       if (this.#restsUntil > deadline()) throw this.#restsError();
+      // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
       const own = this.#routes && (await this.#routes.permit(lane, signal));
       try {
         if (this.window)
+          // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
           return bothPermits(own, await this.window.acquire({ key: lane, again, ...(signal ? { signal } : {}) }));
         if (this.#restsUntil <= this.#clock.now()) return undefined;
         // The rest may be extended during this wait.
+        // oxlint-disable-next-line no-await-in-loop -- each pass waits for a permit or for the end of a rest
         await sleepUntil(Math.min(this.#restsUntil, this.#clock.now() + recheckEvery), { clock: this.#clock, signal });
       } catch (error) {
         own?.release();

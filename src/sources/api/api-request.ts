@@ -58,6 +58,9 @@ export interface Rest {
   because: 'asked' | 'down';
 }
 
+/** Called when a rest of some seconds begins or is extended. */
+export type OnRest = (rest: Omit<Rest, 'api'>) => void;
+
 export interface ApiHooks {
   onRetry?: (info: RetryInfo) => void;
   /** A rest of some seconds begins or is extended. */

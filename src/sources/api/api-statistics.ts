@@ -29,7 +29,7 @@ export interface ApiStatistics {
 }
 
 /** Counts the requests, answers and failures of one API. */
-export class Tally {
+export class ApiCounters {
   requests = 0;
   retries = 0;
   timeouts = 0;

@@ -7,8 +7,8 @@ import { SharedDeadlines } from '../../resilience/shared-deadlines.ts';
 import { ApiAddress } from '../http/api-address.ts';
 import { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { ApiAnswer, ApiHooks, ApiRequest } from './api-request.ts';
-import { type ApiStatistics, Tally } from './api-statistics.ts';
+import type { ApiAnswer, ApiHooks, ApiRequest, OnRest } from './api-request.ts';
+import { type ApiStatistics, ApiCounters } from './api-statistics.ts';
 import { RestRequests } from './rest-requests.ts';
 import { Asker } from './asker.ts';
 import { createCredentials } from '../auth/auth.ts';
@@ -45,7 +45,7 @@ export class Api implements AsyncDisposable {
   readonly #tokenServer: TokenServer;
   readonly #credentials: Credentials;
   readonly #refusals = new CredentialRefusals();
-  readonly #tally = new Tally();
+  readonly #counters = new ApiCounters();
   #running = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -54,13 +54,14 @@ export class Api implements AsyncDisposable {
     this.name = options.name;
     this.#options = options;
     this.#clock = clock;
+    const onRest: OnRest = (rest) => hooks.onRest?.({ api: options.name, ...rest });
     this.#address = new ApiAddress(options);
     this.#tokenServer = this.#openTokenServer();
     this.#credentials = createCredentials(options.auth, {
       api: options.name,
       sendForm: async (url, form, signal) => this.#tokenServer.sendForm(url, form, signal),
       retry: options.retry,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
       clock,
     });
     this.#pool = openConnections(this.#address.origin, {
@@ -72,36 +73,24 @@ export class Api implements AsyncDisposable {
     this.#deadlines = new SharedDeadlines({ clock });
     this.#slots = new Slots(options.limits.concurrency, { clock });
     this.#limits = new ApiLimits(options, { clock, ...hooks });
-    this.#breaker = new CircuitBreaker({
-      ...options.breaker,
-      onStateChange: (from, to) => {
-        if (to === 'closed') this.#rests.trialsFailed = false;
-        else if (from === 'half-open' && to === 'open') this.#rests.trialsFailed = true;
-        const rest = from === 'closed' && this.#rests.onWallClock;
-        if (rest) hooks.onRest?.({ api: options.name, ...rest });
-      },
-      clock,
-      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
-      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
-      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
-    });
+    this.#breaker = this.#createBreaker(onRest);
     this.#pace = new Pace({ concurrency: this.#slots.adaptive, window: this.#limits.window });
     const credentials = this.#credentials;
     const restRequests = new RestRequests();
-    const [breaker, limits, tally] = [this.#breaker, this.#limits, this.#tally];
+    const [breaker, limits, counters] = [this.#breaker, this.#limits, this.#counters];
     this.#rests = new Rests({
       options,
       clock,
       breaker,
       limits,
       credentials,
-      onRest: (rest) => hooks.onRest?.({ api: options.name, ...rest }),
+      onRest,
     });
     this.#asker = new Asker({
       options,
       clock,
       breaker,
-      tally,
+      counters,
       slots: this.#slots,
       rests: this.#rests,
       restRequests,
@@ -111,7 +100,7 @@ export class Api implements AsyncDisposable {
         breaker,
         limits,
         credentials,
-        tally,
+        counters,
         pool: this.#pool,
         pace: this.#pace,
         restRequests,
@@ -119,6 +108,22 @@ export class Api implements AsyncDisposable {
       }),
       onRetry: hooks.onRetry,
       factsOf: (call, attempt) => this.#facts(call, attempt),
+    });
+  }
+
+  #createBreaker(onRest: OnRest): CircuitBreaker {
+    return new CircuitBreaker({
+      ...this.#options.breaker,
+      onStateChange: (from, to) => {
+        if (to === 'closed') this.#rests.trialsFailed = false;
+        else if (from === 'half-open' && to === 'open') this.#rests.trialsFailed = true;
+        const rest = from === 'closed' && this.#rests.onWallClock;
+        if (rest) onRest(rest);
+      },
+      clock: this.#clock,
+      countIf: (error) => error instanceof RequestError && error.countsAgainstServer,
+      answered: (error) => error instanceof RequestError && error.httpStatus !== undefined,
+      retryAfter: (error) => (error instanceof RequestError ? error.wait : undefined),
     });
   }
 
@@ -130,9 +135,9 @@ export class Api implements AsyncDisposable {
       permit: async (signal) => this.#limits.permit({ lane: 'token', signal, deadline: () => Infinity }),
       written: () => {
         this.quota?.spend();
-        this.#tally.written(this.#clock.now());
+        this.#counters.written(this.#clock.now());
       },
-      answered: (status, latencyMs) => this.#tally.answered(status, latencyMs),
+      answered: (status, latencyMs) => this.#counters.answered(status, latencyMs),
     };
     // A client certificate is a credential, so it is sent to the API's own origin only.
     const connections = { proxy, ...(isOwn && { tls }) };
@@ -196,7 +201,7 @@ export class Api implements AsyncDisposable {
 
   #facts({ method, url, repeatable, request }: Call, attempt: number): RequestFacts {
     const redact = (text: string): string => this.#credentials.redact(text);
-    const { hasAnswered } = this.#tally;
+    const { hasAnswered } = this.#counters;
     const refusesAll = (): boolean =>
       this.#refusals.refused(url.pathname + url.search, { failedBefore: request.failedBefore ?? false });
     return { api: this.name, method, url, attempt, repeatable, hasAnswered, refusesAll, redact, clock: this.#clock };
@@ -215,23 +220,23 @@ export class Api implements AsyncDisposable {
 
   /** A copy of the figures so far. */
   statistics(): ApiStatistics {
-    const tally = this.#tally;
+    const counters = this.#counters;
     const { settled } = this.#pace;
     return {
       name: this.name,
-      requests: tally.requests,
-      retries: tally.retries,
-      timeouts: tally.timeouts,
-      statuses: { ...tally.statuses },
-      rateLimited: tally.rateLimited,
+      requests: counters.requests,
+      retries: counters.retries,
+      timeouts: counters.timeouts,
+      statuses: { ...counters.statuses },
+      rateLimited: counters.rateLimited,
       waitedMs: Math.round(this.#limits.waitedMs),
-      latencyMs: tally.latencyMs(),
+      latencyMs: counters.latencyMs(),
       rates: this.#limits.peaks(),
       concurrency: { limit: this.#slots.limit, peak: this.#slots.peak, ...(settled !== undefined && { settled }) },
       breaker: { opened: this.#breaker.opened, finalState: this.#breaker.state },
       inFlight: this.#slots.inUse,
       rests: this.#rests.onWallClock,
-      currentRate: tally.currentRate(this.#clock.now()),
+      currentRate: counters.currentRate(this.#clock.now()),
     };
   }
 

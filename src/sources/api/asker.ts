@@ -6,7 +6,7 @@ import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer, ApiHooks } from './api-request.ts';
 import { ApiRestsError } from './api-rests-error.ts';
-import type { Tally } from './api-statistics.ts';
+import type { ApiCounters } from './api-statistics.ts';
 import type { RestRequests } from './rest-requests.ts';
 import type { Call } from './call.ts';
 import { describeFailure, type RequestFacts } from './describe-failure.ts';
@@ -24,13 +24,12 @@ interface AskerParts {
   sender: Sender;
   rests: Rests;
   restRequests: RestRequests;
-  tally: Tally;
+  counters: ApiCounters;
   onRetry: ApiHooks['onRetry'];
   /** The facts for an attempt's error message. */
   factsOf: (call: Call, attempt: number) => RequestFacts;
 }
 
-/* oxlint-disable no-await-in-loop -- the result of one attempt or wait decides whether another follows */
 /** Sends a request until it is answered, has failed for its own reason, or has no time left. */
 export class Asker {
   readonly #parts: AskerParts;
@@ -57,6 +56,7 @@ export class Asker {
     const { attempts = (patient ? patientAttemptsFactor : 1) * this.#parts.options.retry.attempts } = call.request;
     for (;;) {
       try {
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         return await retry(async (attempt) => this.#attempt(call, call.attempts + attempt), {
           ...this.#parts.options.retry,
           attempts: Math.max(1, attempts - call.attempts),
@@ -78,6 +78,7 @@ export class Asker {
         const failure = statedWaitFailure(error, call);
         if (!failure) throw error;
         call.attempts = failure.attempts - 1;
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         await this.#waitAsStated(call, failure);
       }
     }
@@ -93,6 +94,7 @@ export class Asker {
       // The next answer to another request decides whether all requests have to wait.
       const end = this.#parts.clock.now() + longestUndecided;
       while (!this.#parts.rests.now && this.#parts.restRequests.isUndecided(call.name) && this.#parts.clock.now() < end)
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         await sleepUntil(this.#parts.clock.now() + undecidedRecheckEvery, { clock: this.#parts.clock, signal });
       if (!this.#parts.rests.now) throw failure;
     }
@@ -106,8 +108,10 @@ export class Asker {
     const { lane } = call.request;
     for (;;) {
       call.startWaiting();
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
       if (this.#parts.breaker.state !== 'closed') await this.#waitForBreaker(call, facts);
       try {
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         return await this.#parts.slots.run(
           async () => this.#parts.sender.send(call, { facts, patience: () => this.#parts.rests.patience(call) }),
           // A repeat is older than the requests of its lane that were never sent.
@@ -115,6 +119,7 @@ export class Asker {
         );
       } catch (error) {
         if (error instanceof BreakerOpenError || error instanceof ResendNow) continue;
+        // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
         if (error instanceof SharedFailure) await this.#waitForAll(call, error.failure);
         else {
           const failure = this.#errorForCaller(error, call, facts);
@@ -160,9 +165,11 @@ export class Asker {
       const look = clock.now() + recheckEvery;
       if (breaker.retryAt > patience || patience <= look)
         return breaker.whenReady({ deadline: patience, signal: call.signal });
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
       if (breaker.retryAt >= look) await sleepUntil(look, { clock, signal: call.signal });
       else {
         try {
+          // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
           return await breaker.whenReady({ deadline: look, signal: call.signal });
         } catch (error) {
           if (!(error instanceof BreakerOpenError)) throw error;
@@ -189,12 +196,13 @@ export class Asker {
     const { clock, rests } = this.#parts;
     do {
       if (time > rests.patience(call)) throw rests.errorFor(call, call.sharedFailure);
+      // oxlint-disable-next-line no-await-in-loop -- the result of one attempt or wait decides whether another follows
       await sleepUntil(Math.min(time, clock.now() + recheckEvery), { clock, signal: call.signal });
     } while (clock.now() < time);
   }
 
   #noteRetry(call: Call, { attempt, error, delay }: { attempt: number; error: unknown; delay: number }): void {
-    this.#parts.tally.retries += 1;
+    this.#parts.counters.retries += 1;
     if (!this.#parts.onRetry || !(error instanceof RequestError)) return;
     const { code, httpStatus } = error;
     this.#parts.onRetry({

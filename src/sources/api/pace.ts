@@ -89,7 +89,7 @@ export class Pace {
    * The request was refused as too many and asked to wait `wait` milliseconds. True when that is about our pace or about
    * all requests; false when other requests are answered at this pace, so that it is about this request.
    */
-  refused(mark: SentLevels, request: Refusable, { wait = 0 }: { wait?: number | undefined } = {}): boolean {
+  refused(levels: SentLevels, request: Refusable, { wait = 0 }: { wait?: number | undefined } = {}): boolean {
     this.#count(request.name);
     this.#refusedInARow.add(request.name);
     const isAlone = request.answersAtRefusal === this.#answers - 1;
@@ -101,11 +101,11 @@ export class Pace {
     if (this.refusesAll) return true;
     // No other request was answered since its last refusal, so waiting with others would not help.
     if (isAlone) return false;
-    if (this.#lower(mark)) return true;
+    if (this.#lower(levels)) return true;
     // About this request if others were answered, or if the pace cannot be lowered further.
     if (!this.#manyAreRefused() || servedSince >= goodAnswersToOthers || !this.#canBeSlower()) return false;
     this.#concurrency.halve();
-    if (mark.sent) this.#rate.lowered(mark.sent.at, { forget: true });
+    if (levels.sent) this.#rate.lowered(levels.sent.at, { forget: true });
     this.#window?.slowDown();
     return true;
   }

@@ -2,7 +2,7 @@ import type { CircuitBreaker } from '../../resilience/circuit-breaker.ts';
 import type { Clock } from '../../resilience/clock.ts';
 import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
-import type { Rest } from './api-request.ts';
+import type { OnRest, Rest } from './api-request.ts';
 import { ApiRestsError, shortestReportedRest } from './api-rests-error.ts';
 import type { Call } from './call.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -18,7 +18,7 @@ interface RestsParts {
   breaker: CircuitBreaker;
   limits: ApiLimits;
   credentials: Credentials;
-  onRest: (rest: Omit<Rest, 'api'>) => void;
+  onRest: OnRest;
 }
 
 /** Whether and until when an API rests, because it asked for that or seems to be down, and how long requests wait for it. */

@@ -7,7 +7,7 @@ import type { ApiLimits } from './api-limits.ts';
 import type { ApiOptions } from './api-options.ts';
 import type { ApiAnswer } from './api-request.ts';
 import type { RestRequests } from './rest-requests.ts';
-import type { Tally } from './api-statistics.ts';
+import type { ApiCounters } from './api-statistics.ts';
 import type { Call } from './call.ts';
 import type { Connections } from '../http/connections.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -16,7 +16,7 @@ import { describeFailure, type RequestFacts } from './describe-failure.ts';
 import { exchange, ExchangeError, type WireRequest } from '../http/exchange.ts';
 import { isLostConnection } from '../http/fault-code.ts';
 import type { SentLevels, Pace } from './pace.ts';
-import { readAnswer } from '../http/read-answer.ts';
+import { readAnswer } from './read-answer.ts';
 import type { CredentialRefusals } from './credential-refusals.ts';
 import { RequestError } from './request-error.ts';
 import type { Meaning } from './responses.ts';
@@ -44,7 +44,7 @@ interface SenderParts {
   breaker: CircuitBreaker;
   credentials: Credentials;
   refusals: CredentialRefusals;
-  tally: Tally;
+  counters: ApiCounters;
 }
 
 /** The state of one sending. */
@@ -102,7 +102,7 @@ export class Sender {
 
   async #ask(sending: Sending): Promise<ApiAnswer> {
     const { call, permit, facts } = sending;
-    const { pool, options, tally, limits, pace, clock, restRequests } = this.#parts;
+    const { pool, options, counters, limits, pace, clock, restRequests } = this.#parts;
     let writtenAt = 0;
     call.startSending();
     try {
@@ -116,11 +116,11 @@ export class Sender {
           call.sends += 1;
           sending.levels = pace.sent();
           writtenAt = clock.now();
-          tally.written(writtenAt);
+          counters.written(writtenAt);
         },
         onAnswered: () => permit?.answered(),
       });
-      tally.answered(wire.status, clock.now() - writtenAt);
+      counters.answered(wire.status, clock.now() - writtenAt);
       limits.applyHeaders(wire.headers, { status: wire.status, lane: call.request.lane });
       const body = await readAnswer(wire, {
         facts,
@@ -130,7 +130,7 @@ export class Sender {
         onMeaning: ({ action }) => this.#checkCredentials(action, sending),
       });
       if (sending.levels) pace.answered(sending.levels);
-      tally.goodAnswers += 1;
+      counters.goodAnswers += 1;
       restRequests.answered(writtenAt);
       const { status, headers } = wire;
       return { url: call.url.href, status, headers, body, attempts: facts.attempt, bytes: wire.body.length };
@@ -168,8 +168,8 @@ export class Sender {
   /** Records a failure and turns it into the error that the breaker, the retry and the caller get. */
   #noteFailure(error: unknown, sending: Sending): unknown {
     const { call, facts, levels } = sending;
-    const { tally, pace } = this.#parts;
-    if (error instanceof TimeoutError) tally.timeouts += 1;
+    const { counters, pace } = this.#parts;
+    if (error instanceof TimeoutError) counters.timeouts += 1;
     if (call.repeatable && !call.resent && closedWhileIdle(error)) {
       call.resent = true;
       return new ResendNow();
@@ -177,8 +177,8 @@ export class Sender {
     const failure = describeFailure(error, facts);
     // An exchange that we aborted is no evidence.
     if (!(failure instanceof RequestError) || call.signal?.aborted) return failure;
-    if (call.answersAtFailure === undefined) tally.failedAtFirst += 1;
-    call.answersAtFailure ??= tally.goodAnswers;
+    if (call.answersAtFailure === undefined) counters.failedAtFirst += 1;
+    call.answersAtFailure ??= counters.goodAnswers;
     call.codes.add(failure.code);
     if (!levels) return failure;
     if (failure.code === 'RATE_LIMITED') this.#noteRefusal(failure, sending);
@@ -204,8 +204,8 @@ export class Sender {
   /** A 429. All requests wait when it is about our pace, or when it is this request's first and states a time. */
   #noteRefusal({ wait }: RequestError, sending: Sending): void {
     const { call, levels } = sending;
-    const { tally, pace, limits } = this.#parts;
-    tally.rateLimited += 1;
+    const { counters, pace, limits } = this.#parts;
+    counters.rateLimited += 1;
     const isAboutPace = pace.refused(levels!, call, { wait });
     const isFirst = call.refusals === 0 && !call.request.failedBefore;
     call.refusals += 1;
@@ -217,7 +217,7 @@ export class Sender {
 
   /** Whether other requests were answered since it first failed, so that its failures say nothing about the API. */
   othersWereAnswered({ answersAtFailure = Infinity }: Call): boolean {
-    return this.#parts.tally.goodAnswers > answersAtFailure;
+    return this.#parts.counters.goodAnswers > answersAtFailure;
   }
 
   /**
@@ -225,7 +225,7 @@ export class Sender {
    * them failed. Then further attempts would only take permits from other requests.
    */
   failsByItself(call: Call, attempt: number): boolean {
-    const { requests, retries, failedAtFirst } = this.#parts.tally;
+    const { requests, retries, failedAtFirst } = this.#parts.counters;
     const others = requests - retries;
     if (attempt < leastAttempts || others < leastRequests || call.codes.size > 1 || !this.othersWereAnswered(call))
       return false;

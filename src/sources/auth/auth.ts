@@ -1,13 +1,14 @@
 import type { Clock } from '../../resilience/clock.ts';
 import type { ApiOptions, AuthOptions } from '../api/api-options.ts';
+import type { OnRest } from '../api/api-request.ts';
 import { type Credentials, sendable } from './credentials.ts';
-import { OAuthToken, type OnTokenRest, type SendForm } from './oauth-token.ts';
+import { OAuthToken, type SendForm } from './oauth-token.ts';
 import { redactorOf } from './redact-echoes.ts';
 
 /** Creates the credentials of one API. `sendForm` is used for OAuth tokens only. Throws CREDENTIALS_UNUSABLE. */
 export function createCredentials(
   auth: AuthOptions,
-  options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
+  options: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnRest; clock: Clock },
 ): Credentials {
   switch (auth.type) {
     case 'none':

@@ -3,7 +3,7 @@ import type { Clock } from '../../resilience/clock.ts';
 import type { NightfillError } from '../../resilience/failure.ts';
 import { sleepUntil } from '../../resilience/sleep-until.ts';
 import type { ApiOptions, AuthOptions } from '../api/api-options.ts';
-import type { Rest } from '../api/api-request.ts';
+import type { OnRest } from '../api/api-request.ts';
 import { shortestReportedRest } from '../api/api-rests-error.ts';
 import type { Credentials, HeaderOptions } from './credentials.ts';
 import { redactorOf } from './redact-echoes.ts';
@@ -13,9 +13,6 @@ import type { TokenAnswer } from './token-server.ts';
 
 /** POSTs a form to the token URL once. Gives the answer whatever its status; throws when there is none. */
 export type SendForm = (url: string, form: string, signal: AbortSignal) => Promise<TokenAnswer>;
-
-/** Called when a rest of some seconds begins; `until` in epoch milliseconds. */
-export type OnTokenRest = (rest: Omit<Rest, 'api'>) => void;
 
 type ClientCredentials = Extract<AuthOptions, { type: 'oauth2' }>;
 
@@ -78,7 +75,7 @@ export class OAuthToken implements Credentials {
   readonly #api: string;
   readonly #sendForm: SendForm;
   readonly #retry: Pick<ApiOptions['retry'], 'attempts' | 'baseDelay' | 'maxDelay' | 'jitter'>;
-  readonly #onRest: OnTokenRest;
+  readonly #onRest: OnRest;
   readonly #clock: Clock;
   #token: Token | undefined;
   #renewal: Renewal | undefined;
@@ -94,7 +91,7 @@ export class OAuthToken implements Credentials {
 
   constructor(
     auth: ClientCredentials,
-    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnTokenRest; clock: Clock },
+    o: { api: string; sendForm: SendForm; retry: ApiOptions['retry']; onRest: OnRest; clock: Clock },
   ) {
     this.#auth = auth;
     this.#api = o.api;
@@ -116,7 +113,6 @@ export class OAuthToken implements Credentials {
   async headers({ signal, patience = Infinity, deadline = Infinity }: HeaderOptions = {}): Promise<
     Record<string, string>
   > {
-    /* oxlint-disable no-await-in-loop -- the result of one renewal decides whether another is tried */
     for (;;) {
       const now = this.#clock.now();
       if (this.#token && now < this.#token.renewAt) return this.#token.headers;
@@ -125,6 +121,7 @@ export class OAuthToken implements Credentials {
       const outage = this.#outage;
       if (!outage || outage.until <= now) {
         // Callers that waited for the token may use it however short its lifetime is.
+        // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
         const token = await this.#renewForAll(signal);
         if (token) return token.headers;
         continue;
@@ -134,6 +131,7 @@ export class OAuthToken implements Credentials {
       if (outage.failsAtOnce) throw outage.error;
       if (outage.until > (outage.statedByServer ? Math.min(deadline, outage.since + longestOutage) : patience))
         throw new TokenRestsError({ retryAt: this.#clock.wallNow() + outage.until - now, cause: outage.error });
+      // oxlint-disable-next-line no-await-in-loop -- the result of one renewal decides whether another is tried
       await sleepUntil(outage.until, { clock: this.#clock, signal });
     }
     /* oxlint-enable no-await-in-loop */

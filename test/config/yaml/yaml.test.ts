@@ -60,14 +60,14 @@ test('a file larger than a job can be is refused before it is read to the end', 
 test('broken YAML is one problem, at its place', async () => {
   assert.match(await only('name: "small\napis: {}\n'), /^\d:\d+ not valid YAML: a quote, bracket/);
   assert.match(await only('name: [a, b\napis: 1\n'), /^\d:\d+ not valid YAML: /);
-  assert.match(await only('name: small: job\n'), /^1:7 not valid YAML: a key and a second key stand on one line/);
+  assert.match(await only('name: small: job\n'), /^1:7 not valid YAML: there are two keys on one line/);
   assert.match(await only('name: x\n   apis: 1\n'), /^\d:\d+ not valid YAML: /);
   assert.match(await only('name: @x\n'), /^1:7 not valid YAML: text that begins with this character needs quotes/);
 });
 
 test('a tab in the indentation is named', async () => {
-  assert.match(await only('apis:\n\tcrm:\n\t\ttype: rest\n'), /^2:1 not valid YAML: a tab stands in the indentation/);
-  assert.match(await only('apis:\n  crm:\n  \ttype: rest\n'), /^3:\d not valid YAML: a tab stands in the indentation/);
+  assert.match(await only('apis:\n\tcrm:\n\t\ttype: rest\n'), /^2:1 not valid YAML: the indentation contains a tab/);
+  assert.match(await only('apis:\n  crm:\n  \ttype: rest\n'), /^3:\d not valid YAML: the indentation contains a tab/);
 });
 
 test('a key that is there twice is pointed at, and the rest is looked at too', async () => {
@@ -79,7 +79,7 @@ test('a key that is there twice is pointed at, and the rest is looked at too', a
       [18, 16],
     ],
   );
-  assert.match(problems[0]!.message, /this key is there twice in one mapping/);
+  assert.match(problems[0]!.message, /this key is a duplicate in its mapping/);
 });
 
 test('a second document, a tag and an unknown alias are refused', async () => {

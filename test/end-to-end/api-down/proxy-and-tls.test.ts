@@ -37,7 +37,7 @@ test('a night goes through the proxy of the environment, with an authority and a
   proxy.refuseWith = 407;
   const refused = await night.nightfill('run', file, '--again', ...report);
   assert.equal(refused.exitCode, 2);
-  assert.match(refused.stderr, /the proxy wants credentials/);
+  assert.match(refused.stderr, /the proxy requires credentials/);
   const said = [ended.stdout, ended.stderr, refused.stdout, refused.stderr, await night.read('report.json')].join();
   assert.doesNotMatch(said, new RegExp(`${password}|${scriptedToken}|PRIVATE KEY`));
 });

@@ -12,7 +12,6 @@ import { commitOf, CrashScene } from '../../support/crash-scene.ts';
 
 // A cluster of its own: every COMMIT of it waits for the standby.
 const cluster = await startCluster();
-process.env['NIGHTFILL_TEST_CLUSTER'] = cluster.url;
 after(async () => cluster[Symbol.asyncDispose]());
 
 const places = {
@@ -23,7 +22,7 @@ const places = {
 
 for (const [what, { commit, within }] of Object.entries(places)) {
   test(`${what} that is still being committed when the client is back counts once`, async (t) => {
-    const scene = await CrashScene.start(t, { job: { commit } });
+    const scene = await CrashScene.start(t, { job: { commit }, cluster: cluster.url });
     const standby = async (name: string): Promise<void> =>
       execute(cluster.url, `ALTER SYSTEM SET synchronous_standby_names = '${name}'`, 'SELECT pg_reload_conf()');
     t.after(async () => standby(''));

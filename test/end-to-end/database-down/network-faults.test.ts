@@ -70,7 +70,7 @@ describe('the network to Postgres fails in the middle of a run', { concurrency: 
       fail(proxy);
       const ended = await running.ended;
       assert.equal(ended.exitCode, 1, ended.stderr);
-      assertSentence(ended, /Postgres.*the same command goes on from there/);
+      assertSentence(ended, /Postgres.*the same command continues from there/);
       const loaded = await loadedKeys(url);
       assert(loaded.length < contracts);
       await simulator.reset();

@@ -58,7 +58,7 @@ describe('the disk of Postgres', { concurrency: true }, () => {
         const ended = await running.ended;
         assert.equal(ended.exitCode, 1, ended.stderr);
         const { run: closed, counts } = await night.report();
-        assert.match(closed.reason ?? '', /No space left on device.*the same command goes on from there/);
+        assert.match(closed.reason ?? '', /No space left on device.*the same command continues from there/);
         assert.equal(counts.failed, 0);
         const loaded = await loadedKeys(url);
         assert(loaded.length > 0 && loaded.length < contracts);

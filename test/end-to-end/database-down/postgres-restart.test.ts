@@ -58,7 +58,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => 
     await server.kill();
     const ended = await running.ended;
     assert.equal(ended.exitCode, 1, ended.stderr);
-    assertSentence(ended, /the connection to Postgres was lost.*the same command goes on from there/);
+    assertSentence(ended, /the connection to Postgres was lost.*the same command continues from there/);
 
     await server.start();
     const loaded = await loadedKeys(server.url);
@@ -86,11 +86,11 @@ describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => 
     await server.start();
     const ended = await running.ended;
     assert.equal(ended.exitCode, 1, ended.stderr);
-    assertSentence(ended, /read-only transaction.*the same command goes on from there/);
+    assertSentence(ended, /read-only transaction.*the same command continues from there/);
     await simulator.reset();
     const refused = await night.nightfill('run', 'job.yaml');
     assert.equal(refused.exitCode, 2, refused.stderr);
-    assertSentence(refused, /is read-only: a standby/);
+    assertSentence(refused, /is read-only, because it is a standby/);
     assert.equal((await simulator.statistics()).crm.requests, 0);
   });
 
@@ -110,7 +110,7 @@ describe('Postgres goes away in the middle of a run', { concurrency: 4 }, () => 
     await killServer(path.join(night.folder, '.nightfill/postgres/data'));
     const ended = await running.ended;
     assert.equal(ended.exitCode, 1, ended.stderr);
-    assertSentence(ended, /the connection to Postgres was lost.*the same command goes on from there/);
+    assertSentence(ended, /the connection to Postgres was lost.*the same command continues from there/);
     const again = await night.nightfill('run', 'job.yaml');
     assert.equal(again.exitCode, 0, again.stderr);
     const { counts, attempts } = await night.report();

@@ -5,6 +5,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import pg from 'pg';
 import { commitOf, copiedRows, CrashScene } from '../../support/crash-scene.ts';
+import { repeats } from '../../support/long.ts';
 import { startNight, until } from '../../support/night.ts';
 import { listAndLookUp, scriptedJob, scriptedToken } from '../../support/scripted-job.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
@@ -108,7 +109,7 @@ test('a part of the plan that is stored again while its COMMIT is still under wa
 });
 
 describe('a run killed again and again, at any message to or from Postgres', { concurrency: 3 }, () => {
-  for (const seed of [1, 2]) {
+  for (const seed of Array.from({ length: repeats(1, 20) }, (_, index) => index + 1)) {
     test(`seed ${seed}`, async (t) => {
       const scene = await CrashScene.start(t);
       const kill = fc.record({

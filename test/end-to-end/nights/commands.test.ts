@@ -185,7 +185,7 @@ describe('the command line', { concurrency: 3 }, () => {
     await night.write(file, `# mine\n${await night.read(file)}`);
     const second = await night.nightfill('init', 'jobs');
     assert.equal(second.exitCode, 2);
-    assert.match(second.stderr, /exists already/);
+    assert.match(second.stderr, /already exists/);
     assert.match(await night.read(file), /^# mine\n/);
     // Only what it must be told is missing: addresses and credentials.
     const check = await night.nightfill('check', file);

@@ -111,7 +111,7 @@ test('a deadline that is over is refused before anything is begun', async (t) =>
   const { run, within } = await threeHundred(t);
   const refused = await run(...within(-1_000));
   assert.equal(refused.exitCode, 2);
-  assert.match(refused.stderr, /--finish-by .* is over, it is .*; name a later time/);
+  assert.match(refused.stderr, /--finish-by .* is in the past, it is .*; name a later time/);
   const wrong = await run('--finish-by', '6 am');
   assert.equal(wrong.exitCode, 2);
 });

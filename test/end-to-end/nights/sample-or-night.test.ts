@@ -4,7 +4,7 @@ import type { HistoryEntry } from '../../../src/ledger/history/entry.ts';
 import type { Report } from '../../../src/report/schema.ts';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
 
-const dryRun = 'DRY RUN    the rows were taken back, the target is as it was';
+const dryRun = 'DRY RUN    the rows were rolled back, the target is unchanged';
 
 async function threeContracts(t: TestContext) {
   const missing = new Set<string>();

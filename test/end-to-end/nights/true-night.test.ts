@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import type { Report } from '../../../src/report/schema.ts';
-import type { Night } from '../../support/night.ts';
+import { until, type Night } from '../../support/night.ts';
 import { listAndLookUp, scriptedNight, type scriptedJob } from '../../support/scripted-job.ts';
 
 type Listed = Record<string, unknown>;
@@ -10,7 +10,7 @@ type Ended = Awaited<ReturnType<Night['nightfill']>>;
 interface Source {
   listed: Listed[];
   /** What a detail answers; what it does not have is 404. */
-  details: Record<string, object>;
+  details: Record<string, object | (() => Promise<object>)>;
 }
 
 interface Nights {
@@ -25,7 +25,12 @@ interface Nights {
 /** Nights against a source whose listing and details a test changes from night to night. */
 async function nights(t: TestContext, source: Source, job: Parameters<typeof scriptedJob>[1] = {}): Promise<Nights> {
   const { night } = await scriptedNight(t, {
-    script: (request) => listAndLookUp(source.listed, (key) => source.details[key])(request),
+    script: async (request) => {
+      const key = /^\/contracts\/([^?]+)/.exec(request.url)?.[1] ?? '';
+      const detail = source.details[key];
+      const answer = typeof detail === 'function' ? await detail() : detail;
+      return listAndLookUp(source.listed, () => answer)(request);
+    },
     job: { chunk: { size: 2 }, ...job },
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
@@ -70,11 +75,17 @@ describe('two contracts with one load key', { concurrency: 2 }, () => {
 
   for (const commit of ['chunk', 'run']) {
     test(`in different chunks of commit: ${commit} the one loaded later fails and names the other`, async (t) => {
-      const { night, run } = await nights(t, twice(), {
+      const source = twice();
+      const late = source.details['c4']!;
+      const { night, run } = await nights(t, source, {
         commit,
-        api: { limits: { concurrency: 1 } },
         controls: [{ sum: 'amount', by: 'currency' }, { completeness: '80%' }],
       });
+      source.details['c4'] = async () => {
+        const first = `SELECT FROM nightfill.chunk WHERE number = 1 AND status <> 'not-started'`;
+        await until(async () => (await night.query(first)).length === 1, new Promise(() => {}));
+        return late;
+      };
       const { counts, failures, amounts } = await run('2026-01-01', 3);
       assert.deepEqual([counts.enriched, counts.failed, counts.inserted], [4, 1, 4]);
       assert.deepEqual(

@@ -210,7 +210,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
     const ask = setInterval(() => running.signal('SIGINT'), 100);
     const { exitCode, stderr } = await running.ended.finally(() => clearInterval(ask));
     assert.equal(exitCode, 130, stderr);
-    assert.match(stderr, /SIGINT: ended without a word; the next run takes over/);
+    assert.match(stderr, /SIGINT: ended without cleanup; the next run takes over/);
     proxy.cut();
     night.environment['DATABASE_URL'] = direct;
     await behave();

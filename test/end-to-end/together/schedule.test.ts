@@ -33,13 +33,13 @@ const runs = async (night: Night) =>
 test('a start missed while the schedule was down is made up for once, when the job has run before', async (t) => {
   const { night } = await nightly(t);
   const first = night.start('schedule', 'job.yaml');
-  await until(() => said(first, 'is not made up for'), first.ended);
+  await until(() => said(first, 'not catching up'), first.ended);
   await stopped(first);
 
   assert.equal((await night.nightfill('run', 'job.yaml', '--date', '2020-01-01')).exitCode, 0);
   const second = night.start('schedule', 'job.yaml');
   await until(() => said(second, '"ended"'), second.ended);
-  assert.ok(said(second, 'the last start was missed and is made up for'), second.output().stderr);
+  assert.ok(said(second, 'the last start was missed; catching up'), second.output().stderr);
   await stopped(second);
   assert.deepEqual((await runs(night)).at(-1), { trigger: 'schedule', status: 'succeeded', exitCode: 0 });
 
@@ -93,7 +93,7 @@ test('a run that fails does not end the schedule, and SIGTERM lets one at work f
   const working = night.start('schedule', 'job.yaml');
   await until(() => server.requests.length >= asked + 4, working.ended);
   await stopped(working);
-  assert.match(working.output().stderr, /gone on with/);
+  assert.match(working.output().stderr, /resuming the unfinished run/);
   assert.deepEqual((await runs(night)).at(-1), { trigger: 'schedule', status: 'stopped', exitCode: 143 });
   const chunks = await night.query<{ status: string }>(
     `SELECT DISTINCT chunk.status FROM nightfill.chunk JOIN nightfill.instance ON instance.id = instance

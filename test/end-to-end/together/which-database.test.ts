@@ -94,7 +94,7 @@ describe('the database that a job file pins', () => {
   });
 });
 
-describe('a start that nobody watches', () => {
+describe('an unattended start', () => {
   test('loads nowhere rather than into an embedded database that nobody asked for', async (t) => {
     const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
     delete night.environment['DATABASE_URL'];
@@ -123,6 +123,6 @@ test('a command that looks for history makes no embedded database where there is
   delete night.environment['DATABASE_URL'];
   const { exitCode, stderr } = await night.nightfill('rerun', 'latest');
   assert.equal(exitCode, 2);
-  assert.match(stderr, /no run is known here.*--job FILE/);
+  assert.match(stderr, /there are no runs here.*--job FILE/);
   assert.equal(existsSync(path.join(night.folder, '.nightfill')), false);
 });

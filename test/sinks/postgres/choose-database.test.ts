@@ -99,7 +99,7 @@ void test('a pinned address that is none is named by its variable, without repea
   );
 });
 
-void test('a start that nobody watches falls back to no embedded database, unless it is asked for', () => {
+void test('an unattended start does not fall back to the embedded database, unless that is named', () => {
   const unattended = 'cron';
   assert.throws(
     () => resolveConnection({ environment: { PGPASSWORD: 'geheim' }, unattended }),

@@ -19,7 +19,7 @@ test('what Postgres adds in sentences of its own ends up in one sentence, and no
   );
   assert.equal(
     new DatabaseGoneError(known, { waitedMs: 7_000 }).message,
-    `${known.message}. Gave up after 7 s. The run ends; what is committed is kept, and the same command goes on from there`,
+    `${known.message}. Gave up after 7 s. The run ends; committed work is kept, and the same command continues from there`,
   );
   const gone = new DatabaseGoneError(new Error('The server is going down.'), { waitedMs: 0 });
   assert.match(gone.message, /^The server is going down\. The run ends; /);

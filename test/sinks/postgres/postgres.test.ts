@@ -219,7 +219,7 @@ for (const [what, change, sentence] of [
   ['no password', (url: URL) => (url.password = ''), /asks for a password/],
   ['a missing database', (url: URL) => (url.pathname = '/absent'), /the database does not exist/],
   ['nobody listening', (url: URL) => (url.port = '1'), /nothing listens there/],
-  ['an unknown host', (url: URL) => (url.hostname = 'db.invalid'), /host name (is not known|cannot be looked up)/],
+  ['an unknown host', (url: URL) => (url.hostname = 'db.invalid'), /host name (is unknown|cannot be looked up)/],
   ['TLS where the server has none', (url: URL) => (url.search = 'sslmode=require'), /does not offer encryption/],
 ] as const) {
   void test(`${what} is named in one sentence without the password`, async () => {

@@ -54,7 +54,7 @@ describe('limits that an API announces', { concurrency: true }, () => {
       assert.equal(api.statistics().rateLimited, 0, 'it was told before it was refused');
     });
 
-    test(`a wait that begins while another is sat out is sat out as well, ${how}`, async () => {
+    test(`a wait that begins during another one is waited for as well, ${how}`, async () => {
       await using crm = await startApi(
         async ({ url }) => {
           if (url === '/slow') await delay(100);
@@ -96,7 +96,7 @@ describe('limits that an API announces', { concurrency: true }, () => {
       assert.equal(server.requests.length, 3);
     });
 
-    test(`one good answer that says nothing is left for hours keeps nobody waiting, ${how}`, async () => {
+    test(`a single good answer that says nothing is left for hours makes no request wait, ${how}`, async () => {
       await using crm = await startApi(
         ({ url }) => ({
           json: 1,
@@ -110,7 +110,7 @@ describe('limits that an API announces', { concurrency: true }, () => {
     });
   }
 
-  test('a limit on an error page lowers nothing, because nobody knows who made the page', async () => {
+  test('a limit on an error page lowers nothing, because a proxy may have sent the page', async () => {
     await using crm = await startApi(
       ({ url }) => ({ status: url === '/gone' ? 404 : 200, json: 1, headers: { 'ratelimit-policy': '"a";q=1;w=60' } }),
       { limits: { rates: [{ requests: 50, per: 60_000 }] } },

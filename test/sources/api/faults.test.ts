@@ -150,7 +150,7 @@ for (const { name, script, code, asked } of faults) {
   });
 }
 
-test('an endless answer is cut off at the cap without being kept', async () => {
+test('an endless answer is cut off at the limit without being kept in memory', async () => {
   let sent = 0;
   await using crm = await startApi(
     (_request, { response }) => {
@@ -175,7 +175,7 @@ test('an endless answer is cut off at the cap without being kept', async () => {
   assert.ok(sent < 32 * 1024 * 1024, `${sent} bytes sent`);
 });
 
-test('an answer exactly as long as the cap is taken, plain and compressed', async () => {
+test('an answer exactly as long as the limit is accepted, plain and compressed', async () => {
   const body = JSON.stringify('x'.repeat(998));
   await using crm = await startApi(
     ({ url }) =>
@@ -246,7 +246,7 @@ test('a server that hangs is a timeout, asked again, and its socket is destroyed
   assert.equal(closed.length, 3);
 });
 
-test('a server that drips is a timeout although bytes keep coming', async () => {
+test('a server that sends byte by byte causes a timeout', async () => {
   await using crm = await startApi(
     (_request, { response }) => {
       response.writeHead(200, json);
@@ -258,7 +258,7 @@ test('a server that drips is a timeout although bytes keep coming', async () => 
   assert.equal((await failure(crm.api.request({ url: '/a' }))).code, 'TIMEOUT');
 });
 
-test('a keep-alive connection that died idle is made good for at once, once, without an attempt', async () => {
+test('a request on a connection that was closed while idle is resent once, without counting an attempt', async () => {
   await using crm = await startApi(
     ({ url }, { socket }) => {
       if (url === '/dies' && crm.server.requests.filter((request) => request.url === '/dies').length === 1) {
@@ -278,7 +278,7 @@ test('a keep-alive connection that died idle is made good for at once, once, wit
   assert.deepEqual({ retries, peak: rates[0]?.peak }, { retries: 0, peak: 3 });
 });
 
-test('a connection that dies again is a failure, and a fresh one that dies is one at once', async () => {
+test('a second closed connection is a failure, and so is a new connection that is lost', async () => {
   await using crm = await startApi(
     ({ url }, { socket }) => {
       if (url === '/warm') return { json: 1 };

@@ -4,7 +4,7 @@ import { quotaLeft } from '../../../src/sources/api/quota-header.ts';
 
 const read = (value: string | string[]) => quotaLeft({ 'x-left': value, 'x-other': '7' }, 'x-left');
 
-test('a bare number is what is left', () => {
+test('a plain number is the rest of the quota', () => {
   assert.deepEqual(read('41230'), { left: 41_230 });
   assert.deepEqual(read(' 0 '), { left: 0 });
 });
@@ -22,7 +22,7 @@ test("Salesforce's usage is what is used, of all", () => {
   assert.deepEqual(read('api-usage=5003/5000'), { left: 0, of: 5000 });
 });
 
-test('anything else says nothing', () => {
+test('any other text gives nothing', () => {
   for (const value of [
     '',
     '-1',

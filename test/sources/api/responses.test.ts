@@ -27,7 +27,7 @@ test('every status has a meaning with a code and a reason', () => {
   for (const row of statusTable) assert.ok(row.reason.length > 10);
 });
 
-test('a status that no server may send is asked again, because only something broken makes one up', () => {
+test('an invalid status is retried, because only a faulty server sends one', () => {
   for (const status of [0, 99, 150, 600, 700, 999]) {
     const { action, class: failureClass, code } = meaning(status);
     assert.deepEqual([action, failureClass, code], ['retry', 'transient', `HTTP_${status}`]);

@@ -6,7 +6,7 @@ import { ApiRestsError } from '../../../src/sources/api/api-rests-error.ts';
 import { failure, rests, startApi } from '../../support/api-fixture.ts';
 
 describe('an API that rests', { concurrency: 4 }, () => {
-  test('after 429 nobody is sent before the time the server gave', async () => {
+  test('after a 429 no request is sent before the time the server stated', async () => {
     const answers = [{ status: 429, headers: { 'retry-after': '0.3' }, body: '' }];
     await using crm = await startApi(() => answers.shift() ?? { json: 1 }, {
       limits: { rates: [{ requests: 50, per: 1000 }] },
@@ -19,7 +19,7 @@ describe('an API that rests', { concurrency: 4 }, () => {
     for (const { at } of later) assert.ok(at - limited!.at >= 300, `${at - limited!.at} ms`);
   });
 
-  test('without a rate limit too a 429 holds everybody back', async () => {
+  test('a 429 makes all requests wait, also without a rate limit', async () => {
     const answers = [{ status: 429, headers: { 'retry-after': '0.2' }, body: '' }];
     await using crm = await startApi(() => answers.shift() ?? { json: 1 });
     const first = crm.api.request({ url: '/first' });
@@ -38,7 +38,7 @@ describe('an API that rests', { concurrency: 4 }, () => {
     }
   });
 
-  test('a rest longer than maxElapsed is waited for when the deadline allows it, and nobody fails', async () => {
+  test('a rest longer than maxElapsed is waited for if the deadline allows it, and no request fails', async () => {
     const answers = [{ status: 429, headers: { 'retry-after': '0.4' }, body: '' }];
     await using crm = await startApi(() => answers.shift() ?? { json: 1 }, { retry: { maxElapsed: 50, attempts: 1 } });
     const deadline = performance.now() + 60_000;
@@ -63,7 +63,7 @@ describe('an API that rests', { concurrency: 4 }, () => {
     );
   });
 
-  test('requests that are asked to wait ever again end by themselves, also when there are no others', async () => {
+  test('requests that are asked to wait again and again fail in the end, also without other requests', async () => {
     for (const status of [429, 503]) {
       await using crm = await startApi(() => ({ status, headers: { 'retry-after': '0.01' }, body: '' }), {
         retry: { attempts: 3 },
@@ -74,7 +74,7 @@ describe('an API that rests', { concurrency: 4 }, () => {
     }
   });
 
-  test('a few requests that are always refused fail as that, also when only they are left', async () => {
+  test('a few requests that are always refused fail, also when only they are left', async () => {
     const isOdd = (url: string): boolean => Number(url.slice(1)) % 37 === 36;
     await using crm = await startApi(({ url }) => (isOdd(url) ? { status: 429, body: '' } : { json: 1 }), {
       limits: { concurrency: 20 },
@@ -154,7 +154,7 @@ describe('an API that rests', { concurrency: 4 }, () => {
     assert.ok(unasked.length >= 15, `${unasked.length}`);
   });
 
-  test('a 503 to all opens the breaker for as long as it asks, beyond maxElapsed too, and nobody fails', async () => {
+  test('a 503 to all requests opens the breaker for as long as it asks, also beyond maxElapsed, and no request fails', async () => {
     await using crm = await startApi(
       () =>
         crm.server.requests.length <= 5 ? { status: 503, headers: { 'retry-after': '0.3' }, body: '' } : { json: 1 },

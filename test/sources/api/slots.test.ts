@@ -49,7 +49,7 @@ test('an error of the work is the error of the run, and frees the slot', async (
   assert.equal(await slots.run(async () => Promise.resolve(1)), 1);
 });
 
-test('one who asks for thousands keeps nobody else out for longer than a turn', async () => {
+test('a lane with thousands of waiters delays no other lane by more than a turn', async () => {
   const slots = new Slots(2);
   const begun: string[] = [];
   const ask = async (key: string): Promise<void> => slots.run(async () => (begun.push(key), settled()), { lane: key });
@@ -73,7 +73,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ does: fc.constant('giveUp' as const), which: fc.nat() }) },
 );
 
-test('whoever asks, ends or gives up: never too many at once, no key starves, and inside a key the first is served first', async () => {
+test('in any order of calls, ends and aborts: never too many at once, no lane starves, and a lane is first in, first out', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 120 }), async (limit, steps) => {
       const slots = new Slots(limit);

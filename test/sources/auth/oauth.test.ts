@@ -94,7 +94,7 @@ test('a refusal that arrives after the token was renewed does not renew it again
   assert.equal(crm.tokens.requests.length, 2);
 });
 
-test('a fresh token that is refused too is a matter of configuration', async () => {
+test('a renewed token that is refused too is a configuration error', async () => {
   await using crm = await startWithTokens({ tokens: () => ({ json: { access_token: 'wrong' } }) });
   await assert.rejects(crm.api.request({ url: '/a' }), { code: 'CREDENTIALS_REJECTED', class: 'config', attempts: 1 });
   assert.equal(crm.server.requests.length, 2);
@@ -136,7 +136,7 @@ test('refused credentials are named without repeating them, and asked for once',
   assert.deepEqual(crm.server.requests, []);
 });
 
-test('a token server that is down for a moment is asked again as the API would be', async () => {
+test('a token server that is briefly down is asked again, like an API', async () => {
   let asked = 0;
   await using crm = await startWithTokens({
     tokens: (_request, { socket }) => {
@@ -164,7 +164,7 @@ test('a redirecting token server gets no credentials carried on', async () => {
   assert.deepEqual(elsewhere.requests, []);
 });
 
-test('one that gives up waiting for a token does not spoil it for the others', async () => {
+test('a caller that stops waiting for a token does not abort it for the others', async () => {
   await using crm = await startWithTokens({
     tokens: async () => {
       await delay(60);

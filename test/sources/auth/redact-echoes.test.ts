@@ -44,7 +44,7 @@ for (const [name, echo] of Object.entries(echoes)) {
   });
 }
 
-test('what is no secret stays, and so do secrets of three letters', () => {
+test('text that is not a secret stays, and so do secrets of three characters', () => {
   const text = 'key ab/cd is wrong: %2F \\u002f &amp; YWIvY2Q=';
   assert.equal(hidden(text), text);
   assert.equal(redactorOf(['abc'])('abc'), 'abc');
@@ -64,7 +64,7 @@ test('secrets that are long, accented or look escaped themselves are hidden as w
   assert.equal(redactorOf([looksEscaped])(`key ${JSON.stringify(looksEscaped)}`), 'key "[redacted]"');
 });
 
-test('a secret that stands far behind, or is cut off, is not shown either', () => {
+test('a secret near or across the end of the searched text is not shown either', () => {
   for (let length = 3_900; length < 4_400; length += 9) {
     const shown = hidden(`${'x'.repeat(length)}${secret}${'y'.repeat(10_000)}`);
     assert.doesNotMatch(shown, /xab/);

@@ -85,7 +85,7 @@ test('a token server that asks for a minute gets one request a minute, and every
   assert.equal(crm.api.statistics().retries, 0);
 });
 
-test('a rest beyond the deadline fails at once, with the time to come back, and asks no more', async () => {
+test('a rest beyond the deadline fails at once with the time to try again, and sends nothing more', async () => {
   const clock = new FakeClock();
   const told: Rest[] = [];
   await using crm = await startCrm({
@@ -104,7 +104,7 @@ test('a rest beyond the deadline fails at once, with the time to come back, and 
   assert.equal(crm.tokens.length, 1);
 });
 
-test('who has something else to go by does not wait for a token server that rests, and the others do', async () => {
+test('only a caller with a fallback does not wait for a resting token server', async () => {
   const clock = new FakeClock();
   await using crm = await startCrm({
     clock,
@@ -117,7 +117,7 @@ test('who has something else to go by does not wait for a token server that rest
   assert.equal((await patient).body, 'in');
 });
 
-test('without a deadline a rest of hours is waited for when the token server named its end', async () => {
+test('without a deadline a rest of hours is waited for if the token server stated its end', async () => {
   const clock = new FakeClock();
   await using crm = await startCrm({
     clock,
@@ -144,7 +144,7 @@ for (const delays of [
     assert.ok(crm.tokens.length <= 5, `${crm.tokens.length} requests for a token`);
   });
 
-test('a token server that names a time again and again is not waited for longer than a day', async () => {
+test('a token server that states a new time again and again is waited for at most a day', async () => {
   const clock = new FakeClock();
   await using crm = await startCrm({
     clock,
@@ -176,7 +176,7 @@ test('an answer that no token server should give is asked for again, and only on
   }
 });
 
-test('what the token server refuses stays refused, and no request asks it again', async () => {
+test('a refusal by the token server is final, and no request asks it again', async () => {
   await using crm = await startCrm({ token: () => ({ status: 400, json: { error: 'invalid_client' } }) });
   for (const url of ['/a', '/b', '/c']) {
     const error = await failure(crm.api.request({ url }));
@@ -231,7 +231,7 @@ test('a token is used to its end when its early renewal fails', async () => {
   assert.equal(crm.tokens.length, 2);
 });
 
-test('tokens from the API itself take its permits and count among its requests, also with room for one only', async () => {
+test('token requests to the API itself take its permits and count as its requests, also with a concurrency of one', async () => {
   const clock = new FakeClock();
   await using crm = await startCrm({
     clock,
@@ -249,7 +249,7 @@ test('tokens from the API itself take its permits and count among its requests, 
   assert.deepEqual({ requests, statuses, peak: rates[0]?.peak }, { requests: 3, statuses: { 200: 3 }, peak: 1 });
 });
 
-test('tokens from elsewhere cost the API nothing', async () => {
+test('token requests to another server take no permit of the API', async () => {
   await using crm = await startCrm({
     elsewhere: true,
     changes: { limits: { rates: [{ requests: 1, per: 60_000 }] } },

@@ -4,7 +4,7 @@ import { RequestError } from '../../../src/sources/api/api.ts';
 import { Secret } from '../../../src/sources/auth/secret.ts';
 import { startApi } from '../../support/api-fixture.ts';
 
-test('a credential that comes back as a Retry-After is in no message', async () => {
+test('a credential echoed as Retry-After is not in the message', async () => {
   const secret = 'S3cr3tTokenValue99x';
   for (const status of [429, 500, 503]) {
     await using crm = await startApi(

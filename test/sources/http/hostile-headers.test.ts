@@ -71,14 +71,14 @@ for (const [what, read] of Object.entries(readers)) {
   });
 }
 
-test('more limits than anybody announces are not looked at', () => {
+test('of too many announced limits only the first are read', () => {
   const policy = Array.from({ length: 1_000 }, (_, index) => `${5_000 - index};w=1`).join(', ');
   assert.equal(announcedLimits({ 'ratelimit-policy': policy })?.limits.length, 20);
   const quoted = announcedLimits({ 'ratelimit-policy': '"a,;\\"b";q=5;w=10, "open;q=7;w=1' });
   assert.deepEqual(quoted?.limits, [{ requests: 5, per: 10_000 }]);
 });
 
-test('a body is unpacked five times at most, whatever its header says', async () => {
+test('a body is decompressed at most five times, whatever its header says', async () => {
   const packed = (times: number): Buffer =>
     Array.from({ length: times }).reduce<Buffer>((body) => gzipSync(body), Buffer.from('[]'));
   const decoded = async (times: number): Promise<Buffer> =>

@@ -117,7 +117,7 @@ test('through tunnels no more requests arrive in a window than may, and connecti
   assert.equal(crm.api.statistics().rates[0]?.peak, 10);
 });
 
-test('a tunnel that died idle is made good for at once, without an attempt', async () => {
+test('a request on a tunnel that was closed while idle is resent at once, without counting an attempt', async () => {
   let answered = 0;
   await using crm = await startBehindProxy('https', {
     script: (_request, { socket }) => {
@@ -134,7 +134,7 @@ test('a tunnel that died idle is made good for at once, without an attempt', asy
   assert.equal(crm.server.requests.length, 3);
 });
 
-test('a host in NO_PROXY is asked straight', async () => {
+test('a host in NO_PROXY is asked without the proxy', async () => {
   await using proxy = await ForwardProxy.start();
   await using server = await ScriptedServer.start(() => ({ json: 'in' }));
   const url = new Secret(`http://127.0.0.1:${proxy.port}`);
@@ -145,7 +145,7 @@ test('a host in NO_PROXY is asked straight', async () => {
   assert.deepEqual(proxy.log, []);
 });
 
-test('the token server is asked through the proxy that is on its own way', async () => {
+test('the token server is asked through its own proxy', async () => {
   await using crm = await startBehindProxy('http');
   await using tokens = await ScriptedServer.start(() => ({ json: { access_token: 'token' } }));
   const url = new Secret(`http://127.0.0.1:${crm.proxy.port}`);

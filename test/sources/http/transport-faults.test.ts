@@ -44,7 +44,7 @@ for (const code of ['EMFILE', 'ENFILE']) {
   });
 }
 
-test('a host that is not found is asked for once; one that answered tonight again, for the name server is at fault', async (t) => {
+test('an unknown host is asked once; one that answered before is asked again, because the name server is at fault', async (t) => {
   await using server = await ScriptedServer.start(() => ({ json: 1, headers: { connection: 'close' } }));
   await using api = new Api(apiOptions(server.origin.replace('127.0.0.1', 'localhost')));
   await api.request({ url: '/a' });
@@ -57,7 +57,7 @@ test('a host that is not found is asked for once; one that answered tonight agai
   assert.deepEqual([first.code, first.class, first.attempts], ['DNS_NOT_FOUND', 'config', 1]);
 });
 
-test('a mistake of our own within an exchange is thrown as it is, and never called a fault of the connection', async () => {
+test('a programming error within an exchange is thrown unchanged, not as a fault of the connection', async () => {
   await using server = await ScriptedServer.start(() => ({ json: 1 }));
   const pool = openPool(server.origin, { connections: 1, connectTimeout: 1_000 });
   const mistake = new TypeError('a mistake of ours');

@@ -56,7 +56,7 @@ test('everything but the spelling of numbers is what JSON.parse gives', () => {
   );
 });
 
-test('a key named __proto__ is a key and no prototype', () => {
+test('a key named __proto__ is an ordinary key', () => {
   const value = parseExactJson('{"__proto__":{"admin":true},"a":1}');
   assert.deepEqual(Object.keys(value as object), ['__proto__', 'a']);
   assert.equal((value as { admin?: boolean }).admin, undefined);
@@ -65,7 +65,7 @@ test('a key named __proto__ is a key and no prototype', () => {
   assert.equal(getPath(parseExactJson('{}'), ['constructor', 'name']), undefined);
 });
 
-test('nesting beyond reading is an error with a code, and honest depth is read', () => {
+test('nesting that is too deep is an error with a code, and usual nesting is read', () => {
   for (const [open, close] of [
     ['[', ']'],
     ['{"a":', '}'],
@@ -92,7 +92,7 @@ test('nesting of a hundred thousand levels is read on demand, and the numbers wi
   }
 });
 
-test('what is not JSON is a SyntaxError', () => {
+test('invalid JSON is a SyntaxError', () => {
   const wrong = ['', '{"a":', "{'a':1}", 'NaN', '01', '-', '1.', '[1,]', '1e', '+1', '1-1', '["a]', '\u{feff}1'];
   // A number that has to keep its digits is no name, and two values are none.
   const inexact = ['{1.50:2}', '{1.50 : 2}', '1.50"a"', '"a"1.50', '1.50 2.50', '-1.50-', '1.50abc'];
@@ -102,11 +102,11 @@ test('what is not JSON is a SyntaxError', () => {
   }
 });
 
-test('an error tells of the text as it came', () => {
+test('an error refers to the original text', () => {
   assert.throws(() => parseExactJson('{"amount":12.50,}'), { message: /position 16/ });
 });
 
-test('reading costs no second look at the values where no number would change', () => {
+test('the values are not visited again when no number would change', () => {
   const usual = {
     id: 'CT-00000017',
     uuid: '7e3f0a1c-0b1e-4d3e-9c4a-1e5d0f2b3c4d',

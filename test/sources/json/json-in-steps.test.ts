@@ -38,11 +38,11 @@ function assertSame(text: string, length: number): void {
 
 const length = fc.integer({ min: 1, max: 12 });
 
-test('JSON is read in steps of any length as it is read at once', () => {
+test('JSON parsed in steps of any length equals JSON parsed at once', () => {
   fc.assert(fc.property(anyJson, length, assertSame), { numRuns: repeats(150, 5_000) });
 });
 
-test('what is no JSON is refused in steps as it is refused at once', () => {
+test('invalid JSON is rejected in steps as it is at once', () => {
   const cut = fc.record({
     at: fc.nat(60),
     remove: fc.nat(2),
@@ -72,7 +72,7 @@ test('what is no JSON is refused in steps as it is refused at once', () => {
     for (let step = 1; step < 12; step += 1) assertSame(text, step);
 });
 
-test('too deep a nesting is refused in steps as it is refused at once, and read at any depth on demand', () => {
+test('nesting that is too deep is rejected in steps as it is at once, and read at any depth on demand', () => {
   for (const [open, close] of [
     ['[', ']'],
     ['{"a":', '}'],
@@ -110,7 +110,7 @@ test('a step parses no more than its length and one text or number, wherever the
   }
 });
 
-test('between the steps of a long text other work has its turn', async () => {
+test('other work runs between the steps of a long text', async () => {
   let turns = 0;
   const other = setInterval(() => (turns += 1), 0);
   const text = `[${Array.from({ length: 300_000 }, (_, index) => index).join()}]`;

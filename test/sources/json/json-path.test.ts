@@ -17,7 +17,7 @@ test('a path is compiled to keys and indexes', () => {
   }
 });
 
-test('what is no path is told apart', () => {
+test('a text that is not a path is recognized', () => {
   for (const text of ['', '.', '.a', 'a.', 'a..b', 'a[', 'a[x]', 'a[-1]', 'a b', 'a[0', 'a]', '{a}']) {
     assert.equal(parseJsonPath(text), undefined, JSON.stringify(text));
   }
@@ -40,7 +40,7 @@ test('a value is found at its path; absent differs from null', () => {
   }
 });
 
-test('an exact number has nothing inside', () => {
+test('a path does not lead into an exact number', () => {
   const value = parseExactJson('{"amount":1.50}');
   assert.equal(getPath(value, ['amount', 'rawJSON']), undefined);
   assert.equal(getPath({ 0: 'a' }, [0]), undefined);

@@ -71,7 +71,7 @@ test('any text is a template of itself once its braces are doubled', () => {
   );
 });
 
-test('braces that are no path or have no partner are refused with their place and the way to write literal ones', () => {
+test('braces without a path or without a matching brace are rejected with their position and the remedy', () => {
   for (const [text, fault] of [
     ['/{}', 'the braces at character 2 contain no path'],
     ['/{a b}', 'the braces at character 2 contain no path'],

@@ -100,7 +100,7 @@ test('a cursor is followed with all its digits until it is null, absent or empty
   }
 });
 
-test('a cursor that repeats is an error, also in a wider circle', async () => {
+test('a cursor that repeats is an error, also in a loop of several pages', async () => {
   const circle: Record<string, string> = { '': 'a', a: 'b', b: 'c', c: 'a' };
   const { ids, error } = await list(
     ({ url }) => ({ json: { data: data(Math.random()), next: circle[param(url, 'after') ?? ''] } }),
@@ -255,7 +255,7 @@ for (const [what, script, { contracts = numbered(), says }] of [
   });
 }
 
-test('a refusal that the job file calls a limit of the rate is no end, and is waited for until the deadline', async () => {
+test('a refusal that a rule calls rate-limited is not the end of the listing, and is waited for until the deadline', async () => {
   await using crm = await startApi(pagesOf([2, 1], { past: wordPressEnd }), {
     responses: [{ status: 400, contains: 'rest_post', action: 'rate-limited' }],
   });
@@ -339,7 +339,7 @@ test('a next address that leads back is an error', async () => {
   assert.equal(log.length, 2);
 });
 
-test('a listing that does not end is stopped at the cap', async () => {
+test('an endless listing is stopped at the page limit', async () => {
   let n = 0;
   const { error, log } = await list(
     () => ({ json: { data: data((n += 1)), next: n } }),
@@ -386,7 +386,7 @@ test('a listing that fails keeps the failure of its request, and pages are asked
   assert.equal(n, 1);
 });
 
-test('a page of very many records is parsed in steps, so that it holds nothing else up', async (t) => {
+test('a page of very many records is parsed in steps, so that other work can run', async (t) => {
   const record =
     '{"id":"CT-@","amount":12.50,"updatedAt":"2026-01-05T02:30:45.120Z","name":"Müller & Söhne, 50 €, 😀"}';
   const records = Array.from({ length: 10_000 }, (_, id) => record.replace('@', String(id)));

@@ -2,14 +2,14 @@ import { isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
 import { setImmediate } from 'node:timers/promises';
 import { NightfillError } from '../../resilience/failure.ts';
-import type { ResponseRule } from '../api/api-options.ts';
-import { answerFailure, faultFailure, type RequestFacts } from '../api/describe-failure.ts';
-import { BodyError, decodeBody } from './decode-body.ts';
+import type { ResponseRule } from './api-options.ts';
+import { answerFailure, faultFailure, type RequestFacts } from './describe-failure.ts';
+import { BodyError, decodeBody } from '../http/decode-body.ts';
 import { type Json, parseExactJson } from '../json/exact-json.ts';
-import type { AnswerHeaders, WireAnswer } from './exchange.ts';
-import { excerpt } from './excerpt.ts';
+import type { AnswerHeaders, WireAnswer } from '../http/exchange.ts';
+import { excerpt } from '../http/excerpt.ts';
 import { isLong, parseInSteps } from '../json/json-in-steps.ts';
-import { meaningOf, type Meaning } from '../api/responses.ts';
+import { meaningOf, type Meaning } from './responses.ts';
 
 /** The answer's JSON; throws a RequestError for any other answer. Calls `onMeaning` in both cases. */
 export async function readAnswer(

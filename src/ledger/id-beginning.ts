@@ -1,5 +1,5 @@
 /** Whether a text can be a run's id or the beginning of one. */
-export const isRunId = (text: string): boolean => /^[0-9a-f-]{4,36}$/i.test(text);
+export const isIdBeginning = (text: string): boolean => /^[0-9a-f-]{4,36}$/i.test(text);
 
 /**
  * The least and the greatest id that begin with the given text, so that an index finds them; nulls without one. For
