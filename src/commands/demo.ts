@@ -9,7 +9,9 @@ import { startSimulatorThread } from '../simulator/worker.ts';
 import { commandLog } from '../session/command-log.ts';
 import { programName, shellWord, type NextCommands } from '../session/next-commands.ts';
 import { openDatabase } from '../session/open-database.ts';
-import { executeJob, runLoadedJob, signalsOf, type ExecuteOptions } from './run.ts';
+import { executeJob } from '../session/execute-job.ts';
+import { signalsOf, type ExecuteOptions } from '../session/execute-options.ts';
+import { runLoadedJob } from './run.ts';
 import type { Terminal } from '../session/terminal.ts';
 
 /** The job file that ships with the package. */

@@ -9,7 +9,7 @@ import type { ApiHooks } from '../sources/api/api.ts';
 import { restLine } from '../sources/api/api-rests-error.ts';
 import { commandLog } from '../session/command-log.ts';
 import { readIfThere } from '../session/open-database.ts';
-import { finishByOf } from './run.ts';
+import { finishByOf } from '../session/execute-options.ts';
 import { table } from '../session/summary.ts';
 import { writeJson, writeLines, type Terminal } from '../session/terminal.ts';
 
