@@ -1,5 +1,5 @@
 import { CommanderError, type Command } from 'commander';
-import { ownTerminal, writeLines, writeText, type Terminal } from './commands/terminal.ts';
+import { ownTerminal, writeLines, writeText, type Terminal } from './session/terminal.ts';
 import { EnvironmentCommand } from './cli/environment-command.ts';
 import { addRerun, addRun } from './cli/execution.ts';
 import { addHistory } from './cli/history.ts';

@@ -2,7 +2,7 @@ import { JobRunningError } from './ledger/lease.ts';
 import { StopReason } from './jobs/run/stop-reason.ts';
 import { harmlessLines } from './observe/terminal-text.ts';
 import { NightfillError, UsageError } from './resilience/failure.ts';
-import { writeLines, type Terminal } from './commands/terminal.ts';
+import { writeLines, type Terminal } from './session/terminal.ts';
 
 /** Says what went wrong, in a sentence, and gives the exit code. Stack traces are for NIGHTFILL_LOG_LEVEL=debug. */
 export function exitCodeOf(error: unknown, { stderr, environment }: Pick<Terminal, 'stderr' | 'environment'>): number {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
 
 /** The rooms from the lowest up: a file may import its own room and those its room may look down on. */
@@ -14,8 +15,9 @@ const mayImport: Record<string, readonly string[]> = {
   report: ['resilience', 'sinks', 'observe', 'ledger'],
   jobs: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report'],
   config: ['resilience', 'sources', 'sinks', 'jobs', 'report', 'observe'],
-  commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'ledger', 'report', 'jobs', 'config'],
-  cli: ['simulator', 'config', 'commands'],
+  session: ['resilience', 'sources', 'sinks', 'observe', 'ledger', 'report', 'jobs', 'config'],
+  commands: ['resilience', 'sources', 'sinks', 'observe', 'simulator', 'ledger', 'report', 'jobs', 'config', 'session'],
+  cli: ['simulator', 'config', 'commands', 'session'],
 };
 
 const roomOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : '');
@@ -28,7 +30,7 @@ async function importsOf(path: string): Promise<string[]> {
 
 test('what commands print goes through the one file that makes it harmless', async () => {
   const files = (await sourceFiles()).filter(
-    (name) => ['cli', 'commands', ''].includes(roomOf(name)) && name !== 'commands/terminal.ts',
+    (name) => ['cli', 'commands', 'session', ''].includes(roomOf(name)) && name !== 'session/terminal.ts',
   );
   const direct: string[] = [];
   for (const file of files) {
@@ -80,4 +82,18 @@ test("SQL on the ledger's tables stands in src/ledger alone", async () => {
     mentioning.filter((name) => roomOf(name) !== 'ledger'),
     [],
   );
+});
+
+test('npm test runs every test file, each in one process', async () => {
+  const here = import.meta.dirname;
+  const patternsIn = async (file: string): Promise<string[]> =>
+    [...(await readFile(join(here, file), 'utf8')).matchAll(/'([^' ]+\*[^' ]*\.ts)'/g)].map(([, pattern]) => pattern!);
+  const own = (await patternsIn('support/run.ts')).filter((pattern) => !pattern.startsWith('test/**/*.test'));
+  const alone = globSync(own, { cwd: join(here, '..') }).map((file) => relative('test', file));
+  const suites = alone.filter((file) => file.startsWith('suites/'));
+  const together = (await Promise.all(suites.map(patternsIn)))
+    .flatMap((patterns) => patterns.flatMap((pattern) => globSync(pattern, { cwd: here })))
+    .filter((file) => !file.endsWith('.alone.test.ts'));
+  const run = [...alone.filter((file) => !file.startsWith('suites/')), ...together].toSorted();
+  assert.deepEqual(run, globSync('**/*.test.ts', { cwd: here }).toSorted());
 });

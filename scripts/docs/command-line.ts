@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import type { Command, Option } from 'commander';
 import { main, program } from '../../src/cli.ts';
-import { ownTerminal } from '../../src/commands/terminal.ts';
+import { ownTerminal } from '../../src/session/terminal.ts';
 import { faultMeanings } from '../../src/simulator/faults.ts';
 import { code, fillPage, requireParts, table, written } from './page.ts';
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { rerunCommand } from '../commands/rerun.ts';
 import type { runCommand } from '../commands/run.ts';
-import type { Terminal } from '../commands/terminal.ts';
+import type { Terminal } from '../session/terminal.ts';
 import { durationOption, integerList, isoDate, positiveInteger } from './option-values.ts';
 import { about, databaseUrl, finishBy, jobOption, noMigrate, option, type Finish } from './options.ts';
 

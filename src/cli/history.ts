@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { runsCommand } from '../commands/history.ts';
 import type { reportCommand } from '../commands/report.ts';
 import type { showCommand } from '../commands/show.ts';
-import type { Terminal } from '../commands/terminal.ts';
+import type { Terminal } from '../session/terminal.ts';
 import { positiveInteger } from './option-values.ts';
 import { about, databaseUrl, jobOption, noMigrate, option, type Finish } from './options.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { scheduleCommand } from '../commands/schedule.ts';
-import type { Terminal } from '../commands/terminal.ts';
+import type { Terminal } from '../session/terminal.ts';
 import { mailAddress, positiveInteger } from './option-values.ts';
 import { about, option, type Finish } from './options.ts';
 

@@ -3,7 +3,7 @@ import type { checkCommand } from '../commands/check.ts';
 import type { migrateCommand } from '../commands/migrate.ts';
 import type { planCommand } from '../commands/plan.ts';
 import type { pruneCommand } from '../commands/prune.ts';
-import type { Terminal } from '../commands/terminal.ts';
+import type { Terminal } from '../session/terminal.ts';
 import { durationOption, isoDate, renameOption } from './option-values.ts';
 import { about, databaseUrl, finishBy, jobOption, noMigrate, option, type Finish } from './options.ts';
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { demoCommand } from '../commands/demo.ts';
 import type { simulateCommand } from '../commands/simulate.ts';
-import type { Terminal } from '../commands/terminal.ts';
+import type { Terminal } from '../session/terminal.ts';
 import { faultNames, parseFaults } from '../simulator/faults.ts';
 import { latencyOption, positiveInteger, rateOption } from './option-values.ts';
 import { about, option, type Finish } from './options.ts';

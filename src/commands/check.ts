@@ -19,10 +19,10 @@ import { Api, type ApiHooks } from '../sources/api/api.ts';
 import { listPages } from '../sources/listing/paginate.ts';
 import { readSettled, settledLine } from '../jobs/settled-concurrency.ts';
 import { restLine } from '../sources/api/api-rests-error.ts';
-import { commandLog } from './command-log.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
-import { secretsOf } from './secrets.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openDatabase, type DatabaseSelection } from '../session/open-database.ts';
+import { secretsOf } from '../session/secrets.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 /** `nightfill check`: reports every problem at once; exit code 2 when there is one. */
 export async function checkCommand(file: string, options: DatabaseSelection, terminal: Terminal): Promise<number> {

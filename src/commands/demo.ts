@@ -6,11 +6,13 @@ import { readInstance } from '../ledger/instance.ts';
 import { rerunJob, runJob } from '../jobs/run/run.ts';
 import { simulatedCredentials, type SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulatorThread } from '../simulator/worker.ts';
-import { commandLog } from './command-log.ts';
-import { programName, shellWord, type NextCommands } from './next-commands.ts';
-import { openDatabase } from './open-database.ts';
-import { executeJob, runLoadedJob, signalsOf, type ExecuteOptions } from './run.ts';
-import type { Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { programName, shellWord, type NextCommands } from '../session/next-commands.ts';
+import { openDatabase } from '../session/open-database.ts';
+import { executeJob } from '../session/execute-job.ts';
+import { signalsOf, type ExecuteOptions } from '../session/execute-options.ts';
+import { runLoadedJob } from './run.ts';
+import type { Terminal } from '../session/terminal.ts';
 
 /** The job file that ships with the package. */
 const shippedJob = fileURLToPath(new URL('../../jobs/contract-enrichment.yaml', import.meta.url));

@@ -1,9 +1,9 @@
 import type { HistoryEntry } from '../ledger/history/entry.ts';
 import { readHistory } from '../ledger/history/history.ts';
-import { commandLog } from './command-log.ts';
-import { openHistory, type DatabaseSelection } from './open-database.ts';
-import { table } from './summary.ts';
-import { writeJson, writeLines, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openHistory, type DatabaseSelection } from '../session/open-database.ts';
+import { table } from '../session/summary.ts';
+import { writeJson, writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface HistoryOptions extends DatabaseSelection {
   json?: boolean;

@@ -3,7 +3,7 @@ import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { starterJob } from '../config/starter-job.ts';
 import { UsageError } from '../resilience/failure.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 /** The schema with which editors complete job files. */
 const jobSchema = fileURLToPath(new URL('../../schema/job.schema.json', import.meta.url));

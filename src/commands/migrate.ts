@@ -1,9 +1,9 @@
 import { renameJob } from '../ledger/history/rename-job.ts';
 import { migrate } from '../ledger/migrations.ts';
-import { commandLog } from './command-log.ts';
+import { commandLog } from '../session/command-log.ts';
 import { loadJobHeader } from '../config/load-job-header.ts';
-import { openDatabase, type DatabaseSelection } from './open-database.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { openDatabase, type DatabaseSelection } from '../session/open-database.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface MigrateOptions extends DatabaseSelection {
   /** A job file, which may pin the database. */

@@ -7,11 +7,11 @@ import { settledLine } from '../jobs/settled-concurrency.ts';
 import { systemClock } from '../resilience/clock.ts';
 import type { ApiHooks } from '../sources/api/api.ts';
 import { restLine } from '../sources/api/api-rests-error.ts';
-import { commandLog } from './command-log.ts';
-import { readIfThere } from './open-database.ts';
-import { finishByOf } from './run.ts';
-import { table } from './summary.ts';
-import { writeJson, writeLines, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { readIfThere } from '../session/open-database.ts';
+import { finishByOf } from '../session/execute-options.ts';
+import { table } from '../session/summary.ts';
+import { writeJson, writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface PlanOptions {
   json?: boolean;

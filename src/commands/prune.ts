@@ -3,9 +3,9 @@ import { readOldInstances, type OldInstance } from '../ledger/history/old-instan
 import { countOldRefusedStarts, deleteOldRefusedStarts } from '../ledger/history/refused-start.ts';
 import { progressMode } from '../observe/progress.ts';
 import type { Database } from '../sinks/postgres/postgres.ts';
-import { commandLog } from './command-log.ts';
-import { openHistory, type DatabaseSelection } from './open-database.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openHistory, type DatabaseSelection } from '../session/open-database.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface PruneOptions extends DatabaseSelection {
   /** Milliseconds. */

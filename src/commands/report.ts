@@ -3,9 +3,9 @@ import { findRun } from '../ledger/find-run.ts';
 import { readReport } from '../ledger/stored-report.ts';
 import { writeReportFile } from '../report/store.ts';
 import { UsageError } from '../resilience/failure.ts';
-import { commandLog } from './command-log.ts';
-import { openHistory, type DatabaseSelection } from './open-database.ts';
-import { writeJson, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openHistory, type DatabaseSelection } from '../session/open-database.ts';
+import { writeJson, type Terminal } from '../session/terminal.ts';
 
 export interface ReportCommandOptions extends DatabaseSelection {
   output?: string;

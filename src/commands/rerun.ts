@@ -8,13 +8,14 @@ import { reportPlaceOf } from '../ledger/report-place.ts';
 import { rerunJob } from '../jobs/run/run.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Database } from '../sinks/postgres/postgres.ts';
-import { commandLog } from './command-log.ts';
-import { openDatabase, openHistory } from './open-database.ts';
-import { recordingRefusal } from './record-refusal.ts';
-import { executeJob, signalsOf, withPatience, type ExecuteOptions } from './run.ts';
-import { secretsOf } from './secrets.ts';
-import type { StopSignals } from './stop-signals.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { commandLog } from '../session/command-log.ts';
+import { openDatabase, openHistory } from '../session/open-database.ts';
+import { recordingRefusal } from '../session/record-refusal.ts';
+import { executeJob } from '../session/execute-job.ts';
+import { signalsOf, withPatience, type ExecuteOptions } from '../session/execute-options.ts';
+import { secretsOf } from '../session/secrets.ts';
+import type { StopSignals } from '../session/stop-signals.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 export interface RerunCommandOptions extends ExecuteOptions {
   chunk?: number[];

@@ -9,11 +9,11 @@ import { systemClock } from '../resilience/clock.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Log } from '../observe/log.ts';
 import { harmless } from '../observe/terminal-text.ts';
-import { commandLog } from './command-log.ts';
-import { defaultDatabaseWaitMs, readIfThere, requireDatabase } from './open-database.ts';
+import { commandLog } from '../session/command-log.ts';
+import { defaultDatabaseWaitMs, readIfThere, requireDatabase } from '../session/open-database.ts';
 import { crontabEntries, systemdEntries, type ScheduledJob } from './schedule-entries.ts';
-import { table } from './summary.ts';
-import { writeLines, writeText, type Terminal } from './terminal.ts';
+import { table } from '../session/summary.ts';
+import { writeLines, writeText, type Terminal } from '../session/terminal.ts';
 
 export interface ScheduleOptions {
   print?: 'crontab' | 'systemd';

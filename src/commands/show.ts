@@ -16,11 +16,11 @@ import { isIdBeginning } from '../ledger/id-beginning.ts';
 import { harmlessJson, harmlessLines } from '../observe/terminal-text.ts';
 import { UsageError } from '../resilience/failure.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
-import { commandLog } from './command-log.ts';
+import { commandLog } from '../session/command-log.ts';
 import type { HistoryOptions } from './history.ts';
-import { openHistory } from './open-database.ts';
-import { table } from './summary.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { openHistory } from '../session/open-database.ts';
+import { table } from '../session/summary.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 /** The most chunks, failures and ranges of chunk numbers that are shown. */
 const shown = 50;

@@ -1,5 +1,5 @@
 import { simulatedCredentials, startSimulator, type SimulatorOptions } from '../simulator/simulator.ts';
-import { writeLines, type Terminal } from './terminal.ts';
+import { writeLines, type Terminal } from '../session/terminal.ts';
 
 /** `nightfill simulate`: serves the simulated APIs until SIGINT or SIGTERM. */
 export async function simulateCommand(

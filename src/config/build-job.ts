@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Control, Job, Lookup, PinnedDatabase } from '../jobs/job.ts';
 import type { ApiOptions, AuthOptions, QuotaLimit, TlsOptions } from '../sources/api/api-options.ts';
+import { apiKinds } from '../sources/api/kinds.ts';
 import { leaveHeadroom } from '../sources/api/headroom.ts';
 import { Secret } from '../sources/auth/secret.ts';
 import { templatePaths } from '../sources/json/template.ts';
@@ -86,6 +87,7 @@ function buildApi(
       ...(limits.quota === undefined ? {} : { quota: buildQuota(limits.quota, timezone) }),
     },
     connections: connections ?? limits.concurrency,
+    responses: [...rest.responses, ...apiKinds[rest.type].responses],
     maxResponseBytes: maxResponse,
     breaker: { ...opens, trials },
   };

@@ -133,6 +133,6 @@ export async function keepSchedule(
 }
 
 /** The last start that was due by `now`; undefined when there was none in the last 8 days. */
-export function lastStart(timetable: Timetable, now: Date): Date | undefined {
+function lastStart(timetable: Timetable, now: Date): Date | undefined {
   return missedStarts(timetable, { after: new Date(now.getTime() - lookBackMs), until: now }).at(-1);
 }

@@ -181,7 +181,7 @@ export async function underLease<T>(
 }
 
 /** Locks the lease's row until the end of the transaction. Throws LeaseLostError. */
-export async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
+async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
   const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
     job,
     token,

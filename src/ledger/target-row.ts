@@ -34,8 +34,3 @@ export async function claimRows(
 }
 
 const digest = (text: string): string => `substring(sha256(convert_to(${text}, 'UTF8')) for 16)`;
-
-/** Deletes the claims of contracts that are worked on again; they have no row until they are loaded. */
-export async function releaseRows(client: Queryable, o: { instance: string; keys: readonly string[] }): Promise<void> {
-  await client.query(`DELETE FROM nightfill.target_row WHERE instance = $1 AND key = ANY ($2)`, [o.instance, o.keys]);
-}

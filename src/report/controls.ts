@@ -2,15 +2,15 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { evaluateAmounts } from './amount-controls.ts';
 import type { Books } from './books.ts';
 import { allowed, askedFor, percent, toleranceText, type Definition, type Evidence } from './evidence.ts';
-import type { Marking, RunFigures } from './figures.ts';
-import type { ControlResult, Report } from './schema.ts';
+import type { ControlDefinition, Marking, RunFigures } from './figures.ts';
+import type { ControlResult } from './schema.ts';
 
 /** Checks that independently obtained figures agree. A control whose figures are missing is not evaluated, never passed. */
 export async function evaluateControls(
   database: Queryable,
   o: Evidence & { instance: string },
 ): Promise<ControlResult[]> {
-  const { books, figures, planned } = o;
+  const { books, figures } = o;
   const { counts } = books;
   const loaded = counts.enriched + counts.degraded;
   // Rows held back are not in the target yet.
@@ -24,11 +24,23 @@ export async function evaluateControls(
     distinctRows(books),
     standingRows(figures),
     ...(figures.marking ? [markControl(figures.marking)] : []),
-    ...askedFor(figures, 'completeness').map((control) => completeness(counts, control, planned)),
-    ...askedFor(figures, 'listed').map((control) => listedControl(control, o)),
+    ...typesOfCounts.flatMap((type) => controlsOfCounts(type, o)),
     ...(await evaluateAmounts(database, o)),
   ];
 }
+
+type TypeOfCounts = Exclude<ControlDefinition['type'], 'sum' | 'change'>;
+
+/** How each control of counts that a job file asks for is evaluated; those of amounts are in amount-controls.ts. */
+const evaluateByType: {
+  [Type in TypeOfCounts]: (control: Definition<Type>, evidence: Evidence) => ControlResult;
+} = { completeness, listed: listedControl };
+
+/** In the order of the report. */
+const typesOfCounts = Object.keys(evaluateByType) as TypeOfCounts[];
+
+const controlsOfCounts = <Type extends TypeOfCounts>(type: Type, evidence: Evidence): ControlResult[] =>
+  askedFor(evidence.figures, type).map((control) => evaluateByType[type](control, evidence));
 
 const equal = (control: Pick<ControlResult, 'name' | 'type'>, expected: number, actual: number): ControlResult => ({
   ...control,
@@ -112,10 +124,10 @@ function markControl({ control, contracts }: Marking): ControlResult {
 }
 
 function completeness(
-  { listed, enriched, degraded, notStarted }: Report['counts'],
   { atLeast, tolerance, severity }: Definition<'completeness'>,
-  planned: boolean,
+  { books, planned }: Evidence,
 ): ControlResult {
+  const { listed, enriched, degraded, notStarted } = books.counts;
   const actual = enriched + degraded;
   const expected = Math.ceil(listed * atLeast - 1e-9);
   return {

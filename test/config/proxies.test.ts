@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { secretsOf } from '../../src/commands/secrets.ts';
+import { secretsOf } from '../../src/session/secrets.ts';
 import { load, refusal, smallJob } from '../support/job-file.ts';
 
 const oauth = smallJob.replace(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { secretsOf } from '../../src/commands/secrets.ts';
+import { secretsOf } from '../../src/session/secrets.ts';
 import { JobFileError } from '../../src/config/yaml/job-file-error.ts';
 import { loadJob } from '../../src/config/load-job.ts';
 import { pem } from '../support/certificates.ts';

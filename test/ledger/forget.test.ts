@@ -118,7 +118,7 @@ describe('forgetting an instance', { concurrency: true }, () => {
     const records = ['A', 'B', 'C', 'D', 'E', 'F'].map((id) => ({ id }));
     const { night, server } = await scriptedNight(t, { script: listAndLookUp(records) });
     const run = async (...options: string[]) =>
-      night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
+      night.nightfill('run', 'job.yaml', '--report', 'report.json', ...options);
     const dry = await run('--dry-run');
     assert.equal(dry.exitCode, 0, dry.stderr);
     assert.deepEqual(await rowsIn(night.database), {});

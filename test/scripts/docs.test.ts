@@ -12,6 +12,7 @@ import { generate } from '../../scripts/docs/generate.ts';
 import { ledgerPage } from '../../scripts/docs/ledger.ts';
 import { requireTrueWay } from '../../scripts/docs/drawing.ts';
 import type { Step } from '../../scripts/docs/way-of-a-key.ts';
+import { reportSchema } from '../../src/report/schema.ts';
 import { createDatabase } from '../support/database.ts';
 
 const checkout = new URL('../../', import.meta.url);
@@ -39,6 +40,15 @@ async function partChecker(file: string): Promise<(value: unknown) => string> {
 
 test('what is generated is current', async () => {
   assert.deepEqual(await generate(checkout, { check: true }), []);
+});
+
+test('the guide explains each type of control that a report can have', async () => {
+  const guide = await read('docs/guide/report.md');
+  const types = reportSchema.shape.controls.element.shape.type.options;
+  assert.deepEqual(
+    types.filter((type) => type !== 'stale' && !guide.includes(`| \`${type}\` |`)),
+    [],
+  );
 });
 
 test('a schema that was changed by hand, and a page that was, are found and written anew', async (t) => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import type { Report } from '../../src/report/schema.ts';
 import { createDatabase, type Lifetime, type TestDatabase } from './database.ts';
 import { assertAllPass, startNight, until, type Ended, type Night, type RunningProcess } from './night.ts';
@@ -75,10 +74,8 @@ export class CrashScene {
 
   /** The command, which is the same each time; its paths are absolute, so that it can also be run in this process. */
   command(name: 'run' | 'rerun'): string[] {
-    const report = ['--report', path.join(this.night.folder, 'report.json')];
-    return name === 'run'
-      ? ['run', path.join(this.night.folder, 'job.yaml'), ...report]
-      : ['rerun', 'latest', ...report];
+    const report = ['--report', 'report.json'];
+    return name === 'run' ? ['run', 'job.yaml', ...report] : ['rerun', 'latest', ...report];
   }
 
   /** The next answers for a key have these statuses; then it is served. */

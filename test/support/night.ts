@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { main } from '../../src/cli.ts';
-import type { StopSignalName } from '../../src/commands/terminal.ts';
+import type { StopSignalName } from '../../src/session/terminal.ts';
 import { reportSchema, type Report } from '../../src/report/schema.ts';
 import type { ClientForCopy } from '../../src/sinks/postgres/postgres.ts';
 import { compileCache } from './compile-cache.ts';

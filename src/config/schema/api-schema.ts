@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { responseActions } from '../../sources/api/api-options.ts';
+import { apiKindNames, apiKinds } from '../../sources/api/kinds.ts';
 import { defaults } from './defaults.ts';
 import { parseHttpUrl } from './url.ts';
 import { byteSize, delay, duration, percentage, secret, text, textAs, wholeNumber } from './values.ts';
@@ -185,7 +186,9 @@ const responseRule = z
   });
 
 export const apiSchema = z.strictObject({
-  type: z.literal('rest').describe('The kind of API. This version has rest only.'),
+  type: z
+    .literal(apiKindNames)
+    .describe(`The kind of API. ${apiKindNames.map((name) => `${name}: ${apiKinds[name].description}.`).join(' ')}`),
   baseUrl: httpUrl().describe(
     'The address that all paths are below, http or https, without user, password, query or fragment. A trailing slash is dropped.',
   ),

@@ -1,3 +1,4 @@
+import { apiKindNames, apiKinds } from '../../sources/api/kinds.ts';
 import type { JobFileSource } from '../yaml/job-file-source.ts';
 import { valueAt, type Path } from '../yaml/path.ts';
 
@@ -11,12 +12,14 @@ interface Refusal {
   hides?: number;
 }
 
+const plannedKinds = ['netsuite', 'salesforce', 'hubspot'].filter((name) => !(name in apiKinds));
+
 /** Planned features that this version does not have. Remove a line when its feature lands. */
 const refusals: readonly Refusal[] = [
   {
     at: ['apis', '*', 'type'],
-    when: (type) => ['netsuite', 'salesforce', 'hubspot'].includes(String(type)),
-    message: 'netsuite, salesforce and hubspot are not available yet in this version; use rest',
+    when: (type) => plannedKinds.includes(String(type)),
+    message: `${plannedKinds.join(', ')} are not available yet in this version; use ${apiKindNames.join(', ')}`,
     hides: 1,
   },
 ];

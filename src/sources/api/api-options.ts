@@ -65,7 +65,8 @@ export interface ResponseRule {
 /** All durations in milliseconds. */
 export interface ApiOptions {
   name: string;
-  type: 'rest';
+  /** Named in kinds.ts. What is special about it is in these options already, so no code asks for it. */
+  type: string;
   /** Origin and optional path prefix, without a trailing slash. */
   baseUrl: string;
   auth: AuthOptions;

@@ -12,8 +12,8 @@ describe('what a run advises', { concurrency: true }, () => {
     const { night } = await scriptedNight(t, { script });
     const { databaseUrl } = night;
     const run = async (date: string, ...words: string[]) =>
-      night.nightfill('run', `${night.folder}/job.yaml`, '--date', date, ...report, ...words);
-    const report = ['--report', `${night.folder}/report.json`];
+      night.nightfill('run', 'job.yaml', '--date', date, ...report, ...words);
+    const report = ['--report', 'report.json'];
     const named = await run('2026-01-05');
     assert.match(named.stdout, /\n {2}nightfill rerun latest fetches again what failed or never started\n$/);
     delete night.environment['DATABASE_URL'];
@@ -29,11 +29,10 @@ describe('what a run advises', { concurrency: true }, () => {
   test('and stores names no command that only some database would understand', async (t) => {
     const script = listAndLookUp([{ id: 'a' }, { id: 'b' }], (id) => (id === 'b' ? undefined : { id }));
     const { night } = await scriptedNight(t, { script, job: { commit: 'run', failures: { stopAbove: '100%' } } });
-    const path = `${night.folder}/report.json`;
-    assert.equal((await night.nightfill('run', `${night.folder}/job.yaml`, '--report', path)).exitCode, 3);
+    assert.equal((await night.nightfill('run', 'job.yaml', '--report', 'report.json')).exitCode, 3);
     const { reason } = (await night.report('report.json')).run;
     assert.match(reason!, /1 of 2 contracts failed; a rerun fetches them again, then switches$/);
-    await assert.rejects(writeReportFile(`${path}/inside`, ''), ({ message }: Error) => {
+    await assert.rejects(writeReportFile(`${night.folder}/report.json/inside`, ''), ({ message }: Error) => {
       assert.match(message, /^the report cannot be written to .*; it stands in the database, /);
       assert.doesNotMatch(message, command);
       return true;

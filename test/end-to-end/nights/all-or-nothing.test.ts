@@ -45,14 +45,12 @@ const lookups = (server: ScriptedServer): string[] =>
 describe('commit: run', { concurrency: 3 }, () => {
   test('plan says how long the switch at the end takes, by the last one, and takes it out of the time there is', async (t) => {
     const { night, source } = await wholeNight(t);
-    const file = `${night.folder}/job.yaml`;
     const plan = async (date: string) => {
-      const planned = await night.nightfill('plan', file, '--date', date, '--finish-by', '23:59', '--json');
+      const planned = await night.nightfill('plan', 'job.yaml', '--date', date, '--finish-by', '23:59', '--json');
       return JSON.parse(planned.stdout) as NightForecast;
     };
     assert.deepEqual((await plan('2026-01-01')).switchOver, { rows: 20, ms: null, paceFrom: null });
-    const run = async (date: string) =>
-      night.nightfill('run', file, '--date', date, '--report', `${night.folder}/report.json`);
+    const run = async (date: string) => night.nightfill('run', 'job.yaml', '--date', date, '--report', 'report.json');
     assert.equal((await run('2026-01-01')).exitCode, 0);
     source.gone.add('c07');
     assert.equal((await run('2026-01-02')).exitCode, 3);
@@ -62,7 +60,7 @@ describe('commit: run', { concurrency: 3 }, () => {
     assert.equal(instance?.left, 1);
     assert.deepEqual(switchOver, { rows: 20, ms: 90_000_000, paceFrom: 'last switch' }, '19 are held back');
     assert.deepEqual([availableMs, fits], [0, false], 'longer than a day');
-    const shown = await night.nightfill('plan', file, '--date', '2026-01-03');
+    const shown = await night.nightfill('plan', 'job.yaml', '--date', '2026-01-03');
     assert.match(
       shown.stdout,
       /then the switch at the end \(commit: run\) of 20 rows takes about 1500 min 0 s \(by the last switch\)/,
@@ -71,13 +69,13 @@ describe('commit: run', { concurrency: 3 }, () => {
     const soon = new Date(Date.now() + 3_600_000).toISOString();
     const stopped = await night.nightfill(
       'run',
-      file,
+      'job.yaml',
       '--date',
       '2026-01-03',
       '--finish-by',
       soon,
       '--report',
-      `${night.folder}/report.json`,
+      'report.json',
     );
     assert.equal(stopped.exitCode, 6, stopped.stdout);
     const { run: ended, counts } = await night.report('report.json');

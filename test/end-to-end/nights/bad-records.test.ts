@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -154,8 +153,7 @@ test('the currency of a failed contract is not known where the listing has a tex
       (id) => (id === 'good' ? { id, currency: 'EUR', amount: '1.00' } : undefined),
     ),
   });
-  const report = path.join(night.folder, 'report.json');
-  const run = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', report);
+  const run = await night.nightfill('run', 'job.yaml', '--report', 'report.json');
   assert.equal(run.exitCode, 3, run.stderr);
   const { counts, failures, amounts } = await night.report('report.json');
   assert.deepEqual([counts.enriched, counts.failed], [1, 2]);
@@ -193,8 +191,7 @@ describe('a record of the listing that Postgres cannot store fails alone', { con
         },
       },
     });
-    const report = path.join(night.folder, 'report.json');
-    const run = await night.nightfill('run', path.join(night.folder, 'job.yaml'), '--report', report);
+    const run = await night.nightfill('run', 'job.yaml', '--report', 'report.json');
     return { night, run, report: await night.report('report.json') };
   };
   const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;

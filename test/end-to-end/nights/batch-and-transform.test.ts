@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { Report } from '../../../src/report/schema.ts';
 import { startNight } from '../../support/night.ts';
@@ -77,7 +76,7 @@ test('several records for one id in a batched answer fail its contracts alone, a
   t.after(async () => server[Symbol.asyncDispose]());
   const night = await startNight(t, { environment: { API: server.origin } });
   await night.write('job.yaml', job());
-  const [file, report] = [path.join(night.folder, 'job.yaml'), path.join(night.folder, 'report.json')];
+  const [file, report] = ['job.yaml', 'report.json'];
   const run = await night.nightfill('run', file, '--report', report);
   assert.equal(run.exitCode, 3, run.stdout + run.stderr);
   const { failures } = await night.report('report.json');

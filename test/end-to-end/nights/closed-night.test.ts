@@ -8,13 +8,12 @@ const date = '2026-01-05';
 /** A night of two contracts that has come to its end. */
 async function closed(t: TestContext) {
   const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }, { id: 'b' }]) });
-  const file = `${night.folder}/job.yaml`;
-  const report = ['--report', `${night.folder}/report.json`];
-  const run = async (...words: string[]) => night.nightfill('run', file, '--date', date, ...report, ...words);
+  const report = ['--report', 'report.json'];
+  const run = async (...words: string[]) => night.nightfill('run', 'job.yaml', '--date', date, ...report, ...words);
   const rerun = async (...words: string[]) => night.nightfill('rerun', ...words, ...report);
   const first = await run();
   assert.equal(first.exitCode, 0, first.stdout + first.stderr);
-  return { night, server, file, run, rerun };
+  return { night, server, run, rerun };
 }
 
 describe('a closed night that is called again', { concurrency: true }, () => {
@@ -44,9 +43,9 @@ describe('a closed night that is called again', { concurrency: true }, () => {
   });
 
   test('tells a program its verdict, as it tells the command line', async (t) => {
-    const { night, file, run } = await closed(t);
+    const { night, run } = await closed(t);
     const { database } = night;
-    const loaded = await loadJob(file, { environment: { CRM_TOKEN: scriptedToken } });
+    const loaded = await loadJob('job.yaml', { directory: night.folder, environment: { CRM_TOKEN: scriptedToken } });
     const green = await runJob(loaded, { database, businessDate: date });
     assert.ok('nothingToDo' in green);
     assert.deepEqual([green.exitCode, green.controls], [0, []]);

@@ -1,6 +1,5 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { reportSchema } from '../../../src/report/schema.ts';
 import { startNight } from '../../support/night.ts';
 import { listAndLookUp, scriptedJob, scriptedNight } from '../../support/scripted-job.ts';
@@ -90,45 +89,42 @@ describe('the command line', { concurrency: 3 }, () => {
         return isFirst ? { status: 500, json: {} } : answer(request);
       },
     });
-    const file = path.join(night.folder, 'job.yaml');
-    const good = await night.nightfill('check', file);
+    const good = await night.nightfill('check', 'job.yaml');
     assert.equal(good.exitCode, 0, good.stdout);
     assert.equal(server.requests.length, 4);
     server.answerWith(({ url }) => (url === '/contracts' ? answer({ url }) : { status: 500, json: {} }));
-    const bad = await night.nightfill('check', file);
+    const bad = await night.nightfill('check', 'job.yaml');
     assert.equal(bad.exitCode, 2);
     assert.match(bad.stdout, /WRONG contract a: API "crm".*500/);
   });
 
   test('check tries a load without a row, and says what a wider or narrower column needs', async (t) => {
     const { night } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
-    const file = path.join(night.folder, 'job.yaml');
     await night.query(
       `CREATE TABLE contracts (id text PRIMARY KEY, name text, currency char(3), amount numeric(10,2))`,
     );
-    const narrow = await night.nightfill('check', file);
+    const narrow = await night.nightfill('check', 'job.yaml');
     assert.match(
       narrow.stdout,
       /WRONG .*: ALTER TABLE "public"."contracts" ALTER COLUMN "amount" TYPE numeric\(12,2\)\n/,
     );
     assert.match(narrow.stdout, /contract a is enriched; its row is not tried, because/);
     await night.query('ALTER TABLE contracts ALTER COLUMN amount TYPE numeric(18,4)');
-    assert.equal((await night.nightfill('check', file)).exitCode, 0);
+    assert.equal((await night.nightfill('check', 'job.yaml')).exitCode, 0);
     await night.query(
       `CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not in this table'; END $$`,
     );
     await night.query(`CREATE TRIGGER no BEFORE INSERT ON contracts EXECUTE FUNCTION no()`);
-    const refused = await night.nightfill('check', file);
+    const refused = await night.nightfill('check', 'job.yaml');
     assert.equal(refused.exitCode, 2);
     assert.match(refused.stdout, /WRONG a load, tried without a row, is refused: .*not in this table/);
-    const run = await night.nightfill('run', file, '--report', path.join(night.folder, 'report.json'));
+    const run = await night.nightfill('run', 'job.yaml', '--report', 'report.json');
     assert.equal(run.exitCode, 2);
     assert.match(run.stderr, /contracts cannot be loaded: .*not in this table/);
   });
 
   test('check loads the row of the first contract and takes it back, so what a run would refuse is wrong already', async (t) => {
     const { night, server } = await scriptedNight(t, { script: listAndLookUp([{ id: 'a' }]) });
-    const file = path.join(night.folder, 'job.yaml');
     const load = (type: string): object => ({
       table: 'contracts',
       key: ['id'],
@@ -139,7 +135,7 @@ describe('the command line', { concurrency: 3 }, () => {
     });
     const checked = async (units: unknown, exitCode: number): Promise<string> => {
       server.answerWith(listAndLookUp([{ id: 'a' }], (id) => ({ id, units })));
-      const check = await night.nightfill('check', file);
+      const check = await night.nightfill('check', 'job.yaml');
       assert.equal(check.exitCode, exitCode, check.stdout);
       return check.stdout;
     };

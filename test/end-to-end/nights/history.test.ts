@@ -17,8 +17,7 @@ const records = [{ id: 'A' }, { id: 'B' }];
 
 async function twoContracts(t: TestContext) {
   const { night, server } = await scriptedNight(t, { script: listAndLookUp(records) });
-  const run = async (...options: string[]) =>
-    night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`, ...options);
+  const run = async (...options: string[]) => night.nightfill('run', 'job.yaml', '--report', 'report.json', ...options);
   return { night, server, run };
 }
 
@@ -99,7 +98,7 @@ describe('starts that were refused', { concurrency: true }, () => {
     server.answerWith(listAndLookUp(records, (key) => (key === 'A' ? { id: key } : undefined)));
     assert.equal((await run('--date', '2026-01-01')).exitCode, 3);
     await night.query('ALTER TABLE contracts DROP COLUMN name');
-    const rerun = await night.nightfill('rerun', 'latest', '--report', `${night.folder}/report.json`);
+    const rerun = await night.nightfill('rerun', 'latest', '--report', 'report.json');
     assert.equal(rerun.exitCode, 2, rerun.stderr);
     const [entry] = await runsOf(night);
     assert.deepEqual([entry!.status, entry!.businessDate], ['refused', '2026-01-01']);

@@ -43,8 +43,7 @@ test('what an API writes into keys, currencies and messages neither moves the cu
       ].slice(0, 1),
     },
   });
-  const file = path.join(night.folder, 'job.yaml');
-  const report = ['--report', path.join(night.folder, 'report.json')];
+  const report = ['--report', 'report.json'];
   const seen = async (exitCode: number, ...commandLine: string[]): Promise<Omit<Ended, 'signal'>> => {
     const ended = await night.nightfill(...commandLine);
     assert.equal(ended.exitCode, exitCode, ended.stdout + ended.stderr);
@@ -52,10 +51,10 @@ test('what an API writes into keys, currencies and messages neither moves the cu
     return ended;
   };
 
-  const check = await seen(0, 'check', file);
+  const check = await seen(0, 'check', 'job.yaml');
   assert.match(check.stdout, /the first is A\uFFFD\uFFFDforged key/);
-  await seen(0, 'plan', file);
-  const run = await seen(3, 'run', file, ...report);
+  await seen(0, 'plan', 'job.yaml');
+  const run = await seen(3, 'run', 'job.yaml', ...report);
   assert.match(run.stdout, /amount \uFFFD\uFFFD\uFFFD {2}5\.00 loaded/);
   assert.match(run.stdout, /same load key \(id = A\uFFFD\uFFFDforged/);
   await seen(3, 'rerun', 'latest', ...report);
@@ -66,7 +65,7 @@ test('what an API writes into keys, currencies and messages neither moves the cu
     assert(JSON.stringify(JSON.parse(stdout)).includes(JSON.stringify(first).slice(1, -1)), stdout);
   const reported = await night.report('report.json');
   assert(JSON.stringify(reported).includes(JSON.stringify(first).slice(1, -1)));
-  holdsTheKey(await seen(3, 'run', file, '--again', '--json', ...report));
+  holdsTheKey(await seen(3, 'run', 'job.yaml', '--again', '--json', ...report));
   holdsTheKey(await seen(0, 'show', 'latest', '--json'));
   assert.equal((await seen(0, 'report', 'latest')).stdout, await night.read('report.json'));
 
@@ -79,12 +78,12 @@ test('what an API writes into keys, currencies and messages neither moves the cu
   // What the command line and the job file hold may have come from elsewhere as well.
   await seen(2, 'run', hostile('forged file'));
   await seen(2, hostile('forged command'));
-  await seen(2, 'run', file, `--${hostile('forged option')}`);
+  await seen(2, 'run', 'job.yaml', `--${hostile('forged option')}`);
   await seen(2, 'show', hostile('forged run'));
   await seen(2, 'prune', '--keep', hostile('forged age'));
   const job = JSON.parse(await night.read('job.yaml')) as object;
   await night.write('wrong.yaml', { ...job, [hostile('forged part')]: 1, controls: [{ sum: hostile('forged sum') }] });
-  const wrong = await seen(2, 'check', path.join(night.folder, 'wrong.yaml'));
+  const wrong = await seen(2, 'check', 'wrong.yaml');
   assert.equal(wrong.stderr.split('\n').length, 4, wrong.stderr);
 });
 
@@ -92,7 +91,7 @@ test('a path that would be printed as more than one line, or as another one, is 
   const { night } = await scriptedNight(t, { script: () => undefined, job: { schedule: '0 2 * * *' } });
   for (const name of ['a\nforged', 'a\u202eb']) {
     await night.write(path.join(name, 'job.yaml'), await night.read('job.yaml'));
-    const place = path.join(night.folder, name, 'job.yaml');
+    const place = path.join(name, 'job.yaml');
     const { exitCode, stdout, stderr } = await night.nightfill('schedule', place, '--print', 'crontab');
     assert.deepEqual([exitCode, stdout], [2, '']);
     assert.match(stderr, /expected paths without control characters/);

@@ -55,7 +55,7 @@ async function markingJob(
     },
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
-  const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
+  const [file, report] = ['job.yaml', 'report.json'];
   const run: Run = async (date, options, expected = 0) => {
     const ended = await night.nightfill('run', file, '--date', date, '--report', report, ...(options ?? []));
     assert.equal(ended.exitCode, expected, ended.stdout + ended.stderr);

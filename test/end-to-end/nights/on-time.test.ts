@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Night } from '../../support/night.ts';
@@ -10,15 +9,7 @@ import { simulatedJob, simulatedNight } from '../../support/simulated-job.ts';
 const runIn =
   (night: Night) =>
   async (...options: string[]) =>
-    night.nightfill(
-      'run',
-      path.join(night.folder, 'job.yaml'),
-      '--date',
-      '2026-03-01',
-      '--report',
-      path.join(night.folder, 'report.json'),
-      ...options,
-    );
+    night.nightfill('run', 'job.yaml', '--date', '2026-03-01', '--report', 'report.json', ...options);
 
 /** 300 contracts, each with one request at the usage API; `run` runs the job as one with the rate there. */
 async function threeHundred(t: TestContext) {

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import { until, type Ended, type Night } from '../../support/night.ts';
@@ -32,10 +31,9 @@ async function nightOf(t: TestContext, commit: 'run' | 'chunk') {
     },
     job: { commit, chunk: { size: 5 }, failures: { stopAbove: '100%' } },
   });
-  const report = path.join(night.folder, 'report.json');
   const run: Command = async (...words) =>
-    night.nightfill('run', path.join(night.folder, 'job.yaml'), '--date', date, '--report', report, ...words);
-  const rerun: Command = async (...words) => night.nightfill('rerun', ...words, '--report', report);
+    night.nightfill('run', 'job.yaml', '--date', date, '--report', 'report.json', ...words);
+  const rerun: Command = async (...words) => night.nightfill('rerun', ...words, '--report', 'report.json');
   return { night, server, source, run, rerun };
 }
 

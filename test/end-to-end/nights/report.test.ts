@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import canonicalize from 'canonicalize';
@@ -136,11 +135,11 @@ test('a listing shorter than its own total, or less complete than asked, exits w
 test("a rerun called elsewhere replaces the run's report file, and one of a sample leaves the night's alone", async (t) => {
   const records = [{ id: 'a' }, { id: 'b' }];
   const { server, night } = await scriptedNight(t, { script: listAndLookUp(records, () => undefined) });
-  const run = ['run', path.join(night.folder, 'job.yaml'), '--date', '2026-11-20', '--report'];
+  const run = ['run', 'job.yaml', '--date', '2026-11-20', '--report'];
   const modeIn = async (name: string): Promise<string> => (await night.report(name)).run.mode;
   // In this process, and so not in the folder of the reports.
-  assert.equal((await night.nightfill(...run, path.join(night.folder, 'sample.json'), '--limit', '1')).exitCode, 3);
-  assert.equal((await night.nightfill(...run, path.join(night.folder, 'night.json'))).exitCode, 3);
+  assert.equal((await night.nightfill(...run, 'sample.json', '--limit', '1')).exitCode, 3);
+  assert.equal((await night.nightfill(...run, 'night.json')).exitCode, 3);
   server.answerWith(listAndLookUp(records));
   const [sample] = await night.query<{ id: string }>('SELECT id FROM nightfill.run ORDER BY started_at LIMIT 1');
   assert.equal((await night.nightfill('rerun', sample!.id)).exitCode, 0);

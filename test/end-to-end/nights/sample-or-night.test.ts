@@ -14,9 +14,9 @@ async function threeContracts(t: TestContext) {
     job: { failures: { stopAbove: '100%' } },
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
-  const report = ['--report', `${night.folder}/report.json`];
+  const report = ['--report', 'report.json'];
   const run = async (...words: string[]) =>
-    night.nightfill('run', `${night.folder}/job.yaml`, '--date', '2026-01-05', ...report, ...words);
+    night.nightfill('run', 'job.yaml', '--date', '2026-01-05', ...report, ...words);
   const purpose = async (): Promise<string> => (await night.report('report.json')).run.purpose;
   return { night, missing, run, purpose };
 }
@@ -71,7 +71,7 @@ describe('what is not the night', { concurrency: true }, () => {
     missing.clear();
     const advised = `nightfill rerun ${entries[0]!.id}`;
     assert(sampled.stdout.includes(`  ${advised} fetches again `), sampled.stdout);
-    const rerun = await night.nightfill(...advised.split(' ').slice(1), '--report', `${night.folder}/report.json`);
+    const rerun = await night.nightfill(...advised.split(' ').slice(1), '--report', 'report.json');
     assert.match(rerun.stdout, /^scripted 2026-01-05 sample: succeeded\n/);
     assert.match((await night.nightfill('runs')).stdout, / 2026-01-05 +sample rerun /);
   });

@@ -34,7 +34,7 @@ async function nights(t: TestContext, source: Source, job: Parameters<typeof scr
     job: { chunk: { size: 2 }, ...job },
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
-  const [file, path] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
+  const [file, path] = ['job.yaml', 'report.json'];
   const call: Nights['call'] = async (command, ...options) =>
     night.nightfill(command, ...(command === 'run' ? [file] : []), '--report', path, ...options);
   const ending = async (ended: Ended, expected: number): Promise<Report> => {
@@ -218,7 +218,7 @@ test('of contracts not started the listing tells the amount, or nobody does', as
   const answer = listAndLookUp(records, (id) => records.find((one) => one.id === id));
   // The whole second chunk is refused, so the credentials are, and the night ends before it is stored.
   server.answerWith((request) => (/c([6-9]|10)/.test(request.url) ? { status: 401, json: {} } : answer(request)));
-  const ended = await night.nightfill('run', `${night.folder}/job.yaml`, '--report', `${night.folder}/report.json`);
+  const ended = await night.nightfill('run', 'job.yaml', '--report', 'report.json');
   assert.equal(ended.exitCode, 1, ended.stdout);
   assert.match(ended.stdout, /3\.00 loaded .* 4\.00 \+ unknown amount of 1 contract not started/);
   const report = await night.report('report.json');
@@ -438,7 +438,7 @@ test("the source's own count proves nothing when it is not given, changes, or co
   });
   let day = 0;
   const run = async (expected: number): Promise<Report> => {
-    const [file, report] = [`${night.folder}/job.yaml`, `${night.folder}/report.json`];
+    const [file, report] = ['job.yaml', 'report.json'];
     const ended = await night.nightfill('run', file, '--date', `2026-01-0${(day += 1)}`, '--report', report);
     assert.equal(ended.exitCode, expected, ended.stdout + ended.stderr);
     return night.report('report.json');
@@ -474,15 +474,7 @@ test('contracts that are gone when a listing that was cut off is begun again are
     return { json: { data: source.ids.slice(skip, skip + 2).map((id) => ({ id })) } };
   });
   night.environment['NIGHTFILL_LOG_LEVEL'] = 'error';
-  const run = async () =>
-    night.nightfill(
-      'run',
-      `${night.folder}/job.yaml`,
-      '--date',
-      '2026-01-01',
-      '--report',
-      `${night.folder}/report.json`,
-    );
+  const run = async () => night.nightfill('run', 'job.yaml', '--date', '2026-01-01', '--report', 'report.json');
   assert.equal((await run()).exitCode, 1);
   Object.assign(source, { broken: false, ids: ['c2', 'c3', 'c4'] });
   const ended = await run();

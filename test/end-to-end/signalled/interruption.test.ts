@@ -120,7 +120,7 @@ describe('a run that is not let alone', { concurrency: 3 }, () => {
     const running = night.startProcess('run', 'job.yaml');
     await until(async () => (await simulator.statistics()).crm.faults.hanging === 4, running.ended);
     running.signal('SIGINT');
-    await until(() => running.output().stderr.includes('once more'), running.ended);
+    await until(() => running.output().stderr.includes('a second signal'), running.ended);
     running.signal('SIGINT');
     const stopped = await running.ended;
     assert.equal(stopped.exitCode, 130, stopped.stderr);

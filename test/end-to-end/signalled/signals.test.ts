@@ -206,7 +206,7 @@ describe('a run that is told to stop', { concurrency: 2 }, () => {
     await until(() => server.requests.some(isOf('c2')), running.ended);
     proxy.hold();
     running.signal('SIGINT');
-    await until(() => running.output().stderr.includes('once more'), running.ended);
+    await until(() => running.output().stderr.includes('a second signal'), running.ended);
     const ask = setInterval(() => running.signal('SIGINT'), 100);
     const { exitCode, stderr } = await running.ended.finally(() => clearInterval(ask));
     assert.equal(exitCode, 130, stderr);

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import assert from 'node:assert/strict';
 import { until, type Ended, type Night } from '../../support/night.ts';
@@ -20,9 +19,9 @@ async function week(t: TestContext, job: { commit: 'run' | 'chunk' }) {
     },
     job: { ...job, chunk: { size: 5 }, failures: { stopAbove: '100%' } },
   });
-  const report = ['--report', path.join(night.folder, 'report.json')];
+  const report = ['--report', 'report.json'];
   const run = async (date: string, ...words: string[]): Promise<Omit<Ended, 'signal'>> =>
-    night.nightfill('run', path.join(night.folder, 'job.yaml'), '--date', date, ...report, ...words);
+    night.nightfill('run', 'job.yaml', '--date', date, ...report, ...words);
   const rerun = async (...words: string[]): Promise<Omit<Ended, 'signal'>> =>
     night.nightfill('rerun', ...words, ...report);
   return { night, server, source, run, rerun };

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test } from 'node:test';
 import { reportSchema } from '../../../src/report/schema.ts';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
@@ -16,23 +15,21 @@ test('a renamed job is told of its former name, and its history can be carried o
       url === '/contracts' ? { json: { data: records, total: records.length } } : answer({ url }),
     );
   };
-  const file = path.join(night.folder, 'job.yaml');
-  const report = path.join(night.folder, 'report.json');
-  const run = async (date: string) => night.nightfill('run', file, '--date', date, '--report', report);
+  const run = async (date: string) => night.nightfill('run', 'job.yaml', '--date', date, '--report', 'report.json');
   const note =
     /note {2}renamed has no night yet, and public\.contracts was loaded by job scripted, last for 2026-11-20; .*nightfill migrate --rename-job scripted=renamed/;
   list(all);
   for (const date of ['2026-11-19', '2026-11-20']) assert.equal((await run(date)).exitCode, 0);
-  assert.doesNotMatch((await night.nightfill('check', file)).stdout, /note/);
+  assert.doesNotMatch((await night.nightfill('check', 'job.yaml')).stdout, /note/);
 
   await night.write('job.yaml', (await night.read('job.yaml')).replace('"scripted"', '"renamed"'));
-  assert.match((await night.nightfill('check', file)).stdout, note);
-  const refused = await night.nightfill('rerun', 'latest', '--report', report);
+  assert.match((await night.nightfill('check', 'job.yaml')).stdout, note);
+  const refused = await night.nightfill('rerun', 'latest', '--report', 'report.json');
   assert.match(refused.stderr, /was of job scripted.*--rename-job scripted=renamed/);
   // Noticed only after the first night under the new name, of a date that the former name has done as well.
   list(all.slice(1));
   assert.equal((await run('2026-11-20')).exitCode, 0);
-  assert.doesNotMatch((await night.nightfill('check', file)).stdout, /note/, 'two jobs may share a table');
+  assert.doesNotMatch((await night.nightfill('check', 'job.yaml')).stdout, /note/, 'two jobs may share a table');
 
   await night.query(`INSERT INTO nightfill.last_known VALUES ('scripted', 'l', 'a', '1', now()), ('scripted', 'l', 'b', '1', now()),
     ('renamed', 'l', 'b', '2', now())`);

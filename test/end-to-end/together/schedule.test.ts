@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { listAndLookUp, scriptedNight } from '../../support/scripted-job.ts';
@@ -52,8 +51,8 @@ test('a start missed while the schedule was down is made up for once, when the j
 
 test('a start that was missed is not made up for when a newer date is loaded', async (t) => {
   const { night } = await nightly(t);
-  const report = path.join(night.folder, 'newer.json');
-  const run = ['run', path.join(night.folder, 'job.yaml'), '--date', '2999-01-01', '--report', report];
+  const report = 'newer.json';
+  const run = ['run', 'job.yaml', '--date', '2999-01-01', '--report', report];
   assert.equal((await night.nightfill(...run)).exitCode, 0);
   const schedule = night.start('schedule', 'job.yaml');
   await until(() => said(schedule, 'rows of a newer date are loaded'), schedule.ended);

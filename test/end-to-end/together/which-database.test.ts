@@ -20,8 +20,7 @@ async function pinnedNight(t: TestContext, database: unknown = { env: 'WAREHOUSE
   return { night, server, url };
 }
 
-const here = async (night: Night, command: string, ...more: string[]) =>
-  night.nightfill(command, path.join(night.folder, 'job.yaml'), ...more);
+const here = async (night: Night, command: string, ...more: string[]) => night.nightfill(command, 'job.yaml', ...more);
 
 const report = ({ folder }: Night) => ['--report', path.join(folder, 'report.json')];
 
@@ -38,7 +37,7 @@ describe('the database that a job file pins', () => {
     assert.match(lost.stderr, /127\.0\.0\.1:1\/elsewhere/);
 
     server.answerWith(listAndLookUp([], (id) => ({ id })));
-    const job = ['--job', path.join(night.folder, 'job.yaml')];
+    const job = ['--job', 'job.yaml'];
     const runs = await night.nightfill('runs', ...job);
     assert.match(runs.stdout, /partial/, runs.stderr);
     const rerun = await night.nightfill('rerun', ...job, ...report(night));

@@ -15,6 +15,7 @@ import { createCluster, startServer, stopServer } from '../../../src/sinks/embed
 import { placeCluster } from '../../../src/sinks/embedded/embedded-place.ts';
 import { openEmbedded, type EmbeddedPostgres } from '../../../src/sinks/embedded/embedded.ts';
 import { execute } from '../../support/database.ts';
+import { isLong } from '../../support/long.ts';
 import { reachableCheckout } from '../../support/reachable-checkout.ts';
 
 const root = process.geteuid?.() === 0;
@@ -120,6 +121,124 @@ async function attend(child: ReturnType<typeof spawnUser>): Promise<User> {
 }
 
 describe('the embedded server', { concurrency: 3 }, () => {
+  describe('in the folder that they share', { concurrency: 1 }, () => {
+    void test('its settings are durable, UTF-8, UTC and reachable from this machine only', async (t) => {
+      await using embedded = await openEmbedded({ directory: madeFolder(t) });
+      for (const [name, value] of Object.entries({
+        fsync: 'on',
+        synchronous_commit: 'on',
+        full_page_writes: 'on',
+        data_checksums: 'on',
+        server_encoding: 'UTF8',
+        TimeZone: 'UTC',
+        listen_addresses: '127.0.0.1',
+        unix_socket_directories: '',
+      })) {
+        assert.equal(await ask(embedded, `SHOW ${name}`), value, name);
+      }
+      const wrong = new pg.Client({ ...embedded.config, password: 'wrong' });
+      await assert.rejects(wrong.connect(), { code: '28P01' });
+    });
+
+    void test('the file "url" lets its owner in, nobody else may read it, and the password stands nowhere else', async (t) => {
+      const folder = madeFolder(t);
+      const lines: string[] = [];
+      await using embedded = await openEmbedded({ directory: folder, log: (line) => lines.push(line) });
+      await execute(await urlOf(folder), 'SELECT 1');
+      for (const name of ['url', 'password']) assert.equal((await stat(path.join(folder, name))).mode & 0o777, 0o600);
+      assert.equal(typeof embedded.config.password, 'string');
+      assert.ok(![...lines, embedded.description].some((line) => line.includes(String(embedded.config.password))));
+    });
+
+    void test("variables meant for another server's clients do not disturb it", async (t) => {
+      const folder = madeFolder(t);
+      const other = {
+        PGHOST: 'db.invalid',
+        PGPORT: '1',
+        PGDATA: '/absent',
+        PGUSER: 'x',
+        PGOPTIONS: '-c nonsense',
+        PGSSLMODE: 'require',
+      };
+      const user = await startUser(folder, { env: { ...process.env, ...other, LC_ALL: 'xx_XX', TZ: 'Asia/Tokyo' } });
+      await execute(await urlOf(folder), 'SELECT 1');
+      await user.leave();
+    });
+
+    void test('two processes share one server, and the last to leave stops it', async (t) => {
+      const folder = madeFolder(t);
+      const user = await startUser(folder);
+      const embedded = await openEmbedded({ directory: folder });
+      assert.equal(embedded.config.port, user.port);
+      await embedded[Symbol.asyncDispose]();
+      await embedded[Symbol.asyncDispose]();
+      assert.equal(await accepts(user.port), true);
+      assert.match(await user.leave(), /stopped/);
+      assert.equal(await accepts(user.port), false);
+    });
+
+    void test('after the server was killed its data is whole, and those who share it go on', async (t) => {
+      const folder = madeFolder(t);
+      await using before = await openEmbedded({ directory: folder });
+      await ask(before, 'CREATE TABLE kept AS SELECT g FROM generate_series(1, 1000) g');
+      await killServer(folder);
+      await using again = await openEmbedded({ directory: folder });
+      assert.equal(await ask(again, 'SELECT count(*)::int FROM kept'), 1000);
+    });
+
+    void test('after a process was killed the next one joins its server, and stops it at the end', async (t) => {
+      const folder = madeFolder(t);
+      const user = await startUser(folder);
+      user.child.kill('SIGKILL');
+      await once(user.child, 'exit');
+      assert.equal(await accepts(user.port), true);
+      const lines: string[] = [];
+      const embedded = await openEmbedded({ directory: folder, log: (line) => lines.push(line) });
+      assert.equal(embedded.config.port, user.port);
+      assert.match(lines.join('\n'), /joined/);
+      await embedded[Symbol.asyncDispose]();
+      assert.equal(await accepts(user.port), false);
+    });
+
+    void test("a dead server's file that names another living process does not keep it from starting", async (t) => {
+      const folder = madeFolder(t);
+      // No relative of the server's: PostgreSQL knows that those are not a server.
+      const other = await runProgram({ kind: 'self' }, 'sh', ['-c', 'sleep 60 >/dev/null 2>&1 & echo $!']);
+      const processId = Number(other.output);
+      t.after(() => process.kill(processId));
+      const lines = [String(processId), path.join(folder, 'data'), '1', '1', '', '127.0.0.1', '1 1', 'ready   '];
+      await writeFile(path.join(folder, 'data', 'postmaster.pid'), `${lines.join('\n')}\n`, { mode: 0o600 });
+      await using embedded = await openEmbedded({ directory: folder });
+      assert.equal(await ask(embedded, 'SELECT 1'), 1);
+    });
+
+    void test('a port that somebody else took meanwhile is given up for another', async (t) => {
+      const folder = madeFolder(t);
+      const first = await openEmbedded({ directory: folder });
+      await first[Symbol.asyncDispose]();
+      const squatter = createServer().listen(first.config.port, '127.0.0.1');
+      await once(squatter, 'listening');
+      t.after(() => squatter.close());
+      await using again = await openEmbedded({ directory: folder });
+      assert.notEqual(again.config.port, first.config.port);
+      assert.equal(await ask(again, 'SELECT 1'), 1);
+    });
+
+    void test('a lost or changed password is named', async (t) => {
+      const folder = madeFolder(t);
+      const file = path.join(folder, 'password');
+      const password = await readFile(file, 'utf8');
+      t.after(async () => writeFile(file, password, { mode: 0o600 }));
+      await writeFile(file, 'other');
+      await assert.rejects(openEmbedded({ directory: folder }), { code: 'EMBEDDED_POSTGRES_PASSWORD' });
+      await rm(file);
+      await assert.rejects(openEmbedded({ directory: folder }), {
+        code: 'EMBEDDED_POSTGRES_PASSWORD',
+        message: /restore it/,
+      });
+    });
+  });
+
   void test('a server is made, keeps its data from one time to the next, and is stopped in between', async (t) => {
     const folder = await newFolder(t);
     const lines: string[] = [];
@@ -136,61 +255,6 @@ describe('the embedded server', { concurrency: 3 }, () => {
     );
   });
 
-  void test('its settings are durable, UTF-8, UTC and reachable from this machine only', async (t) => {
-    await using embedded = await openEmbedded({ directory: madeFolder(t) });
-    for (const [name, value] of Object.entries({
-      fsync: 'on',
-      synchronous_commit: 'on',
-      full_page_writes: 'on',
-      data_checksums: 'on',
-      server_encoding: 'UTF8',
-      TimeZone: 'UTC',
-      listen_addresses: '127.0.0.1',
-      unix_socket_directories: '',
-    })) {
-      assert.equal(await ask(embedded, `SHOW ${name}`), value, name);
-    }
-    const wrong = new pg.Client({ ...embedded.config, password: 'wrong' });
-    await assert.rejects(wrong.connect(), { code: '28P01' });
-  });
-
-  void test('the file "url" lets its owner in, nobody else may read it, and the password stands nowhere else', async (t) => {
-    const folder = madeFolder(t);
-    const lines: string[] = [];
-    await using embedded = await openEmbedded({ directory: folder, log: (line) => lines.push(line) });
-    await execute(await urlOf(folder), 'SELECT 1');
-    for (const name of ['url', 'password']) assert.equal((await stat(path.join(folder, name))).mode & 0o777, 0o600);
-    assert.equal(typeof embedded.config.password, 'string');
-    assert.ok(![...lines, embedded.description].some((line) => line.includes(String(embedded.config.password))));
-  });
-
-  void test("variables meant for another server's clients do not disturb it", async (t) => {
-    const folder = madeFolder(t);
-    const other = {
-      PGHOST: 'db.invalid',
-      PGPORT: '1',
-      PGDATA: '/absent',
-      PGUSER: 'x',
-      PGOPTIONS: '-c nonsense',
-      PGSSLMODE: 'require',
-    };
-    const user = await startUser(folder, { env: { ...process.env, ...other, LC_ALL: 'xx_XX', TZ: 'Asia/Tokyo' } });
-    await execute(await urlOf(folder), 'SELECT 1');
-    await user.leave();
-  });
-
-  void test('two processes share one server, and the last to leave stops it', async (t) => {
-    const folder = madeFolder(t);
-    const user = await startUser(folder);
-    const embedded = await openEmbedded({ directory: folder });
-    assert.equal(embedded.config.port, user.port);
-    await embedded[Symbol.asyncDispose]();
-    await embedded[Symbol.asyncDispose]();
-    assert.equal(await accepts(user.port), true);
-    assert.match(await user.leave(), /stopped/);
-    assert.equal(await accepts(user.port), false);
-  });
-
   void test('processes that come at the same time make one server', async (t) => {
     const folder = await newFolder(t);
     const users = await Promise.all([1, 2, 3].map(async () => startUser(folder)));
@@ -200,32 +264,9 @@ describe('the embedded server', { concurrency: 3 }, () => {
     assert.equal(logs.filter((log) => log.includes('stopped')).length, 1);
   });
 
-  void test('after the server was killed its data is whole, and those who share it go on', async (t) => {
-    const folder = madeFolder(t);
-    await using before = await openEmbedded({ directory: folder });
-    await ask(before, 'CREATE TABLE kept AS SELECT g FROM generate_series(1, 1000) g');
-    await killServer(folder);
-    await using again = await openEmbedded({ directory: folder });
-    assert.equal(await ask(again, 'SELECT count(*)::int FROM kept'), 1000);
-  });
-
-  void test('after a process was killed the next one joins its server, and stops it at the end', async (t) => {
-    const folder = madeFolder(t);
-    const user = await startUser(folder);
-    user.child.kill('SIGKILL');
-    await once(user.child, 'exit');
-    assert.equal(await accepts(user.port), true);
-    const lines: string[] = [];
-    const embedded = await openEmbedded({ directory: folder, log: (line) => lines.push(line) });
-    assert.equal(embedded.config.port, user.port);
-    assert.match(lines.join('\n'), /joined/);
-    await embedded[Symbol.asyncDispose]();
-    assert.equal(await accepts(user.port), false);
-  });
-
   void test('whenever the first process is killed, the next one has a good server', async (t) => {
     const folder = await newFolder(t);
-    for (const ms of [150, 300, 450, 600, 750]) {
+    for (const ms of isLong ? [100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 750, 900] : [150, 450, 750]) {
       const child = spawnUser(folder);
       await delay(ms);
       child.kill('SIGKILL');
@@ -252,30 +293,6 @@ describe('the embedded server', { concurrency: 3 }, () => {
     assert.match(await user.leave(), /made and started/);
   });
 
-  void test("a dead server's file that names another living process does not keep it from starting", async (t) => {
-    const folder = madeFolder(t);
-    // No relative of the server's: PostgreSQL knows that those are not a server.
-    const other = await runProgram({ kind: 'self' }, 'sh', ['-c', 'sleep 60 >/dev/null 2>&1 & echo $!']);
-    const processId = Number(other.output);
-    t.after(() => process.kill(processId));
-    const lines = [String(processId), path.join(folder, 'data'), '1', '1', '', '127.0.0.1', '1 1', 'ready   '];
-    await writeFile(path.join(folder, 'data', 'postmaster.pid'), `${lines.join('\n')}\n`, { mode: 0o600 });
-    await using embedded = await openEmbedded({ directory: folder });
-    assert.equal(await ask(embedded, 'SELECT 1'), 1);
-  });
-
-  void test('a port that somebody else took meanwhile is given up for another', async (t) => {
-    const folder = madeFolder(t);
-    const first = await openEmbedded({ directory: folder });
-    await first[Symbol.asyncDispose]();
-    const squatter = createServer().listen(first.config.port, '127.0.0.1');
-    await once(squatter, 'listening');
-    t.after(() => squatter.close());
-    await using again = await openEmbedded({ directory: folder });
-    assert.notEqual(again.config.port, first.config.port);
-    assert.equal(await ask(again, 'SELECT 1'), 1);
-  });
-
   void test('data of another major version is left alone, with what to do', async (t) => {
     const folder = await newFolder(t);
     await mkdir(path.join(folder, 'data'), { recursive: true });
@@ -283,20 +300,6 @@ describe('the embedded server', { concurrency: 3 }, () => {
     await assert.rejects(openEmbedded({ directory: folder }), {
       code: 'EMBEDDED_POSTGRES_VERSION',
       message: /made by PostgreSQL 14.*embeds 18.*move the folder away/,
-    });
-  });
-
-  void test('a lost or changed password is named', async (t) => {
-    const folder = madeFolder(t);
-    const file = path.join(folder, 'password');
-    const password = await readFile(file, 'utf8');
-    t.after(async () => writeFile(file, password, { mode: 0o600 }));
-    await writeFile(file, 'other');
-    await assert.rejects(openEmbedded({ directory: folder }), { code: 'EMBEDDED_POSTGRES_PASSWORD' });
-    await rm(file);
-    await assert.rejects(openEmbedded({ directory: folder }), {
-      code: 'EMBEDDED_POSTGRES_PASSWORD',
-      message: /restore it/,
     });
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { progressSnapshot } from '../../src/commands/progress-snapshot.ts';
+import { progressSnapshot } from '../../src/session/progress-snapshot.ts';
 import { newTally, type Tally } from '../../src/jobs/run/progress.ts';
 import type { RunContext } from '../../src/jobs/run/run-context.ts';
 import { FakeClock } from '../support/fake-clock.ts';

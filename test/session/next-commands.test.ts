@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { businessDateIn } from '../../src/jobs/business-date.ts';
-import { nextCommands } from '../../src/commands/next-commands.ts';
+import { nextCommands } from '../../src/session/next-commands.ts';
 
 const job = (file: string): Parameters<typeof nextCommands>[0] => ({
   file: { path: path.resolve(file), sha256: '' },
