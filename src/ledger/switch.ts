@@ -111,12 +111,12 @@ export async function failRefusedRows(
   );
   // Each refusal is charged to the attempt that held the row back, which may belong to an earlier run.
   for (const [attempt, those] of Map.groupBy(refused, (one) => one.attempt)) {
-    const held = those.map(({ contract }) => contract.key);
+    const ofAttempt = those.map(({ contract }) => contract.key);
     // oxlint-disable-next-line no-await-in-loop -- a connection runs one statement at a time
     await client.query(
       `UPDATE nightfill.chunk_attempt SET enriched = enriched - $4, degraded = degraded - $5, failed = failed + $6
        WHERE instance = $1 AND chunk = $2 AND attempt = $3`,
-      [instance, number, attempt, held.length - degradedOf(held), degradedOf(held), held.length],
+      [instance, number, attempt, ofAttempt.length - degradedOf(ofAttempt), degradedOf(ofAttempt), ofAttempt.length],
     );
   }
 }

@@ -86,12 +86,12 @@ function switchObstacle(job: RunContext['job'], state: SwitchState): string | un
   const { planned, listed, failed, notStarted } = state;
   const share = job.controls.find((control) => control.type === 'completeness')?.atLeast ?? 1;
   const needed = Math.ceil(listed * share - 1e-9);
-  const held = `commit: run keeps ${job.load.table.schema}.${job.load.table.name} unchanged`;
-  if (!planned) return `${held}: the listing is not finished`;
-  if (notStarted > 0) return `${held}: ${notStarted} of ${listed} contracts were not started`;
+  const unchanged = `commit: run keeps ${job.load.table.schema}.${job.load.table.name} unchanged`;
+  if (!planned) return `${unchanged}: the listing is not finished`;
+  if (notStarted > 0) return `${unchanged}: ${notStarted} of ${listed} contracts were not started`;
   if (listed - failed >= needed) return undefined;
   const tolerated = share === 1 ? '' : `, and completeness asks for ${needed}`;
-  return `${held}: ${failed} of ${listed} contracts failed${tolerated}; a rerun fetches them again, then switches`;
+  return `${unchanged}: ${failed} of ${listed} contracts failed${tolerated}; a rerun fetches them again, then switches`;
 }
 
 async function switchChunk(

@@ -64,10 +64,7 @@ test('what has begun may still ask for everything, so it counts beside what is t
     gate.reason(101).message,
     /^the quota of API "crm" for .* is 1000 requests: 600 are used, and 200 are reserved for others; another chunk needs up to 202; it renews/,
   );
-  assert.match(
-    gate.reason(401).message,
-    /up to 802, more than a whole day allows: give chunk\.size a lower value; the quota/,
-  );
+  assert.match(gate.reason(401).message, /up to 802, more than a whole day allows, so lower chunk\.size; it renews/);
   assert.equal(gate.reason(101).code, 'QUOTA');
 });
 
