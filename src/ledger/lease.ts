@@ -82,17 +82,31 @@ const heldHere = new Set<string>();
  * certainly alive. Throws JobRunningError.
  */
 export async function takeLease(options: LeaseOptions): Promise<Lease> {
-  const { job, run, database, clock, ifRunning, signal } = options;
-  const self = thisProcess();
   const token = randomUUID();
+  // Added before the lease is in the database, or another run of this process would think that it was not given back.
+  heldHere.add(token);
+  try {
+    await takeOrWait(options, token);
+  } catch (error) {
+    heldHere.delete(token);
+    throw error;
+  }
+  return keepAlive(options, token);
+}
+
+async function takeOrWait(
+  { job, run, database, clock, ifRunning, signal, onWait }: LeaseOptions,
+  token: string,
+): Promise<void> {
+  const self = thisProcess();
   for (let told = false; ;) {
     // oxlint-disable-next-line no-await-in-loop -- whether the lease was taken decides whether it is tried again
     const attempt = await tryTake({ database, job, run, token, self });
-    if (attempt.taken) return keepAlive(options, token);
+    if (attempt.taken) return;
     // The holder has given the lease back since; try again.
     if (!attempt.holder) continue;
     if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder, { silent: attempt.holder.expired });
-    if (!told) options.onWait?.(nameOf(attempt.holder));
+    if (!told) onWait?.(nameOf(attempt.holder));
     told = true;
     // oxlint-disable-next-line no-await-in-loop -- the wait between two attempts
     await clock.sleep(1_000, signal);
@@ -110,7 +124,7 @@ async function tryTake(o: {
 }): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
   const before = await holderOf(o);
   if (before && isAtWork(before, o.self)) return { taken: false, holder: before };
-  const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
+  const dead = before && (isCertainlyDead(before, o.self) || isLeftBehind(before, o.self)) ? before.token : null;
   if (before && (dead || before.expired)) await endTransactions(before, o);
   const taken = await o.database.query(
     `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
@@ -126,11 +140,13 @@ async function tryTake(o: {
   return { taken: false, holder: await holderOf(o) };
 }
 
-/** Whether the holder is certainly at work. A lease of this process may be left over from a run that could not give it back. */
-function isAtWork(holder: Holder, self: ProcessIdentity): boolean {
-  if (!isCertainlyAlive(holder, self)) return false;
-  return sessionName(holder) !== sessionName(self) || heldHere.has(holder.token);
-}
+/** Whether the holder is certainly at work. */
+const isAtWork = (holder: Holder, self: ProcessIdentity): boolean =>
+  isCertainlyAlive(holder, self) && !isLeftBehind(holder, self);
+
+/** Whether the holder was a run of this process that has ended and could not give the lease back. */
+const isLeftBehind = (holder: Holder, self: ProcessIdentity): boolean =>
+  holder.processBorn !== '' && sessionName(holder) === sessionName(self) && !heldHere.has(holder.token);
 
 /**
  * Ends the open transactions of a dead holder at a server that has not noticed its death. They would keep their locks, that
@@ -246,7 +262,6 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
         .finally(() => (renewal = undefined));
     }
   };
-  heldHere.add(token);
   const beating = beat();
   return lease;
 }

@@ -48,6 +48,18 @@ const take = async (database: Database): Promise<Lease> =>
     signal: new AbortController().signal,
   });
 
+test('a lease that an earlier run of this process could not give back is taken at once', async (t) => {
+  const { database } = await createDatabase(t);
+  const first = await take(database);
+  await assert.rejects(take(database), { code: 'JOB_RUNNING' }, 'while it is held');
+  await database.query(`CREATE RULE no_delete AS ON DELETE TO nightfill.lease DO INSTEAD NOTHING`);
+  await first[Symbol.asyncDispose]();
+  await database.query(`DROP RULE no_delete ON nightfill.lease`);
+  await using second = await take(database);
+  assert.notEqual(second.token, first.token);
+  await assert.rejects(take(database), { code: 'JOB_RUNNING' }, 'while it is held again');
+});
+
 describe(
   'a lease that has run out',
   { skip: process.platform !== 'linux' && 'only Linux tells births and states' },
