@@ -21,7 +21,7 @@ export { markColumn } from '../sinks/target/target-table.ts';
  * outcome        of a contract: enriched, degraded, failed or not-started
  * failure        an outcome kept as data
  * control        a check that two independently obtained figures agree
- * held back      rows stored in the ledger (nightfill.staged) until the switch, with `commit: run`
+ * held back      rows stored in the ledger (its table `staged`) until the switch, with `commit: run`
  * switch         the transaction that loads all rows held back into the target
  * rest           a pause of requests that an API asks for, or that its outage causes
  */
