@@ -86,7 +86,7 @@ describe(
       await assert.rejects(take(database), {
         code: 'JOB_RUNNING',
         message: new RegExp(
-          `process ${pid} on .*lives on this machine, .*not taken over.*end process ${pid} if it hangs`,
+          `process ${pid} on .*still running on this machine, .*not taken over.*end process ${pid} if it hangs`,
         ),
       });
       holder.kill('SIGSTOP');
@@ -128,7 +128,7 @@ describe('a lease whose database is away', () => {
     assert.equal(lease.lost.aborted, false);
     await clock.advance(1);
     assert(lease.lost.reason instanceof DatabaseGoneError);
-    assert.match(lease.lost.reason.message, /Postgres does not answer any more\. Gave up after 60 s\. The run ends/);
+    assert.match(lease.lost.reason.message, /Postgres no longer answers\. Gave up after 60 s\. The run ends/);
     // Giving it back is tried, and not for ever.
     await clock.finish(Promise.resolve(lease[Symbol.asyncDispose]()));
   });

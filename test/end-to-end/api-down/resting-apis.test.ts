@@ -251,7 +251,9 @@ describe('an API that allows less than the job file says', { concurrency: 2 }, (
     const { settled } = apis[0]!.concurrency;
     assert.ok(settled! >= 2 && settled! <= 6, `${settled}`);
     assert.ok(apis[0]!.rateLimited <= 40, `${apis[0]!.rateLimited} refusals`);
-    const advice = new RegExp(`crm refused more than ${settled} of 50 in flight; set limits.concurrency to ${settled}`);
+    const advice = new RegExp(
+      `crm refused more than ${settled} requests in flight, and the job file allows 50; set limits.concurrency to ${settled}`,
+    );
     assert.match(stdout, advice);
     assert.match((await command('plan', file)).stdout, advice);
     assert.match((await command('check', file)).stdout, advice);
@@ -326,7 +328,7 @@ describe('what a rest must not hide', { concurrency: 2 }, () => {
     assert.equal(again.exitCode, 6, again.stdout + again.stderr);
     const { run: ended, counts } = await report();
     assert.equal(ended.status, 'stopped');
-    assert.match(ended.reason!, /not fetched anew: chunks 1,2,3, which rerun --chunk 1,2,3 --whole-chunks does/);
+    assert.match(ended.reason!, /not fetched again: chunks 1,2,3; rerun --chunk 1,2,3 --whole-chunks fetches them/);
     assert.equal(counts.enriched, 60, 'what was loaded before stands');
   });
 
