@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import type { runsCommand } from '../commands/history.ts';
-import type { reportCommand } from '../commands/report.ts';
+import type { reportCommand, ReportFormat } from '../commands/report.ts';
 import type { showCommand } from '../commands/show.ts';
 import type { Terminal } from '../session/terminal.ts';
 import { positiveInteger } from './option-values.ts';
 import { about, databaseUrl, jobOption, noMigrate, option, type Finish } from './options.ts';
+
+const formats: readonly ReportFormat[] = ['json'];
 
 export function addHistory(nightfill: Command, terminal: Terminal, finish: Finish): void {
   const reading = (command: Command): Command =>
@@ -39,7 +41,7 @@ export function addHistory(nightfill: Command, terminal: Terminal, finish: Finis
     );
   reading(nightfill.command('report').argument('[run]', "a run's id or latest", 'latest'))
     .description("write a run's report")
-    .addOption(option('--format <format>', 'the format of the report').choices(['json']).default('json'))
+    .addOption(option('--format <format>', 'the format of the report').choices(formats).default('json'))
     .addOption(option('-o, --output <file>', 'write to this file instead of standard output'))
     .addHelpText(
       'after',
