@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
 
 /** The rooms from the lowest up: a file may import its own room and those its room may look down on. */
@@ -81,4 +82,18 @@ test("SQL on the ledger's tables stands in src/ledger alone", async () => {
     mentioning.filter((name) => roomOf(name) !== 'ledger'),
     [],
   );
+});
+
+test('npm test runs every test file, each in one process', async () => {
+  const here = import.meta.dirname;
+  const patternsIn = async (file: string): Promise<string[]> =>
+    [...(await readFile(join(here, file), 'utf8')).matchAll(/'([^' ]+\*[^' ]*\.ts)'/g)].map(([, pattern]) => pattern!);
+  const own = (await patternsIn('support/run.ts')).filter((pattern) => !pattern.startsWith('test/**/*.test'));
+  const alone = globSync(own, { cwd: join(here, '..') }).map((file) => relative('test', file));
+  const suites = alone.filter((file) => file.startsWith('suites/'));
+  const together = (await Promise.all(suites.map(patternsIn)))
+    .flatMap((patterns) => patterns.flatMap((pattern) => globSync(pattern, { cwd: here })))
+    .filter((file) => !file.endsWith('.alone.test.ts'));
+  const run = [...alone.filter((file) => !file.startsWith('suites/')), ...together].toSorted();
+  assert.deepEqual(run, globSync('**/*.test.ts', { cwd: here }).toSorted());
 });

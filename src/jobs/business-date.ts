@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 
-/** The day it is in a time zone, `YYYY-MM-DD`. */
+/** The date at a moment in a time zone, `YYYY-MM-DD`. */
 export function businessDateIn(timezone: string, now: Date): string {
   return new Intl.DateTimeFormat('en-CA', { timeZone: timezone, dateStyle: 'short' }).format(now);
 }
@@ -11,6 +11,6 @@ export function nextTimeOfDay(finishBy: string, { timezone, now }: { timezone: s
   return new Cron(`${minute} ${hour} * * *`, { timezone, paused: true }).nextRun(now)!;
 }
 
-/** What a clock in the time zone shows then, `HH:MM`. */
+/** The local time at a moment in a time zone, `HH:MM`. */
 export const timeOfDay = (at: Date, timezone: string): string =>
   new Intl.DateTimeFormat('en-GB', { timeZone: timezone, hour: '2-digit', minute: '2-digit' }).format(at);

@@ -1,17 +1,17 @@
 import { Cron } from 'croner';
 import type { Timetable } from './schedule.ts';
 
-/** A night on which clocks are changed in the middle of a schedule's starts. */
+/** A date on which a change of daylight saving time affects a schedule's starts. */
 export interface ClockChange {
   /** YYYY-MM-DD, local. */
   date: string;
-  /** HH:MM of the first start concerned, local. */
+  /** HH:MM of the first affected start, local. */
   time: string;
-  /** Such times are skipped in spring, and come twice in autumn. */
+  /** Local times are skipped in spring, and come twice in autumn. */
   kind: 'skipped' | 'twice';
   /** HH:MM, local: the first time after those skipped, or the first of those that come twice. */
   clockGoesTo: string;
-  /** No later start comes on that date. */
+  /** The date has no later start. */
   isOnlyStart: boolean;
 }
 
@@ -24,7 +24,7 @@ export function clockChanges(
   { from, days }: { from: Date; days: number },
 ): ClockChange[] {
   const wall = wallOf(timezone);
-  // The schedule in local time: there each day has all its hours, once.
+  // Computed in local time, where each day has each hour once.
   const cron = new Cron(schedule, { timezone: 'UTC', paused: true });
   const found: ClockChange[] = [];
   const begin = Math.floor(from.getTime() / minute) * minute;
@@ -47,14 +47,14 @@ export function clockChanges(
 }
 
 /**
- * The yearly day whose only start is skipped because clocks are set forward over it: a month, and days from 1 to 31 between
- * which the weekday (0 is Sunday) comes once. Undefined when there is none, or when it follows no such rule.
+ * The yearly day whose only start is skipped because clocks are set forward over it: a month, a weekday (0 is Sunday), and
+ * the first and last day of the month it may fall on, less than a week apart. Undefined when there is none, or no such rule.
  */
 export function yearlySkip(
   timetable: Timetable,
   from: Date,
 ): { month: number; days: [number, number]; weekday: number; clockGoesTo: string } | undefined {
-  // After 28 years the weekdays fall on the same dates again.
+  // Weekdays and dates repeat every 28 years.
   const skipped = clockChanges(timetable, { from, days: 28 * 365.25 }).filter(({ kind }) => kind === 'skipped');
   const dates = skipped.filter(({ isOnlyStart }) => isOnlyStart).map(({ date }) => new Date(date));
   const [first] = dates;
@@ -79,7 +79,7 @@ function wallOf(timezone: string): (at: number) => number {
   return (at) => Date.parse(`${format.format(at).replace(' ', 'T')}Z`);
 }
 
-/** The minute at which the clock is changed, within the day after `begin`. */
+/** The minute at which the clock changes, within the day after `begin`; found by bisection. */
 function changeWithin(wall: (at: number) => number, begin: number): number {
   const offset = wall(begin) - begin;
   let [before, after] = [begin, begin + day];

@@ -3,7 +3,7 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Job } from './job.ts';
 import { targetName } from './plan/stored-plan.ts';
 
-/** What whoever may have renamed the job should know; undefined where nothing looks like it. Reads only. */
+/** A note that the job may have been renamed, with the command to run; undefined when nothing suggests it. Reads only. */
 export async function formerWriterNote(database: Queryable, job: Job): Promise<string | undefined> {
   const { name, file } = job;
   const target = targetName(job);

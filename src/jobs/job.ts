@@ -44,20 +44,20 @@ export interface Lookup extends RequestTemplate {
   /** Names of the lookups whose answers this one's templates use. */
   needs: string[];
   onFailure: 'fail' | 'last-known' | 'null';
-  /** Milliseconds a last known value may be old; Infinity without a bound. */
+  /** Greatest age of a last known value, in milliseconds; Infinity without a limit. */
   maxAge: number;
-  /** Asked for many contracts in one request. */
+  /** Set when one request asks for many contracts. */
   batch?: Batch;
 }
 
 export interface Batch {
   /** Most ids in one request. */
   size: number;
-  /** The query parameter that carries the ids, joined by commas; what stands under it in `query` is a contract's own id. */
+  /** The query parameter that carries the ids, joined by commas; its template in `query` gives one contract's id. */
   param: string;
-  /** Where the array stands in the answer; absent when the answer is the array itself. */
+  /** Path of the array in the answer; absent when the answer is the array itself. */
   records?: JsonPath;
-  /** What a record is matched by. */
+  /** Path of the id within a record of the answer. */
   key: JsonPath;
 }
 
@@ -67,9 +67,9 @@ export interface Column {
   type: string;
   /** Begins with a lookup's name or `listed`; absent when a transform makes the row. */
   from?: JsonPath;
-  /** Taken when the path leads nowhere; JSON null is not nowhere. */
+  /** Used when the path finds no value; JSON null is a value. */
   default?: Json;
-  /** Where the same value stands in the record of the listing. */
+  /** Path of the same value in the record of the listing. */
   listed?: JsonPath;
 }
 
@@ -79,7 +79,7 @@ export interface Load {
   columns: Column[];
   create: boolean;
   missing: 'keep' | 'mark';
-  /** Share of the contracts known before that may be gone at once. */
+  /** Greatest share of the contracts known before that one night may mark as missing. */
   markAtMost: number;
 }
 
@@ -90,7 +90,7 @@ export interface Job {
   name: string;
   timezone: string;
   schedule?: string;
-  /** What becomes of starts that `nightfill schedule` missed. */
+  /** Which of the starts that `nightfill schedule` missed it makes up for. */
   catchUp: 'last' | 'none';
   /** `HH:MM` in the job's time zone. */
   finishBy?: string;

@@ -8,7 +8,7 @@ export interface Timetable {
   timezone: string;
 }
 
-/** The next `count` starts after `from`. A time that clocks skip in spring moves on; one that they repeat in autumn comes once. */
+/** The next `count` starts after `from`. A time that clocks skip in spring moves to the next valid time; one that they repeat in autumn comes once. */
 export function comingStarts(
   { schedule, timezone }: Timetable,
   { from, count }: { from: Date; count: number },
@@ -16,7 +16,7 @@ export function comingStarts(
   return new Cron(schedule, { timezone, paused: true }).nextRuns(count, from);
 }
 
-/** Starts that lie in (after, until]. */
+/** The starts in the interval (after, until]. */
 export function missedStarts(timetable: Timetable, { after, until }: { after: Date; until: Date }): Date[] {
   const starts: Date[] = [];
   const cron = new Cron(timetable.schedule, { timezone: timetable.timezone, paused: true });
@@ -27,34 +27,34 @@ export function missedStarts(timetable: Timetable, { after, until }: { after: Da
 export interface Start {
   /** When it was due. */
   due: Date;
-  /** The day it was due, also when it begins late. */
+  /** The date on which it was due, even if it begins later. */
   businessDate: string;
-  /** Earlier starts that were missed while the machine slept or the previous run went on; they are not caught up. */
+  /** Number of earlier starts missed while the machine slept or the previous run was running; they are not caught up. */
   skipped: number;
 }
 
-// Timers stop while a machine sleeps, and clocks are set, so the wall clock is read this often.
+// The wall clock is read this often, because timers stop while a machine sleeps, and clocks may be set.
 const lookEveryMs = 30_000;
 
-/** A start found later than this was missed: two readings of the clock should have shown it. */
+/** A start that is noticed later than this was missed, because two readings of the clock should have shown it. */
 const missedAfterMs = 2 * lookEveryMs;
 
-/** The wall clock counts as set back when it is this much behind; less is an ordinary correction. */
+/** The wall clock counts as set back when it is this far behind; less is an ordinary correction. */
 const setBackMs = 60_000;
 
 /** The latest starts are remembered, so that none is repeated when the clock is set back. */
 const rememberedStarts = 1_000;
 
-/** How old a missed start may be to be caught up after this process came up: enough for weekly schedules. */
+/** Greatest age of a missed start that is still caught up when this process starts; enough for weekly schedules. */
 const lookBackMs = 8 * 24 * 3_600_000;
 
 /**
- * Calls `start` whenever the timetable says so, one at a time, until the signal aborts. Of the starts that were missed only
- * the last is caught up; with `catchUp: 'none'` none is, and `passedOver` is called for them. `missing` says whether the
- * last start that was due before this call is still to be caught up.
+ * Calls `start` at each start of the timetable, one at a time, until the signal aborts. Only the last of several missed
+ * starts is caught up; with `catchUp: 'none'` none is, and `passedOver` is called instead. `missing` says whether the last
+ * start that was due before this call still has to be caught up.
  *
- * When the wall clock is set back, the next starts are computed anew and `setBack` is called. A start that has begun
- * already is not begun again; `repeated` is called for it.
+ * When the wall clock is set back, the next starts are computed again and `setBack` is called. A start that has already
+ * begun is not repeated; `repeated` is called instead.
  */
 export async function keepSchedule(
   timetable: Timetable,
@@ -81,7 +81,7 @@ export async function keepSchedule(
     if (begun.length > rememberedStarts) begun.shift();
     await o.start(start);
   };
-  // For the last start that was due: only the ledger knows whether its night is missing.
+  // Only the ledger knows whether the night of the last start is missing.
   const catchUpLast = async (now: Date): Promise<void> => {
     if (catchUp !== 'last' || !o.missing) return;
     const due = lastStart(timetable, now);
@@ -100,7 +100,7 @@ export async function keepSchedule(
     const byMs = looked.wall + (clock.now() - looked.at) - now.getTime();
     looked = { wall: now.getTime(), at: clock.now() };
     if (handled > now) {
-      // Otherwise no start would be due until the clock shows again what it showed before.
+      // Without this, no start would be due until the clock reaches its earlier time again.
       handled = now;
       next = undefined;
     }
@@ -132,7 +132,7 @@ export async function keepSchedule(
   }
 }
 
-/** The last start that was due by `now`; undefined when there was none in the last days. */
-export function lastStart(timetable: Timetable, now: Date): Date | undefined {
+/** The last start that was due by `now`; undefined when there was none in the last 8 days. */
+function lastStart(timetable: Timetable, now: Date): Date | undefined {
   return missedStarts(timetable, { after: new Date(now.getTime() - lookBackMs), until: now }).at(-1);
 }

@@ -2,11 +2,11 @@ import { readSettledConcurrency, type SettledConcurrency } from '../ledger/histo
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import type { Job } from './job.ts';
 
-/** One line for people. */
+/** The advice as one line of text. */
 export const settledLine = ({ api, settled, limit }: SettledConcurrency): string =>
-  `${api} refused more than ${settled} of ${limit} in flight; set limits.concurrency to ${settled}`;
+  `${api} refused more than ${settled} requests in flight, and the job file allows ${limit}; set limits.concurrency to ${settled}`;
 
-/** Of those APIs that refused as many in flight as the job file allows. */
+/** The APIs whose concurrency settled below the job file's limit, because they refused more requests in flight. */
 export const settledOf = (
   apis: readonly { name: string; concurrency: { limit: number; settled?: number | undefined } }[],
 ): SettledConcurrency[] =>
@@ -14,7 +14,7 @@ export const settledOf = (
     settled === undefined ? [] : [{ api, settled, limit }],
   );
 
-/** Of the job's latest run that has figures; those APIs of which its file still allows more. */
+/** The settled concurrencies of the job's latest run that has figures, where the job file still allows more. */
 export async function readSettled(
   database: Queryable,
   { name, apis }: Pick<Job, 'name' | 'apis'>,

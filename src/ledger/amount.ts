@@ -2,17 +2,17 @@ import type { LoadResult } from '../sinks/target/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { readableAmount } from './books/known-amounts.ts';
 
-/** What a source said of one contract's amount. Postgres reads the text; what it cannot read, nobody said. */
+/** The amount that a source sent for one contract, as text. Postgres reads it; a text that it cannot read counts as unknown. */
 export interface KnownAmount {
   column: string;
-  /** Null when nobody said it, and of a loaded contract when it is NULL. */
+  /** Null when unknown, and for a loaded contract when it is NULL. */
   amount: string | null;
   currency: string | null;
 }
 
 /**
- * Control totals of an attempt: what the sources said of the contracts in `keys`, and what the target holds of them. What
- * a transform made is not what the sources said: there the amounts stored of each contract count.
+ * Stores the control totals of an attempt: what the sources sent for the contracts in `keys`, and what the target holds.
+ * For a job with a transform, the sources' side comes from the amounts stored per contract, not from the transform's rows.
  */
 export async function storeAmounts(
   client: Queryable,
@@ -58,7 +58,7 @@ export async function storeAmounts(
   );
 }
 
-/** Stores what is known of each contract's amounts, for the comparison with other nights. */
+/** Stores the known amounts of each contract, for the comparison with other nights. */
 export async function storeContractAmounts(
   client: Queryable,
   {

@@ -11,21 +11,21 @@ import { rememberRows } from './loaded-row.ts';
 import type { PlannedContract } from './planned-contract.ts';
 import type { RunIds } from './run-ids.ts';
 
-/** What one attempt at a chunk brought, as the ledger keeps it. */
+/** The result of one attempt at a chunk, as the ledger stores it. */
 export interface ChunkRecord {
   number: number;
   attempt: number;
-  /** The whole chunk was worked on anew: what earlier attempts recorded is replaced. */
+  /** The whole chunk was worked on again, so this replaces what earlier attempts recorded. */
   whole: boolean;
   enrichMs: number;
   loadMs: number;
   /** Undefined when Postgres refused the whole chunk. */
   result: LoadResult | undefined;
-  /** The rows are held back until the whole night switches; the target has none of them yet. */
+  /** The rows are held back until the switch; the target has none of them yet. */
   heldBack: boolean;
   loaded: readonly {
     contract: PlannedContract;
-    /** Where the row stood among those given to the load. */
+    /** Index of the row among those given to the load. */
     ordinal: number;
     row: Row;
     stale: readonly { lookup: string; asOf: string }[];
@@ -35,7 +35,7 @@ export interface ChunkRecord {
   failed: readonly { contract: PlannedContract; failure: FailureRecord; amounts: readonly KnownAmount[] }[];
 }
 
-/** Locks the chunk for this transaction and gives the attempt's number. Throws LeaseLostError when another run has it. */
+/** Locks the chunk for this transaction and gives the attempt's number. Throws LeaseLostError when another run has the chunk. */
 export async function fenceChunk(
   client: Queryable,
   number: number,
@@ -49,7 +49,7 @@ export async function fenceChunk(
   return rows[0].attempts + 1;
 }
 
-/** True when an attempt whose COMMIT was not acknowledged has been committed; asked under the chunk's lock. */
+/** Whether an attempt whose COMMIT was not acknowledged was committed. Call it under the chunk's lock. */
 export async function attemptCommitted(
   client: Queryable,
   record: ChunkRecord,
@@ -62,7 +62,7 @@ export async function attemptCommitted(
   return rowCount === 1;
 }
 
-/** Writes what an attempt brought, in the transaction that loads its rows. */
+/** Stores the result of an attempt. Call it in the transaction that loads its rows. */
 export async function recordAttempt(
   client: Queryable,
   record: ChunkRecord,
@@ -70,7 +70,7 @@ export async function recordAttempt(
     target: TargetTable;
     /** Summed columns whose amounts are known from before a transform made the row. */
     independentSums: readonly string[];
-    /** Lookups whose answers are kept as last known values. */
+    /** Lookups whose answers are stored as last known values. */
     keepLastKnown: readonly string[];
     dryRun: boolean;
   },
@@ -93,7 +93,7 @@ export async function recordAttempt(
   await closeAttempt(client, record, o);
 }
 
-/** Forgets what earlier attempts recorded of these contracts; those of the plan that are not among them stay as they are. */
+/** Deletes what earlier attempts recorded of these contracts; other contracts of the plan are not changed. */
 export async function forgetAttempts(
   client: Queryable,
   o: { instance: string; number: number; attempt: number; whole: boolean; keys: string[] },
@@ -140,7 +140,7 @@ async function closeAttempt(client: Queryable, record: ChunkRecord, { instance, 
       Math.round(loadMs),
     ],
   );
-  // Attempts load disjoint contracts, so their figures add up; a whole chunk worked on anew replaces them.
+  // Attempts load disjoint contracts, so their figures are added; an attempt at the whole chunk replaces them.
   const { rowCount } = await client.query(
     `WITH now AS (
        SELECT (SELECT count(*) FROM nightfill.failure WHERE instance = $1 AND chunk = $2)::integer AS failed

@@ -5,7 +5,7 @@ import { storableText } from './storable-text.ts';
 export type FailureStage = 'list' | 'lookup' | 'map' | 'load';
 export type AdviceAction = 'retry-now' | 'retry-after' | 'fix-config' | 'fix-record';
 
-/** A failure kept as data: why a contract is not loaded, and what would mend it. */
+/** A failure kept as data: why a contract is not loaded, and how to correct it. */
 export interface FailureRecord {
   stage: FailureStage;
   api: string | null;
@@ -56,6 +56,6 @@ export async function storeFailures(
   );
 }
 
-/** With those of its earlier failure, whose row this one replaces. A record that is unusable as listed is not asked for. */
+/** Attempts including those of the earlier failure, whose row this one replaces. A record that is unusable as listed is not requested. */
 const attemptsInAll = ({ contract, failure }: FailedContract): number =>
   failure.attempts + (failure.stage === 'list' ? 0 : (contract.failedBefore?.attempts ?? 0));

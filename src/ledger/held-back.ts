@@ -8,7 +8,7 @@ import { STAGING } from '../sinks/target/upsert-statements.ts';
  * at once.
  */
 
-/** Holds the rows of an attempt back; the load's temporary table still has them. */
+/** Holds the rows of an attempt back. Call it while the load's temporary table still has them. */
 export async function holdBack(
   client: Queryable,
   {
@@ -41,7 +41,7 @@ const layoutOf = (columns: readonly { name: string }[]): string =>
     .digest('hex')
     .slice(0, 16);
 
-/** Whether rows are held back that have other columns than these: the job file's, which has changed since. */
+/** Whether rows are held back whose columns differ from these, because the job file has changed since. */
 export async function isHeldBackOtherwise(
   database: Queryable,
   o: { instance: string; columns: readonly { name: string }[] },
@@ -59,8 +59,8 @@ export async function isHoldingBack(database: Queryable, instance: string): Prom
 }
 
 /**
- * A night planned anew replaces what earlier plans of the same date held back, once its own listing is stored whole: until
- * then it may be refused and forgotten, and the earlier plan is the latest again.
+ * Deletes the rows that earlier plans of the same date hold back, once this plan's listing is stored whole. Until then this
+ * plan may still be refused and deleted, and the earlier one is the latest again.
  */
 export async function dropReplacedRows(client: Queryable, instance: string): Promise<void> {
   await client.query(
@@ -72,7 +72,7 @@ export async function dropReplacedRows(client: Queryable, instance: string): Pro
   );
 }
 
-/** How many rows of an instance are held back for its switch. */
+/** Number of rows that an instance holds back for its switch. */
 export async function countHeldBack(database: Queryable, instance: string): Promise<number> {
   const { rows } = await database.query<{ rows: number }>(
     `SELECT count(*)::integer AS rows FROM nightfill.staged WHERE instance = $1`,

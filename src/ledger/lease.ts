@@ -10,7 +10,7 @@ import {
   type ProcessIdentity,
 } from './process-identity.ts';
 
-/** How long a lease holds without a heartbeat, and how often it is renewed. */
+/** How long a lease is valid without a heartbeat, and how often it is renewed. */
 const leaseSeconds = 30;
 const heartbeatMs = 5_000;
 /** How long the answer to a heartbeat may take before it counts as missed. */
@@ -28,11 +28,11 @@ interface HolderName {
 const nameOf = ({ run, host, processId }: HolderName): string =>
   `run ${run}, process ${processId} on ${host.split(' ')[0]}`;
 
-/** Another run of this job is at work: exit code 5. `silent`: it lives, and has not been heard of for too long. */
+/** Another run of this job is at work: exit code 5. `silent`: its process is running, but its lease has expired. */
 export class JobRunningError extends NightfillError {
   constructor(job: string, holder: HolderName, { silent }: { silent: boolean }) {
     const advice = silent
-      ? `its lease has run out, but its process lives on this machine, so it is not taken over: wait for it, use --if-running wait, or end process ${holder.processId} if it hangs`
+      ? `its lease has expired, but its process is still running on this machine, so it is not taken over: wait for it, use --if-running wait, or end process ${holder.processId} if it hangs`
       : 'wait for it, or use --if-running wait';
     super({
       code: 'JOB_RUNNING',
@@ -47,17 +47,17 @@ export class LeaseLostError extends NightfillError {
     super({
       code: 'LEASE_LOST',
       class: 'system',
-      message: `this run lost the lease of ${job}: another run has taken over; nothing more is committed here`,
+      message: `this run lost the lease of ${job} because another run has taken over; this one commits nothing more`,
     });
   }
 }
 
-/** The job's lock: a row with a heartbeat and a fencing token. Not a session lock, so it survives PgBouncer. */
+/** The job's lock: a row with a heartbeat and a fencing token. Not a session lock, which PgBouncer would not keep. */
 export interface Lease extends AsyncDisposable {
   readonly token: string;
-  /** Aborts with LeaseLostError when another run has it, with DatabaseGoneError when it could not be renewed for too long. */
+  /** Aborts with LeaseLostError when another run has the lease, with DatabaseGoneError when it cannot be renewed for too long. */
   readonly lost: AbortSignal;
-  /** Told when a heartbeat was missed, and when one got through after that. */
+  /** Called with false when a heartbeat is missed, with true when one succeeds. */
   onContact: (reached: boolean) => void;
 }
 
@@ -66,33 +66,47 @@ export interface LeaseOptions {
   run: string;
   database: Pick<Database, 'query'>;
   clock: Clock;
-  /** Milliseconds without a heartbeat after which the run ends. What it commits until then is fenced by the token. */
+  /** Milliseconds without a heartbeat after which the run ends. Until then the token fences its commits. */
   databaseWaitMs: number;
   ifRunning: 'fail' | 'wait';
   signal: AbortSignal;
-  /** Told once whom `wait` waits for. */
+  /** Called once with the holder that `wait` waits for. */
   onWait?: (holder: string) => void;
 }
 
-/** Tokens of the leases that runs of this very process hold. */
+/** Tokens of the leases that runs of this process hold. */
 const heldHere = new Set<string>();
 
 /**
- * Takes the job's lease, at once from a holder that is certainly dead, and from one that has expired unless its process
- * certainly lives. Throws JobRunningError.
+ * Takes the job's lease: at once if its holder is certainly dead, or when it has expired, unless the holder's process is
+ * certainly alive. Throws JobRunningError.
  */
 export async function takeLease(options: LeaseOptions): Promise<Lease> {
-  const { job, run, database, clock, ifRunning, signal } = options;
-  const self = thisProcess();
   const token = randomUUID();
+  // Before it is in the database, because another run of this process would take it for one that was not given back.
+  heldHere.add(token);
+  try {
+    await takeOrWait(options, token);
+  } catch (error) {
+    heldHere.delete(token);
+    throw error;
+  }
+  return keepAlive(options, token);
+}
+
+async function takeOrWait(
+  { job, run, database, clock, ifRunning, signal, onWait }: LeaseOptions,
+  token: string,
+): Promise<void> {
+  const self = thisProcess();
   for (let told = false; ;) {
     // oxlint-disable-next-line no-await-in-loop -- whether the lease was taken decides whether it is tried again
     const attempt = await tryTake({ database, job, run, token, self });
-    if (attempt.taken) return keepAlive(options, token);
-    // The holder that was in the way may have gone since, and is not worth naming then.
+    if (attempt.taken) return;
+    // The holder has given the lease back since; try again.
     if (!attempt.holder) continue;
     if (ifRunning === 'fail') throw new JobRunningError(job, attempt.holder, { silent: attempt.holder.expired });
-    if (!told) options.onWait?.(nameOf(attempt.holder));
+    if (!told) onWait?.(nameOf(attempt.holder));
     told = true;
     // oxlint-disable-next-line no-await-in-loop -- the wait between two attempts
     await clock.sleep(1_000, signal);
@@ -110,7 +124,7 @@ async function tryTake(o: {
 }): Promise<{ taken: true } | { taken: false; holder: Holder | undefined }> {
   const before = await holderOf(o);
   if (before && isAtWork(before, o.self)) return { taken: false, holder: before };
-  const dead = before && isCertainlyDead(before, o.self) ? before.token : null;
+  const dead = before && (isCertainlyDead(before, o.self) || isLeftBehind(before, o.self)) ? before.token : null;
   if (before && (dead || before.expired)) await endTransactions(before, o);
   const taken = await o.database.query(
     `INSERT INTO nightfill.lease AS held (job, token, run, host, process_id, process_born, renewed_at, expires_at)
@@ -122,27 +136,29 @@ async function tryTake(o: {
     [o.job, o.token, o.run, o.self.host, o.self.processId, o.self.processBorn, dead],
   );
   if (taken.rowCount === 1) return { taken: true };
-  // Asked again: of several that start at one instant, the one that was first is not there before.
+  // Read again, because the first of several simultaneous starts was not there before.
   return { taken: false, holder: await holderOf(o) };
 }
 
-/** Whether the holder certainly lives. A process may hold leases one after the other, and fail to give one back. */
-function isAtWork(holder: Holder, self: ProcessIdentity): boolean {
-  if (!isCertainlyAlive(holder, self)) return false;
-  return sessionName(holder) !== sessionName(self) || heldHere.has(holder.token);
-}
+/** Whether the holder certainly lives. */
+const isAtWork = (holder: Holder, self: ProcessIdentity): boolean =>
+  isCertainlyAlive(holder, self) && !isLeftBehind(holder, self);
+
+/** Whether a run of this very process held the lease, has ended, and could not give it back. */
+const isLeftBehind = (holder: Holder, self: ProcessIdentity): boolean =>
+  holder.processBorn !== '' && sessionName(holder) === sessionName(self) && !heldHere.has(holder.token);
 
 /**
- * Ends the transactions that a gone holder has open at a server that has not noticed: they would keep their locks, the
- * lease's row among them, for minutes. Its idle sessions are left alone: one that only seemed dead must be able to learn
- * that it lost the lease. Where ending is not allowed, the locks are waited for.
+ * Ends the open transactions of a dead holder at a server that has not noticed its death. They would keep their locks, that
+ * on the lease's row included, for minutes. Its idle sessions stay open, so that a holder that only seemed dead can learn
+ * that it lost the lease. If ending them is not allowed, the locks are waited for.
  */
 async function endTransactions(
   holder: Holder,
   { database, self }: { database: Queryable; self: ProcessIdentity },
 ): Promise<void> {
   const name = sessionName(holder);
-  // A process may hold leases one after the other, and must not end its own.
+  // An earlier run of this process: never end this process's own transactions.
   if (name === sessionName(self)) return;
   await database
     .query(
@@ -164,9 +180,9 @@ async function holderOf({ database, job }: { database: Queryable; job: string })
 }
 
 /**
- * A transaction that commits only under the lease. Throws LeaseLostError when another run has it by then: a late holder
- * commits nothing. The lease's row is locked as the last thing, because its heartbeat waits for as long: a transaction
- * that takes longer than the lease lasts would lose it.
+ * Runs a transaction that commits only under the lease. Throws LeaseLostError, and commits nothing, when another run has
+ * the lease by then. The lease's row is locked last, because the lock blocks the heartbeat: held from the start, a
+ * transaction longer than the lease would lose it.
  */
 export async function underLease<T>(
   database: Database,
@@ -180,8 +196,8 @@ export async function underLease<T>(
   });
 }
 
-/** Locks the lease's row till the end of the transaction. Throws LeaseLostError. */
-export async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
+/** Locks the lease's row until the end of the transaction. Throws LeaseLostError. */
+async function holdLease(client: Queryable, { job, token }: { job: string; token: string }): Promise<void> {
   const { rowCount } = await client.query(`SELECT FROM nightfill.lease WHERE job = $1 AND token = $2 FOR SHARE`, [
     job,
     token,
@@ -216,7 +232,7 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
       stop.abort();
       heldHere.delete(token);
       await beating;
-      // What cannot be given back expires by itself, and how the run ended is the news.
+      // A lease that cannot be given back expires by itself, and the run's own result must not be replaced by this error.
       const given = database.query(`DELETE FROM nightfill.lease WHERE job = $1 AND token = $2`, [job, token], {
         urgent: true,
         silenceMs: farewellMs,
@@ -231,13 +247,13 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
       // oxlint-disable-next-line no-await-in-loop -- one heartbeat after the other
       await clock.sleep(everyMs, ended).catch(() => undefined);
       if (ended.aborted) return;
-      // Counted in heartbeats, not in time: after a machine's sleep the ledger is asked before it is given up.
+      // Counted in heartbeats, not in time, so that after a machine's sleep the ledger is asked before giving up.
       missed += 1;
       const waitedMs = missed * everyMs;
-      // A database that is away may come back, and then the row says whether the lease is still ours.
+      // Until then the database may come back, and the row then says whether the lease is still ours.
       if (waitedMs >= databaseWaitMs) lost.abort(new DatabaseGoneError(asError(why), { waitedMs }));
       if (missed > 1) lease.onContact(false);
-      // Not awaited: a database that answers nothing at all would hold the heartbeat for ever.
+      // Not awaited, because a database that never answers would block the heartbeat for ever.
       renewal ??= renew()
         .catch((error: unknown) => {
           why = error;
@@ -246,9 +262,8 @@ function keepAlive({ job, database, clock, databaseWaitMs }: LeaseOptions, token
         .finally(() => (renewal = undefined));
     }
   };
-  heldHere.add(token);
   const beating = beat();
   return lease;
 }
 
-const asError = (why: unknown): Error => (why instanceof Error ? why : new Error('Postgres does not answer any more'));
+const asError = (why: unknown): Error => (why instanceof Error ? why : new Error('Postgres no longer answers'));

@@ -5,7 +5,7 @@ import { qualifiedName, type TargetTable } from '../sinks/target/target-table.ts
 import { isRememberedRow, rememberedTarget } from './loaded-row.ts';
 import { isoDate } from './time-text.ts';
 
-/** A night whose listing may prove that contracts are gone. */
+/** A night whose listing may prove that contracts are missing. */
 interface Night {
   /** The job's name. */
   job: string;
@@ -14,20 +14,20 @@ interface Night {
   target: TargetTable;
 }
 
-/** What the plan says of its listing. */
+/** What the ledger knows about a night's listing. */
 export interface ListingFacts {
   purpose: string;
   planned: boolean;
-  /** As text: the source may say any number. */
+  /** As text, because the source may send any number. */
   total: string | null;
   totalChanged: boolean;
   listed: number;
   duplicates: number;
   /** Records of the listing without a usable key. */
   nameless: number;
-  /** The date of a later night, or of a later generation of this one. */
+  /** Date of a later night of the job, or of a later generation of this one; null when there is none. */
   later: string | null;
-  /** `commit: run`: its rows are not in the target yet. */
+  /** `commit: run`: rows of this night are not in the target yet. */
   heldBack: boolean;
 }
 
@@ -46,18 +46,18 @@ export async function readListingFacts(client: Queryable, instance: string): Pro
   return rows[0]!;
 }
 
-/** Contracts known before this night. */
+/** Counts of rows known to the ledger, for the decision whether to mark. */
 export interface GoneContracts {
-  /** Rows whose contract is not listed any more. */
+  /** Rows whose contract is no longer listed. */
   due: number;
-  /** Of them those that no earlier night has marked. */
+  /** Those of `due` that no earlier night has marked. */
   fresh: number;
-  /** Known before, and listed. */
+  /** Rows known before this night whose contract is listed. */
   staying: number;
 }
 
 /**
- * Stores for this transaction which rows are this job's own, and whether any of their contracts is listed: by this plan,
+ * Collects in a temporary table the rows that this job loaded, and whether any of their contracts is listed by this plan
  * or by one begun later, such as a sample's.
  */
 export async function findKnownRows(client: Queryable, { job, instance, target }: Night): Promise<void> {
@@ -65,8 +65,8 @@ export async function findKnownRows(client: Queryable, { job, instance, target }
     `CREATE TEMPORARY TABLE nightfill_known (row_key jsonb, listed boolean, before boolean) ON COMMIT DROP`,
   );
   await client.query(
-    // EXISTS looks each key up in the index. A join of two tables whose statistics are of yesterday, or of never, is taken
-    // for one of a few rows, and compares each with each.
+    // EXISTS looks each key up in the index. Without current statistics, the planner expects a join to have few rows, and
+    // compares each row with each.
     `INSERT INTO pg_temp.nightfill_known
      SELECT row_key, bool_or(listed), bool_or(before) FROM (
        SELECT row_key, first_instance <> $2 AS before, EXISTS (
@@ -94,7 +94,7 @@ export async function countGone(client: Queryable, night: Night): Promise<GoneCo
   return rows[0]!;
 }
 
-/** Rows that bear a mark, those marked tonight, and those of contracts that are not listed. */
+/** Counts of marked rows: all, those marked tonight, and those whose contract is not listed. */
 export async function countMarked(
   client: Queryable,
   night: Night,
@@ -108,7 +108,7 @@ export async function countMarked(
   return rows[0]!;
 }
 
-/** Marks; gives Postgres's reason when it refuses for good, as for a trigger of the table that raises an error. */
+/** Marks the rows; gives Postgres's message when it refuses for a lasting reason, such as a trigger that raises an error. */
 export async function mark(client: Queryable, { target, businessDate }: Night): Promise<string | null> {
   await client.query('SAVEPOINT nightfill_mark');
   try {
@@ -117,7 +117,7 @@ export async function mark(client: Queryable, { target, businessDate }: Night): 
        WHERE NOT known.listed AND t.missing_since IS NULL AND ${isRememberedRow(target, 't', 'known.row_key')}`,
       [businessDate],
     );
-    // Deferred constraints would fail at COMMIT, and the whole closing with them.
+    // Checked now, because a deferred constraint would fail the COMMIT that closes the run.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
     return null;
   } catch (error) {
@@ -135,7 +135,7 @@ export interface MarkedAmount {
   amount: string;
 }
 
-/** The money that stands on marked rows, per summed column and currency. */
+/** The sums of the marked rows, per summed column and currency. */
 export async function readMarkedAmounts(
   client: Queryable,
   night: Night & { sums: readonly { column: string; by?: string }[] },

@@ -9,8 +9,8 @@ export async function storeChunk(
   { number, contracts }: { number: number; contracts: readonly ListedContract[] },
   { instance, token }: Pick<RunIds, 'instance' | 'token'>,
 ): Promise<number> {
-  // Numbers are given by this run alone: one that is there is this very chunk, whose COMMIT was not acknowledged. The
-  // insert comes first, because it waits for a COMMIT that is still under way.
+  // Only this run assigns numbers, so a number that exists is this same chunk, whose COMMIT was not acknowledged. The insert
+  // comes first, because it waits for a COMMIT in progress.
   const { rowCount } = await client.query(
     `INSERT INTO nightfill.chunk (instance, number, lease, contracts) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
     [instance, number, token, contracts.length],
@@ -33,7 +33,7 @@ export async function storeChunk(
 }
 
 /**
- * Makes a chunk of its own of the contracts in `keys`, which an API's rest kept from being started. Part of the transaction
+ * Moves the contracts in `keys`, which were not started because an API rests, into a new chunk. Call it in the transaction
  * that loads the others of their chunk.
  */
 export async function splitChunk(
@@ -59,17 +59,17 @@ export async function splitChunk(
   ]);
 }
 
-/** Notes that the whole listing is stored, and what it said of itself. */
+/** Marks the plan as whole, and stores the figures of its listing. */
 export async function closePlan(
   client: Queryable,
   instance: string,
   o: {
-    /** Of the listing, those that came twice included. */
+    /** Records of the listing, those that came twice included. */
     records: number;
     sourceTotal: string | undefined;
-    /** The source's own count changed while it was listed. */
+    /** The source's own count changed during the listing. */
     totalChanged: boolean;
-    /** Not a sample. */
+    /** The listing was not limited, so this is not a sample. */
     whole: boolean;
   },
 ): Promise<void> {
@@ -92,7 +92,7 @@ export async function lastChunk(database: Queryable, instance: string): Promise<
   return rows[0]!.last;
 }
 
-/** What stands of a plan before a run works on it. */
+/** How far a plan has been worked on, before a run continues it. */
 export interface PlanCounts {
   chunks: number;
   chunksLoaded: number;

@@ -2,11 +2,11 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { fromStoredJson } from './listed-record.ts';
 import type { EarlierFailure, PlannedChunk, WorkSelection } from './planned-contract.ts';
 
-/** Which rows of `failure` have a second chance in the run that its parameter names. */
+/** SQL condition: the row of `failure` has a second chance in the run that the parameter names. */
 const hasSecondChance = (run: string): string =>
   `failure.run = ${run} AND failure.class = 'transient' AND (failure.advice_after IS NULL OR failure.advice_after < now() + interval '2 min')`;
 
-/** Chunks with contracts that have a second chance in this run, and how many each has. */
+/** Chunks with contracts that have a second chance in this run, and the number of these contracts. */
 export async function secondChances(
   database: Queryable,
   { instance, run }: { instance: string; run: string },
@@ -35,7 +35,7 @@ export async function unfinishedChunks(
   return rows.map(({ number }) => number);
 }
 
-/** A chunk of the stored plan with just the contracts to work on: what failed or never started, unless whole. */
+/** A chunk of the stored plan with the contracts to work on: those that failed or never started, or all with `wholeChunks`. */
 export async function readChunk(
   database: Queryable,
   { instance, number }: { instance: string; number: number },
@@ -44,8 +44,8 @@ export async function readChunk(
   const { rows } = await database.query<
     { key: string; listed: string | null; problem: string | null; failed: boolean } & EarlierFailure
   >(
-    // The chunk's status is asked once, and failures by chunk: without statistics of this night a join of the tables is
-    // taken for one of a few rows, and compares each with each.
+    // The chunk's status comes from a subquery, and failures are joined by chunk. Without statistics of this night, the
+    // planner expects a plain join to have few rows, and compares each row with each.
     `SELECT contract.key, contract.listed::text AS listed, contract.problem, failure.key IS NOT NULL AS failed,
        failure.lookup, failure.code, failure.http_status AS "httpStatus", failure.attempts, failure.advice
      FROM nightfill.contract
@@ -70,7 +70,7 @@ export async function readChunk(
 /** The keys of contracts that were worked on and did not fail. */
 export async function readLoadedKeys(database: Queryable, instance: string): Promise<Set<string>> {
   const { rows } = await database.query<{ key: string }>(
-    // Looked up by index for each contract, and not joined: see readChunk.
+    // Subqueries by index for each contract instead of joins: see readChunk.
     `SELECT key FROM nightfill.contract
      WHERE instance = $1
        AND (SELECT status FROM nightfill.chunk WHERE chunk.instance = $1 AND number = contract.chunk) <> 'not-started'

@@ -11,24 +11,24 @@ interface Night {
   instance: string;
   businessDate: string;
   target: TargetTable;
-  /** The target as the ledger names it. */
+  /** The target's name in the ledger. */
   targetName: string;
   /** Summed columns, and the columns that their sums are split by. */
   sums: readonly { column: string; by?: string }[];
 }
 
-/** What the target holds of the rows that the night has loaded. */
+/** Which of the rows that the night has loaded are still in the target, and their sums. */
 export interface Standing {
-  /** Rows that contracts of the night were loaded into, and those of them that are there. */
+  /** Rows that contracts of the night were loaded into, and how many of them exist. */
   loaded: number;
   rows: number;
   amounts: { column: string; currency: string | null; amount: string }[];
 }
 
 /**
- * What the target holds of the night as its run is closed: what was loaded may have been changed or deleted since, by
- * somebody, or by a trigger when a later chunk came. Null of nights begun before the ledger knew their rows,
- * and where a newer night has been loaded over it; undefined where a run that is told to stop finds the target locked.
+ * Reads what the target holds of the night when its run is closed, because loaded rows may have been changed or deleted
+ * since, by others or by a trigger when a later chunk was loaded. Null for nights begun before the ledger knew their rows,
+ * and when a newer night was loaded over it; undefined when a run that is told to stop finds the target locked.
  */
 export async function readStanding(
   client: Queryable,
@@ -69,7 +69,7 @@ async function lookAt(client: Queryable, night: Night): Promise<Standing | null>
       SELECT ${index} AS position, ${pg.escapeLiteral(column)} AS "column", by${index} AS currency, sum(amount${index}) AS amount
       FROM standing WHERE found GROUP BY by${index}`,
   );
-  // One look-up in the index per row, whatever else the table holds.
+  // One lookup in the index per row, however large the table is.
   const { rows } = await client.query<Standing>(
     `WITH standing AS MATERIALIZED (
        SELECT found${sums.map((_, index) => `, amount${index}, by${index}`).join('')}

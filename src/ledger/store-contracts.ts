@@ -6,11 +6,11 @@ import { isNamelessKey, namelessKey, storedJson } from './listed-record.ts';
 /** A record of the listing, about to become a contract of the plan. */
 export interface ListedContract {
   key: string;
-  /** What is kept of the record. */
+  /** The fields kept of the record. */
   listed: Json;
   /** Why it cannot be worked on; null when it can. */
   problem: string | null;
-  /** Counts the listing's records from 1. */
+  /** Number of the record in the listing, from 1. */
   record: number;
 }
 
@@ -22,7 +22,7 @@ interface Row extends Pick<ListedContract, 'key' | 'problem' | 'record'> {
 
 /**
  * Stores the contracts of a chunk, in its transaction, and gives how many were not planned already. A record that Postgres
- * cannot store, whatever is in it, becomes a contract with a problem: one record must not end the night.
+ * cannot store becomes a contract with a problem, because one record must not end the run.
  */
 export async function storeContracts(
   client: Queryable,
@@ -55,7 +55,7 @@ async function storeOrHalve(
     return stored;
   } catch (error) {
     const known = databaseError(error);
-    // What a value can be refused for: its own form or size (22), or a limit of the server (54).
+    // Only errors that a value causes: its form or size (22), or a limit of the server (54).
     if (!(known instanceof DatabaseError) || !/^(22|54)/.test(known.sqlState ?? '')) throw error;
     await client.query('ROLLBACK TO nightfill_contracts; RELEASE nightfill_contracts');
     const [first] = rows;
@@ -70,17 +70,17 @@ async function storeOrHalve(
   }
 }
 
-/** The row with what is left that may be storable: first without its record, then without its key. */
+/** The row without its record, or, when it has none, without its key; undefined when both are gone. */
 function withoutWhatIsRefused(row: Row, { message }: DatabaseError): Row | undefined {
   if (row.listed !== null) return withProblem({ ...row, listed: null }, message);
   if (isNamelessKey(row.key)) return undefined;
   return withProblem({ ...row, key: namelessKey(row.record) }, message);
 }
 
-/** In plain ASCII, which every encoding of a database has. */
+/** The row with a problem, written in ASCII, which every database encoding has. */
 const withProblem = (row: Row, why: string): Row => ({
   ...row,
-  problem: `record ${row.record} of the listing cannot be kept: ${why.replaceAll(/[^ -~]/g, '?').slice(0, 300)}`,
+  problem: `record ${row.record} of the listing cannot be stored: ${why.replaceAll(/[^ -~]/g, '?').slice(0, 300)}`,
 });
 
 async function insert(

@@ -3,32 +3,32 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { storeAmounts } from './amount.ts';
 import { storeFailures, type FailureRecord } from './failure.ts';
 
-/** A chunk of which rows are held back. */
+/** A chunk with rows held back. */
 export interface HeldBackChunk {
   number: number;
-  /** Those that hold rows back, in order; the switch completes the figures of the last. */
+  /** The attempts that hold rows back, in order; the switch completes the figures of the last. */
   attempts: number[];
 }
 
-/** A row held back that the target refused. */
+/** A row held back that the target refused at the switch. */
 export interface RefusedRow {
   contract: { key: string };
-  /** The attempt at the chunk that held the row back. */
+  /** Number of the attempt that held the row back. */
   attempt: number;
   failure: FailureRecord;
 }
 
 export interface SwitchedChunk extends HeldBackChunk {
-  /** Without the results of each row: those of a million rows would not fit into memory. */
+  /** Without the results per row, because those of a million rows would not fit into memory. */
   result: Omit<LoadResult, 'held' | 'rejected'>;
-  /** Keys of the contracts whose rows the target has now. */
+  /** Keys of the contracts whose rows are now in the target. */
   keys: readonly string[];
   refused: RefusedRow[];
 }
 
-/** How far a night has come that is to switch at its end. */
+/** Progress of a night with `commit: run`, which decides whether it may switch. */
 export interface SwitchState {
-  /** The listing is stored whole. */
+  /** The whole listing is stored. */
   planned: boolean;
   listed: number;
   failed: number;
@@ -58,7 +58,7 @@ export async function heldBackChunks(client: Queryable, instance: string): Promi
 }
 
 export interface HeldBackRow {
-  /** The contract's. */
+  /** The contract's key. */
   key: string;
   attempt: number;
   /** As text, in the order of the target's columns. */
@@ -80,7 +80,7 @@ export async function dropHeldBackRows(client: Queryable, instance: string): Pro
   await client.query(`DELETE FROM nightfill.staged WHERE instance = $1`, [instance]);
 }
 
-/** Turns rows that only the target itself refused (a trigger, a foreign key) into failures of their contracts. */
+/** Turns rows that the target refused at the switch (by a trigger or foreign key) into failures of their contracts. */
 export async function failRefusedRows(
   client: Queryable,
   { number, attempts, refused }: SwitchedChunk,
@@ -94,7 +94,7 @@ export async function failRefusedRows(
   );
   const wasDegraded = new Set(stale.map(({ key }) => key));
   await client.query(`DELETE FROM nightfill.staged WHERE instance = $1 AND key = ANY ($2)`, [instance, keys]);
-  // An attempt of which nothing is held back any more is not completed by a later switch.
+  // No later switch completes an attempt that holds nothing back any more, so its totals must go.
   await client.query(
     `DELETE FROM nightfill.chunk_amount AS amount WHERE instance = $1 AND chunk = $2 AND attempt = ANY ($3)
        AND NOT EXISTS (SELECT FROM nightfill.staged
@@ -121,7 +121,7 @@ export async function failRefusedRows(
   }
 }
 
-/** Completes what was left open while the rows were held back: what the target did, and what it now holds. */
+/** Stores the figures that were unknown while the rows were held back: counts and digest of the load, and amounts in the target. */
 export async function completeSwitchedChunk(
   client: Queryable,
   chunk: SwitchedChunk,

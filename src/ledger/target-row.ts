@@ -2,8 +2,8 @@ import type { HeldRow, RejectedRow } from '../sinks/target/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 
 /**
- * Notes in which row of the target each contract of the night stands; gives those whose row another contract of the
- * night has already. Call it in the transaction that loads the rows: a load of the same row waits for its end.
+ * Records the target row of each contract of the night; gives the contracts whose row another contract of the night has
+ * claimed before. Call it in the transaction that loads the rows: a concurrent claim of the same row waits for its end.
  */
 export async function claimRows(
   client: Queryable,
@@ -29,13 +29,8 @@ export async function claimRows(
   return rows.map(({ position, owner, chunk }) => ({
     row: held[position]!.row,
     code: 'DUPLICATE_KEY',
-    message: `contract ${owner} of chunk ${chunk} has the same load key ${held[position]!.key} and was loaded first, so its row is the one that stays`,
+    message: `contract ${owner} of chunk ${chunk} has the same load key ${held[position]!.key} and was loaded first, so its row is kept`,
   }));
 }
 
 const digest = (text: string): string => `substring(sha256(convert_to(${text}, 'UTF8')) for 16)`;
-
-/** Contracts that are worked on anew have no row until they are loaded again. */
-export async function releaseRows(client: Queryable, o: { instance: string; keys: readonly string[] }): Promise<void> {
-  await client.query(`DELETE FROM nightfill.target_row WHERE instance = $1 AND key = ANY ($2)`, [o.instance, o.keys]);
-}

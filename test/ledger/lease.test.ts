@@ -48,6 +48,18 @@ const take = async (database: Database): Promise<Lease> =>
     signal: new AbortController().signal,
   });
 
+test('a lease that an earlier run of this process could not give back is taken at once', async (t) => {
+  const { database } = await createDatabase(t);
+  const first = await take(database);
+  await assert.rejects(take(database), { code: 'JOB_RUNNING' }, 'while it is held');
+  await database.query(`CREATE RULE no_delete AS ON DELETE TO nightfill.lease DO INSTEAD NOTHING`);
+  await first[Symbol.asyncDispose]();
+  await database.query(`DROP RULE no_delete ON nightfill.lease`);
+  await using second = await take(database);
+  assert.notEqual(second.token, first.token);
+  await assert.rejects(take(database), { code: 'JOB_RUNNING' }, 'while it is held again');
+});
+
 describe(
   'a lease that has run out',
   { skip: process.platform !== 'linux' && 'only Linux tells births and states' },
@@ -74,7 +86,7 @@ describe(
       await assert.rejects(take(database), {
         code: 'JOB_RUNNING',
         message: new RegExp(
-          `process ${pid} on .*lives on this machine, .*not taken over.*end process ${pid} if it hangs`,
+          `process ${pid} on .*still running on this machine, .*not taken over.*end process ${pid} if it hangs`,
         ),
       });
       holder.kill('SIGSTOP');
@@ -116,7 +128,7 @@ describe('a lease whose database is away', () => {
     assert.equal(lease.lost.aborted, false);
     await clock.advance(1);
     assert(lease.lost.reason instanceof DatabaseGoneError);
-    assert.match(lease.lost.reason.message, /Postgres does not answer any more\. Gave up after 60 s\. The run ends/);
+    assert.match(lease.lost.reason.message, /Postgres no longer answers\. Gave up after 60 s\. The run ends/);
     // Giving it back is tried, and not for ever.
     await clock.finish(Promise.resolve(lease[Symbol.asyncDispose]()));
   });

@@ -11,7 +11,7 @@ import type { StopReason } from '../run/stop-reason.ts';
 import { DeadlineGate, type DeadlineContext } from './deadline-gate.ts';
 import { QuotaGate } from './quota-gate.ts';
 
-/** Contracts and bytes of rows that may stand between the answers and Postgres. */
+/** Most contracts, and bytes of rows, that may be open: begun and not yet loaded into Postgres. */
 const mostOpenContracts = 20_000;
 const mostOpenBytes = 64 * 2 ** 20;
 
@@ -22,7 +22,7 @@ export interface AdmissionOptions extends Pick<DeadlineContext, 'businessDate' |
   tally: Tally;
 }
 
-/** Which chunk may start: the queues that contracts and loads wait in, the deadline, the quotas, memory. */
+/** Decides which chunk may start: by the queues of contracts and loads, the deadline, the quotas and memory. */
 export class Admission {
   /** Contracts that are worked on at once, across chunks, the earliest first; more while APIs rest. */
   readonly contracts: PQueue;
@@ -63,7 +63,7 @@ export class Admission {
     return this.#requestsEnd === undefined ? { signal } : this.deadline.boundsUntil(this.#requestsEnd, signal);
   }
 
-  /** Whether memory holds another chunk, judged by the bytes of the rows so far; the workers' own needs come first. */
+  /** Whether memory allows another chunk, estimated from the rows so far. Always true until the workers have enough to do. */
   hasRoom(openChunks: number): boolean {
     const { size } = this.#job.chunk;
     const open = openChunks * size;
@@ -75,34 +75,34 @@ export class Admission {
     return (open + size) * bytesPerContract < mostOpenBytes;
   }
 
-  /** Learns what other runs have used of the quotas. */
+  /** Reads how much of the quotas other runs have used, and adds this run's use. */
   async shareQuotas(): Promise<void> {
     await this.#quotas.share();
   }
 
-  /** Whether the quotas, as last shared, allow the chunk beside `open` contracts that have begun. */
+  /** Whether the quotas, as last shared, allow the chunk in addition to `open` contracts that have begun. */
   quotaAllows({ contracts }: PlannedChunk, { open }: { open: number }): boolean {
     return this.#quota.allows(contracts.length, { open });
   }
 
-  /** Why the quotas do not allow the chunk although nothing else has begun. */
+  /** Why the quotas do not allow the chunk even when nothing else is open. */
   quotaReason({ contracts }: PlannedChunk): StopReason {
     return this.#quota.reason(contracts.length);
   }
 
-  /** When nothing is worked on and nothing loads any more. */
+  /** Resolves when no contract is worked on and no chunk loads. */
   async idle(): Promise<void> {
     await Promise.all([this.contracts.onIdle(), this.loads.onIdle()]);
   }
 }
 
-/** Twice the requests in flight, so that contracts that wait to repeat a request do not leave the slots empty. */
+/** Twice the allowed requests in flight, so that slots stay in use while other contracts wait to repeat a request. */
 export const contractsAtOnce = ({ lookups, apis }: Pick<Job, 'lookups' | 'apis'>): number =>
   Math.max(8, 2 * lookups.reduce((sum, { api }) => sum + apis[api]!.limits.concurrency, 0));
 
 /**
- * Monotonic: until when requests may take, because the controls and the report come after them; and until when what is
- * admitted has to have ended by the forecast, which may be wrong by as much.
+ * Monotonic: `requests` is the latest end of a request, because the controls and the report come after it; `forecast` is the
+ * latest forecast end of a chunk that may be admitted, earlier by as much again because forecasts err.
  */
 function deadlinesFor(finishBy: Date, clock: Clock): { requests: number; forecast: number } {
   const left = finishBy.getTime() - clock.wallNow();

@@ -14,36 +14,36 @@ export interface DeadlineContext {
   businessDate: string;
   /** When the run must have ended. */
   finishBy: Date | null;
-  /** Monotonic: when what is admitted must have ended by the forecast. */
+  /** Monotonic: the latest forecast end of a chunk that may be admitted. */
   deadline: number | undefined;
   clock: Clock;
   apis: ReadonlyMap<string, Pick<Api, 'statistics' | 'soonestSent'>>;
-  /** Contracts that are worked on now. */
+  /** The queue of contracts; `pending` ones are worked on now. */
   contracts: { pending: number; concurrency: number };
-  /** Chunks that wait for Postgres and that load. */
+  /** The queue of loads: `size` chunks wait, `pending` ones load. */
   loads: { size: number; pending: number; concurrency: number };
   tally: Pick<Tally, 'pages' | 'loadMs' | 'loads'>;
-  /** Of `commit: run`: rows held back before this run, and milliseconds each when an earlier night measured it. */
+  /** For `commit: run`: rows held back before this run, and milliseconds per row if an earlier night measured it. */
   switchOver?: { heldBack: number; msPerRow: number | undefined } | undefined;
 }
 
-/** By API: requests that what has ended took at most, and those that were sent, repeats aside. */
+/** Expected and sent requests by API, without repeats, for the contracts that have ended. */
 interface Sample {
-  /** Contracts. */
+  /** Number of contracts that have ended. */
   ended: number;
   expected: Map<string, number>;
   sent: Map<string, number>;
 }
 
-/** Forecasts that are remembered to learn from, the latest ones. */
+/** How many of the latest chunks the stretch is learnt from. */
 const remembered = 5;
 
-/** Contracts from which on what was sent says more than what was expected. */
+/** Fewest ended contracts from which the share of requests sent is learnt. */
 const meaningfulSample = 50;
 
 /**
- * Lets a chunk begin, when its first contract's turn has come, only if it can end before the deadline together with all
- * that is under way. After the first that cannot, it lets none begin.
+ * Admits a chunk, when the turn of its first contract has come, only if it and all work in progress can end before the
+ * deadline. After the first refusal it admits none.
  */
 export class DeadlineGate {
   readonly #context: DeadlineContext;
@@ -53,14 +53,14 @@ export class DeadlineGate {
   #expected = new Map<string, number>();
   readonly #samples: Sample[] = [];
   readonly #begun = new Map<PlannedChunk, { at: number; earliest: number }>();
-  /** How many times as long as forecast the latest chunks took. */
+  /** Actual duration divided by the forecast one, for the latest chunks. */
   #stretches: number[] = [];
 
   constructor(context: DeadlineContext) {
     this.#context = context;
   }
 
-  /** Why chunks are not admitted any more; undefined while they are. */
+  /** Why no more chunks are admitted; undefined while they are. */
   get refusal(): StopReason | undefined {
     return this.#refusal;
   }
@@ -76,10 +76,11 @@ export class DeadlineGate {
     const end = this.#stretched(earliest) + this.#switchMs(rows);
     if (end > deadline) {
       const seconds = (ms: number): string => (Math.max(0, ms) / 1_000).toFixed(1);
-      const what = rows === 0 ? 'what is under way' : `what is under way and the switch of ${rows} rows at the end`;
+      const work =
+        rows === 0 ? 'the work in progress' : `the work in progress and the switch of ${rows} rows at the end`;
       this.#refusal = new StopReason(
         'DEADLINE',
-        `${deadlineText(finishBy, job)} is too near for another chunk: with ${what} it takes ${seconds(end - now)} s more, and ${seconds(deadline - now)} s are left for it`,
+        `${deadlineText(finishBy, job)} is too near for another chunk: with ${work} it would take ${seconds(end - now)} s, and ${seconds(deadline - now)} s are left`,
       );
       return false;
     }
@@ -94,7 +95,7 @@ export class DeadlineGate {
     return true;
   }
 
-  /** To be called when a chunk is loaded. */
+  /** Call it when a chunk has been loaded. */
   loaded(chunk: PlannedChunk): void {
     const begun = this.#begun.get(chunk);
     if (begun === undefined) return;
@@ -103,19 +104,19 @@ export class DeadlineGate {
     this.#stretches = [...this.#stretches.slice(1 - remembered), stretch];
   }
 
-  /** The monotonic time at which everything under way and this chunk will have ended, and what is held back has switched. */
+  /** The forecast monotonic end of this chunk and all work in progress, the switch of the rows held back included. */
   forecast(chunk: PlannedChunk): number {
     return this.#stretched(this.#earliest(chunk)) + this.#switchMs(this.#rowsToSwitch(chunk.contracts.length));
   }
 
-  /** Milliseconds that the switch at the end takes for what has begun so far; 0 for jobs that load chunk by chunk. */
+  /** Forecast milliseconds of the switch for all chunks begun so far; 0 for `commit: chunk`. */
   get switchMs(): number {
     return this.#switchMs(this.#rowsToSwitch(0));
   }
 
-  /** Bounds of requests until a monotonic time, less what the switch takes: that grows with every chunk that begins. */
+  /** Bounds of requests until a monotonic time, less the time of the switch, which grows with every chunk that begins. */
   boundsUntil(requests: number, signal: AbortSignal): RequestBounds {
-    // Read anew for each request. Not a field, because the object's own `this` is another.
+    // Read for each request, by a getter whose `this` is not the gate.
     const deadline = (): number => requests - this.switchMs;
     return {
       signal,
@@ -130,7 +131,7 @@ export class DeadlineGate {
     return switchOver ? switchOver.heldBack + this.#contracts + more : 0;
   }
 
-  /** By the pace of an earlier night, else by how long this run's chunks take into the ledger; unknown is 0. */
+  /** From the pace of an earlier night, else from how long this run's chunks take to be held back; 0 when unknown. */
   #switchMs(rows: number): number {
     const { switchOver, tally } = this.#context;
     if (!switchOver) return 0;
@@ -141,28 +142,28 @@ export class DeadlineGate {
 
   #stretched(earliest: number): number {
     const now = this.#context.clock.now();
-    // The second largest: one outage among the latest is not taken for the rule.
+    // The second largest, so that a single outage does not count as typical.
     const stretch = Math.max(1, this.#stretches.toSorted((one, other) => other - one).at(1) ?? 1);
     return now + (earliest - now) * stretch;
   }
 
-  /** The same if nothing but the limits and the latency holds it up. */
+  /** The monotonic end of this chunk and all work in progress if only limits and latency delay it; without the switch. */
   #earliest(chunk: PlannedChunk): number {
     const { clock, apis, job, contracts } = this.#context;
     const now = clock.now();
     const expected = this.#requestsOf(chunk);
     const figures = new Map([...apis].map(([name, api]) => [name, api.statistics()]));
-    // An API that was not asked yet is taken to be as quick as the one that lists.
+    // Assume the listing's latency for an API without answers so far.
     const listing = figures.get(job.contracts.api)!.latencyMs.p50;
     const latencyMs = (api: string): number => figures.get(api)!.latencyMs.p50 || listing;
-    // What can be answered from the last known values does not wait for an API that rests.
+    // Lookups with last known values do not wait for an API that rests.
     const waitedFor = [...apis].filter(
       ([name]) =>
         !figures.get(name)!.rests || job.lookups.some((one) => one.api === name && one.onFailure !== 'last-known'),
     );
     const fetched = earliestEnd(
       waitedFor.map(([name, api]) => {
-        // What is worked on has mostly its requests before it: it waits for the same limits.
+        // Contracts in progress still have most of their requests to send, because they wait for the same limits.
         const underWay = ((this.#expected.get(name) ?? 0) / Math.max(1, this.#contracts)) * contracts.pending;
         return {
           requests: Math.ceil((underWay + expected.at(name)) * this.#actualShare(name)),
@@ -196,8 +197,8 @@ export class DeadlineGate {
   }
 
   /**
-   * What is sent of what is expected. Answers that serve many contracts make it less than 1, and as there are more of
-   * them as the night goes on, the latter half of what has ended is looked at. Repeats make it more.
+   * Sent requests divided by expected ones. Answers that many contracts share lower it, ever more during the night, so only
+   * the later half of the ended contracts counts. Repeats raise it.
    */
   #actualShare(api: string): number {
     const { requests, retries } = this.#context.apis.get(api)!.statistics();
@@ -208,7 +209,7 @@ export class DeadlineGate {
   #different(api: string): number {
     const now = this.#sample();
     if (now.ended < meaningfulSample) return 1;
-    // Some was sent for what has not ended yet. That is about as much at both times once the work is in full swing.
+    // Requests of contracts in progress are counted too; once all workers are busy, they are about as many at both times.
     const fullSwing = 2 * this.#context.contracts.concurrency;
     const earlier = this.#samples.findLast(({ ended }) => ended <= now.ended / 2 && ended >= fullSwing);
     const expected = (now.expected.get(api) ?? 0) - (earlier?.expected.get(api) ?? 0);
@@ -216,7 +217,7 @@ export class DeadlineGate {
     return expected <= 0 ? 1 : Math.min(1, sent / expected);
   }
 
-  /** Until what waits to be loaded, and one chunk more, is loaded. */
+  /** Milliseconds to load the chunks that wait or load now, and one more. */
   #loadMs(): number {
     const { loads, tally } = this.#context;
     const each = tally.loadMs / Math.max(1, tally.loads);

@@ -1,14 +1,14 @@
 import type { Api } from '../../sources/api/api.ts';
 import type { Admission } from './admission.ts';
 
-/** Milliseconds between looks. */
+/** How often the number is adjusted, in milliseconds. */
 const lookEvery = 100;
-/** Contracts that may be begun beyond the workers while APIs rest. */
+/** Most contracts beyond the workers that may begin while APIs rest. */
 const most = 5_000;
 
 /**
- * Admits one more contract for each that waits for a resting API, so that the other APIs have work meanwhile. Memory still
- * bounds how many there are.
+ * Admits one more contract for each that waits for a resting API, so that the other APIs have work meanwhile, within the
+ * memory limit.
  */
 export function admitMoreWhileResting(
   { contracts, workers }: Pick<Admission, 'contracts' | 'workers'>,

@@ -3,8 +3,8 @@ import type { Log } from '../../observe/log.ts';
 import type { Admission } from './admission.ts';
 
 /**
- * Fetches nothing more while the lease's heartbeat does not reach the database, because the answers might be lost, and
- * after a while another run may ask the same APIs.
+ * Pauses fetching while the lease's heartbeat does not reach the database, because the answers might be lost, and another
+ * run may take over and use the same APIs.
  */
 export function pauseWhileDatabaseDown(
   { contracts }: Pick<Admission, 'contracts'>,
@@ -12,15 +12,15 @@ export function pauseWhileDatabaseDown(
     lease,
     signal,
     log,
-  }: { lease: Lease; /** Ends the pause, so that what waits can end. */ signal: AbortSignal; log: Log },
+  }: { lease: Lease; /** Ends the pause, so that waiting contracts can end. */ signal: AbortSignal; log: Log },
 ): Disposable {
   lease.onContact = (reached) => {
     if (reached === !contracts.isPaused || signal.aborted) return;
     if (reached) {
-      log.info('Postgres answers again; fetching goes on');
+      log.info('Postgres answers again; fetching resumes');
       contracts.start();
     } else {
-      log.warn('Postgres does not answer; fetching rests until it does');
+      log.warn('Postgres does not answer; fetching is paused until it does');
       contracts.pause();
     }
   };

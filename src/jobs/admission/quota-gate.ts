@@ -6,11 +6,11 @@ import { StopReason } from '../run/stop-reason.ts';
 interface QuotaContext {
   job: Pick<Job, 'lookups' | 'contracts'>;
   apis: ReadonlyMap<string, Api>;
-  /** How many contracts are worked on at once. */
+  /** `concurrency` is how many contracts are worked on at once. */
   contracts: { concurrency: number };
 }
 
-/** Lets a chunk begin only when what it may ask for, with what has begun already, leaves the APIs' reserves alone. */
+/** Admits a chunk only if its requests, with those of the chunks in progress, cannot use the APIs' reserves. */
 export class QuotaGate {
   readonly #context: QuotaContext;
   readonly #apis: readonly Api[];
@@ -20,7 +20,7 @@ export class QuotaGate {
     this.#apis = [...context.apis.values()].filter(({ quota }) => quota);
   }
 
-  /** Whether `contracts` more may begin beside `open` others. Until an API has told its quota, one chunk at a time. */
+  /** Whether `contracts` more may begin while `open` others are. One chunk at a time until an API has announced its quota. */
   allows(contracts: number, { open }: { open: number }): boolean {
     return this.#apis.every((api) => {
       const needed = this.#mostRequests(api, contracts + open);
@@ -37,21 +37,21 @@ export class QuotaGate {
     )!;
     const figures = api.quota!.figures!;
     return quotaReason(api, figures, {
-      needed: `another chunk takes up to ${this.#mostRequests(api, contracts)}`,
+      needed: `another chunk needs up to ${this.#mostRequests(api, contracts)}`,
       hopeless: this.#mostRequests(api, contracts) > figures.of - figures.reserved,
     });
   }
 
-  /** At most, if no two contracts ask for the same; with as many repeats as there were so far. */
+  /** The most requests for so many contracts: no two equal, and repeated as often as requests were so far. */
   #mostRequests(api: Api, contracts: number): number {
     const { job, apis, contracts: workers } = this.#context;
     const { requests, retries } = api.statistics();
-    // Several of a job's APIs may be one to its owner.
+    // Several APIs of a job may have the same origin, and so share a quota.
     const lookups = job.lookups.filter((lookup) => {
       const asked = apis.get(lookup.api)!;
       return asked.quota && asked.origin === api.origin;
     });
-    // A batch holds no more contracts than are worked on at once.
+    // A batch cannot hold more contracts than are worked on at once.
     const inBatches = lookups.map(({ batch }) =>
       Math.ceil(contracts / Math.min(batch?.size ?? 1, workers.concurrency)),
     );
@@ -60,11 +60,11 @@ export class QuotaGate {
   }
 }
 
-/** Why the contracts are not even listed: the listing's API has nothing left but its reserve. Undefined when it has. */
+/** Why the listing cannot start: its API's quota is used up except for the reserve. Undefined when it can. */
 export function listingObstacle({ job, apis }: Pick<QuotaContext, 'job' | 'apis'>): StopReason | undefined {
   const api = apis.get(job.contracts.api)!;
   const figures = api.quota?.figures;
-  return figures?.spendable === 0 ? quotaReason(api, figures, { needed: 'the listing takes at least 1' }) : undefined;
+  return figures?.spendable === 0 ? quotaReason(api, figures, { needed: 'the listing needs at least 1' }) : undefined;
 }
 
 function quotaReason(
@@ -72,10 +72,10 @@ function quotaReason(
   { used, of, period, reserved, renewsAt }: QuotaFigures,
   { needed, hopeless = false }: { needed: string; hopeless?: boolean },
 ): StopReason {
-  const advice = hopeless ? ', more than a whole day allows: give chunk.size a lower value' : '';
+  const advice = hopeless ? ', more than a whole day allows, so lower chunk.size' : '';
   return new StopReason(
     'QUOTA',
-    `API "${name}" has used ${used} of its ${of} requests for ${period} and leaves ${reserved} to others; ${needed}${advice}; the quota renews at ${new Date(renewsAt).toISOString()}`,
+    `the quota of API "${name}" for ${period} is ${of} requests: ${used} are used, and ${reserved} are reserved for others; ${needed}${advice}; it renews at ${new Date(renewsAt).toISOString()}`,
     { after: new Date(renewsAt) },
   );
 }

@@ -5,14 +5,14 @@ import type { Row } from '../../sinks/target/copy-upsert.ts';
 import type { ApiRestsError } from '../../sources/api/api-rests-error.ts';
 import type { Json } from '../../sources/json/exact-json.ts';
 
-/** What a lookup brought, and from where. `null` is the job file's `onFailure: null`. */
+/** A lookup's value, and where it came from. `null` is the job file's `onFailure: null`. */
 export interface LookupAnswer {
   value: Json;
   from: 'source' | 'last-known' | 'null';
   asOf?: string;
 }
 
-/** By lookup. */
+/** Answers by lookup name. */
 export type Answers = ReadonlyMap<string, LookupAnswer>;
 
 export interface StaleLookup {
@@ -25,12 +25,12 @@ export type EnrichedContract = { contract: PlannedContract } & (
   | {
       status: 'mapped';
       row: Row;
-      /** What the sources said before a transform made the row; undefined without one: then the row says it. */
+      /** The amounts that the sources sent, recorded before a transform made the row; undefined without a transform. */
       sourced: KnownAmount[] | undefined;
       stale: StaleLookup[];
       remember: { lookup: string; value: Json }[];
     }
   | { status: 'failed'; failure: FailureRecord; amounts: KnownAmount[] }
-  /** An API that it needs rests for longer than the night has. */
+  /** An API that the contract needs rests for longer than the night has. */
   | { status: 'not-started'; rests: ApiRestsError }
 );

@@ -5,7 +5,7 @@ import { formatJsonPath, getPath, type JsonPath } from '../../sources/json/json-
 import type { Batch, Job } from '../job.ts';
 import type { SharedLookups } from './shared-lookups.ts';
 
-/** How long a batch that is not full waits for more contracts. */
+/** How long a batch that is not full waits for more contracts, in milliseconds. */
 const lingerMs = 50;
 
 interface Ask {
@@ -23,12 +23,12 @@ interface Group {
 export interface BatchedAsk {
   path: string;
   query: Record<string, string>;
-  /** What this contract's record is found by. */
+  /** The id of this contract's record. */
   id: string;
   bounds: Omit<ApiRequest, 'url'>;
 }
 
-/** Asks for many contracts' records in one request: `?ids=a,b,c`, at most `size` ids each, every id once. */
+/** Fetches many contracts' records in one request: `?ids=a,b,c`, at most `size` ids per request, each id once. */
 export class BatchedLookup {
   readonly #api: Api;
   readonly #batch: Batch;
@@ -86,7 +86,7 @@ export class BatchedLookup {
       for (const { id, resolve, reject } of asks) {
         const [record, ...others] = byId.get(id) ?? [];
         if (record === undefined) reject(missing(this.#api.name, id));
-        // Which of them is the one, nobody said: to take any would lose what the others hold.
+        // Nothing tells which record is the right one, and taking any would lose the others' values.
         else if (others.length > 0) reject(severalRecords(this.#api.name, { id, count: others.length + 1, key }));
         else resolve(record);
       }
@@ -96,7 +96,7 @@ export class BatchedLookup {
   }
 }
 
-/** The lookups of a job that are asked in batches, by name. */
+/** A job's batched lookups, by name. */
 export function batchedLookups(
   job: Job,
   { apis, shared }: { apis: ReadonlyMap<string, Api>; shared: SharedLookups },
@@ -111,7 +111,7 @@ const missing = (api: string, id: string): NightfillError =>
   new NightfillError({
     code: 'BATCH_RECORD_MISSING',
     class: 'data',
-    message: `API "${api}" was asked for several records at once and left out the one of ${JSON.stringify(id)}`,
+    message: `API "${api}" was asked for several records at once, and its answer has none for ${JSON.stringify(id)}`,
   });
 
 const severalRecords = (
@@ -121,12 +121,12 @@ const severalRecords = (
   new NightfillError({
     code: 'BATCH_RECORD_TWICE',
     class: 'data',
-    message: `API "${api}" was asked for several records at once and gave ${count} with ${formatJsonPath(key)} ${JSON.stringify(id)} where one was expected; mend them at the source, or ask a path that gives one record for an id`,
+    message: `API "${api}" was asked for several records at once: expected one with ${formatJsonPath(key)} ${JSON.stringify(id)}, got ${count}; correct them at the source, or use a path that gives one record per id`,
   });
 
 const notAnArray = (api: string, where: string): NightfillError =>
   new NightfillError({
     code: 'BATCH_SHAPE',
     class: 'config',
-    message: `API "${api}" was asked for several records at once, and there is no array at ${where}; see batch.records in the job file`,
+    message: `API "${api}" was asked for several records at once: expected an array at ${where}; see batch.records in the job file`,
   });

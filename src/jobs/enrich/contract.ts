@@ -17,7 +17,7 @@ export interface EnrichContext {
   lookups: Lookups;
 }
 
-/** Asks a contract's lookups and maps its row. A failure is a value. */
+/** Runs a contract's lookups and maps its row. A failure is returned, not thrown. */
 export async function enrichContract(contract: PlannedContract, context: EnrichContext): Promise<EnrichedContract> {
   const { lookups } = context;
   const none: Answers = new Map();
@@ -49,7 +49,7 @@ export async function enrichContract(contract: PlannedContract, context: EnrichC
   };
 }
 
-/** Which lookups were served from a last known value, and which answers become one. */
+/** The lookups that were served from a last known value, and the answers to store as one. */
 function keptOf(
   answers: Answers,
   { lookups }: Job,
@@ -62,7 +62,7 @@ function keptOf(
   return { stale, remember };
 }
 
-/** What the sources said of a contract's money, whatever a transform would make of it. */
+/** The amounts that the sources sent for a contract, before any transform. */
 function amountsOf(contract: PlannedContract, answers: Answers, context: EnrichContext): KnownAmount[] {
   const { texts } = mapRow(contract, answers, context);
   return sourcedAmounts(context.job, { answered: (column) => texts.get(column), listed: contract.listed });

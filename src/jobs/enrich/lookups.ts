@@ -21,7 +21,7 @@ import type { RowTransform } from './transform.ts';
 /** Bounds of every request. */
 export interface RequestBounds {
   signal: AbortSignal;
-  /** Monotonic; it may move. */
+  /** Monotonic; it may change during the run, so read it for each request. */
   deadline?: number;
 }
 
@@ -37,23 +37,23 @@ export interface LookupsOptions {
   lastKnown: (o: { job: string; lookup: string; key: string; maxAge: number }) => Promise<LastKnown | undefined>;
 }
 
-/** What asking a contract's lookups gave. */
+/** The outcome of a contract's lookups. */
 interface Asked {
   answers: Map<string, LookupAnswer>;
-  /** In dependency order, the first that failed: lookups that needed its answer failed with its error. */
+  /** The first failure in dependency order; lookups that needed its answer failed with the same error. */
   failure: FailureRecord | undefined;
-  /** An API that was needed rests for longer than the night has. */
+  /** Set when an API that was needed rests for longer than the night has. */
   rests: ApiRestsError | undefined;
 }
 
-/** Asks the APIs what a contract needs. */
+/** Fetches what a contract needs from the APIs. */
 export class Lookups {
   readonly #o: LookupsOptions;
   readonly #shared = new SharedLookups();
   readonly #batched: ReturnType<typeof batchedLookups>;
   /** Contracts that failed while their API answered others. */
   readonly #failedAlone = new FailedAlone();
-  /** Attempts at a request; undefined where the API's `retry` says. */
+  /** Attempts per request; undefined means the API's own `retry`. */
   #attempts: number | undefined;
 
   constructor(o: LookupsOptions) {
@@ -69,12 +69,12 @@ export class Lookups {
     return this.#o.bounds;
   }
 
-  /** From now on each request is made once: what a retry could mend was mended before. */
+  /** Makes each request only once from now on, because its retries were used up before. */
   askOnce(): void {
     this.#attempts = 1;
   }
 
-  /** Asks a contract's lookups, together where they do not need one another. Throws what would fail every contract. */
+  /** Runs a contract's lookups, concurrently unless one needs another. Throws errors that would fail every contract. */
   async ask(contract: PlannedContract): Promise<Asked> {
     const { lookups } = this.#o.job;
     const asked = new Map<string, Promise<LookupAnswer>>();
@@ -88,7 +88,7 @@ export class Lookups {
     settled.forEach((result, index) => {
       const lookup = lookups[index]!;
       if (result.status === 'fulfilled') answers.set(lookup.name, result.value);
-      // Credentials that are refused as such are refused for every contract; asking on would only lock the account.
+      // Invalid credentials are refused for every contract, and further requests might lock the account.
       else if (refuseAll(result.reason)) throw result.reason;
       else if (result.reason instanceof ApiRestsError) rests ??= result.reason;
       else failure ??= this.#failureOf(result.reason, lookup, contract);
@@ -96,7 +96,7 @@ export class Lookups {
     return { answers, failure, rests };
   }
 
-  /** The columns that the job's own module makes, or why it could not; undefined without one. */
+  /** The columns that the job's transform makes, or its error; undefined without a transform. */
   async transform(
     contract: PlannedContract,
     answers: Answers,
@@ -128,7 +128,7 @@ export class Lookups {
     contract: PlannedContract,
     asked: Map<string, Promise<LookupAnswer>>,
   ): Promise<LookupAnswer> {
-    // A lookup that another needs and that failed is that contract's failure, not this lookup's.
+    // When a needed lookup failed, this throws that lookup's error, and no fallback of this lookup applies.
     const needed = await Promise.all(lookup.needs.map(async (name) => [name, (await asked.get(name)!).value] as const));
     const resolve = this.#scopeOf(contract, new Map(needed));
     const ask = async (waitForBreaker: boolean): Promise<LookupAnswer> => ({
@@ -139,7 +139,7 @@ export class Lookups {
     });
     try {
       if (lookup.onFailure !== 'last-known') return await ask(true);
-      // An API that seems down is waited for only where no last known value can stand in.
+      // Wait for an API that seems down only if there is no last known value.
       try {
         return await ask(false);
       } catch (error) {
@@ -148,7 +148,7 @@ export class Lookups {
       }
     } catch (error) {
       this.#o.bounds.signal.throwIfAborted();
-      // Nothing replaces an answer that was refused with the credentials: the whole night would run on fallbacks and look green.
+      // No fallback for refused credentials: the whole night would run on fallbacks and seem to succeed.
       if (!(error instanceof NightfillError) || isRefusedCredentials(error)) throw error;
       const fallback = await this.#fallback(lookup, contract, error);
       if (fallback) return fallback;
@@ -182,7 +182,7 @@ export class Lookups {
     return batched.ask({ path, query: others, id, bounds });
   }
 
-  /** What stands in for an answer. A definite word about the record (404, 422) is no outage: no old value replaces it. */
+  /** The fallback for an answer. A definite answer about the record (404, 422) is no outage, so no old value replaces it. */
   async #fallback(lookup: Lookup, contract: PlannedContract, error: NightfillError): Promise<LookupAnswer | undefined> {
     if (lookup.onFailure === 'null') return { value: null, from: 'null' };
     if (lookup.onFailure === 'fail' || error.class === 'data') return undefined;
@@ -194,7 +194,7 @@ export class Lookups {
     return known && { value: known.value, from: 'last-known', asOf: known.asOf };
   }
 
-  /** What the braces of a template may name. */
+  /** Resolves the names that a template may use in braces. */
   #scopeOf(contract: PlannedContract, answers: ReadonlyMap<string, Json>): Resolve {
     const { businessDate } = this.#o;
     return ([root, ...rest]: JsonPath) => {
@@ -206,6 +206,6 @@ export class Lookups {
   }
 }
 
-/** An open breaker, or an API or token server that rests: waiting longer may help. */
+/** Whether waiting longer may help: the breaker is open, or the API or its token server rests. */
 const seemsDown = (error: unknown): boolean =>
   error instanceof NightfillError && ['BREAKER_OPEN', 'TOKEN_UNAVAILABLE', 'API_RESTS'].includes(error.code);

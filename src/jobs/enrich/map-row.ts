@@ -16,12 +16,12 @@ interface MapContext {
 
 export interface MappedRow {
   row: Row;
-  /** The texts found, by column, also when a column cannot hold its value. */
+  /** The texts found, by column, including those that their column cannot hold. */
   texts: Map<string, string | null>;
   problem?: NightfillError;
 }
 
-/** Makes a contract's row from its answers, and from what a transform made before them: the text form of each column, or the first problem. */
+/** Makes a contract's row: the text of each column, from the transform's columns or else from the answers, or the first problem. */
 export function mapRow(
   contract: PlannedContract,
   answers: Answers,
@@ -49,7 +49,7 @@ export function mapRow(
   return { row, texts, ...(problem && { problem }) };
 }
 
-/** What `numeric` takes beside numbers: one of them would make the sum of a whole currency say nothing. */
+/** Whether it is one of the values besides numbers that `numeric` accepts; one would make a currency's whole sum useless. */
 const isNoAmount = (text: string): boolean => /^\s*[-+]?(?:nan|inf)/i.test(text);
 
 const isSummed = (name: string, { job }: MapContext): boolean =>
@@ -57,7 +57,7 @@ const isSummed = (name: string, { job }: MapContext): boolean =>
 
 const noAmount = (name: string, text: string): { code: string; message: string } => ({
   code: 'AMOUNT_NOT_FINITE',
-  message: `column ${name} is summed by a control, and "${text.trim()}" came, which no sum can take; mend the record, or load it into a column that is not summed`,
+  message: `a control sums column ${name}: expected a finite number, got "${text.trim()}"; correct the record, or load it into a column that is not summed`,
 });
 
 function valueOf({ from, default: fallback }: Column, contract: PlannedContract, answers: Answers): Json | undefined {
@@ -65,7 +65,7 @@ function valueOf({ from, default: fallback }: Column, contract: PlannedContract,
   const answer = answers.get(String(root));
   if (answer?.from === 'null') return null;
   const found = getPath(root === 'listed' ? contract.listed : answer?.value, rest);
-  // A default stands for what an answer leaves out, not for an answer that never came.
+  // A default replaces a value that an answer leaves out, not an answer that never came.
   const answered = from === undefined || root === 'listed' || answer !== undefined;
   return found === undefined && answered ? fallback : found;
 }

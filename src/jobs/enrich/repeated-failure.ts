@@ -1,12 +1,12 @@
 import { RequestError } from '../../sources/api/request-error.ts';
 import type { EarlierFailure } from '../../ledger/planned-contract.ts';
 
-/** A report names no more records than this. */
+/** Most keys kept, to bound memory. */
 const mostKept = 100_000;
 
 /**
- * The contracts whose lookup failed in this run while its API answered others. In an outage an API answers nobody, and
- * then a second failure says as little about the record as the first.
+ * The contracts whose lookup failed in this run while its API answered others. During an outage the API answers no
+ * request, so a second failure then says as little about the record as the first.
  */
 export class FailedAlone {
   readonly #keys = new Set<string>();
@@ -20,7 +20,7 @@ export class FailedAlone {
   }
 }
 
-/** The way to the API or its limits are at fault, whichever record was asked for. */
+/** Codes caused by the network or the API's limits, never by the record. */
 const neverTheRecord = new Set([
   'RATE_LIMITED',
   'CONNECTION_REFUSED',
@@ -32,8 +32,8 @@ const neverTheRecord = new Set([
 ]);
 
 /**
- * Whether it is this record that the API cannot serve: it failed again in the same way, at another time, while others were
- * answered. Asking once more would bring the same.
+ * Whether the record itself is the cause: it failed again in the same way, at another time, while the API answered others.
+ * Another request would fail alike.
  */
 export function isOfRecord(
   error: unknown,
@@ -44,6 +44,6 @@ export function isOfRecord(
   if (neverTheRecord.has(error.code)) return false;
   const same =
     earlier.lookup === lookup && earlier.code === error.code && earlier.httpStatus === (error.httpStatus ?? null);
-  // What was found once holds as long as nothing changes: a rerun may ask for this record alone.
+  // An earlier `fix-record` still holds, because a rerun may ask for this record alone, with no others to be answered.
   return same && (alone || error.answeredOthers || earlier.advice === 'fix-record');
 }

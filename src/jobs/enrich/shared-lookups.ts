@@ -3,15 +3,15 @@ import type { Json } from '../../sources/json/exact-json.ts';
 import type { Api, ApiRequest } from '../../sources/api/api.ts';
 import { NightfillError } from '../../resilience/failure.ts';
 
-/** Answers kept for contracts that ask the same again; beyond it the longest unused are asked anew. */
+/** Memory for answers that later contracts may share; beyond it the least recently used are dropped, and fetched again. */
 const keptBytes = 32 * 2 ** 20;
 
-/** What an entry costs beyond its answer. */
+/** Memory of an entry besides its answer. */
 const entryBytes = 256;
 
 /**
- * Asks an API once for the same within one run: a thousand contracts of ten customers make ten requests.
- * A transient failure is shared by those who wait for it and then forgotten, so that a later contract may try again.
+ * Makes equal requests to an API once per run: a thousand contracts of ten customers make ten requests.
+ * All waiting contracts share a transient failure; it is then dropped, so that a later contract tries again.
  */
 export class SharedLookups {
   readonly #answers = new LRUCache<string, Promise<Json>>({ maxSize: keptBytes });
@@ -20,13 +20,13 @@ export class SharedLookups {
     const key = `${api.name} ${url}`;
     return this.once(key, async () => {
       const { body, bytes } = await api.request({ url, ...o });
-      // A parsed answer takes a few times its bytes.
+      // A parsed answer takes about four times its bytes.
       this.#weigh(key, entryBytes + 4 * bytes);
       return body;
     });
   }
 
-  /** What `ask` gives, asked once per key. */
+  /** The answer of `ask`, which is called once per key. */
   async once(key: string, ask: () => Promise<Json>): Promise<Json> {
     const known = this.#answers.get(key);
     if (known) return known;

@@ -6,22 +6,22 @@ import { isMainThread } from 'node:worker_threads';
 import { parseExactJson, type Json } from '../../sources/json/exact-json.ts';
 
 /**
- * What a transform gets of one contract: its `key`, the `businessDate` as YYYY-MM-DD, `listed`, the contract's record in
- * the listing, and the answer of each lookup under the lookup's name; null for one that failed with `onFailure: null`.
+ * The input of a transform for one contract: its `key`, the `businessDate` as YYYY-MM-DD, its record in the listing as
+ * `listed`, and the answer of each lookup under the lookup's name; null for one that failed with `onFailure: null`.
  */
 export type TransformParts = { key: string; businessDate: string; listed: Json } & Record<string, Json>;
 
-/** What a transform module exports by default: the row, as column → value. Columns it leaves out are mapped by `from`. */
+/** The default export of a transform module; gives the row as column → value. Columns it leaves out are mapped by `from`. */
 export type Transform = (parts: TransformParts) => Record<string, unknown> | Promise<Record<string, unknown>>;
 
-// Standard output is for results, which a program may read: what a module prints goes where the log goes. Before the
-// module is loaded, because the console takes its stream when it is first used.
+// What a module prints goes to standard error, because programs may read the results on standard output. Redirected before
+// the module is loaded, because the console takes its stream when it is first used.
 if (!isMainThread) {
   Object.defineProperty(process, 'stdout', { value: process.stderr, configurable: true, enumerable: true });
   syncBuiltinESMExports();
 }
 
-// Exact numbers do not survive structured cloning, so parts and rows cross as JSON text.
+// Parts and rows cross the thread boundary as JSON text, because structured cloning would lose exact numbers.
 const loaded = new Map<string, Promise<Transform>>();
 
 /** Runs in a worker thread: gives the row as JSON text. */
@@ -32,19 +32,19 @@ export async function transform({ module, parts }: { module: string; parts: stri
   const row = await make(parseExactJson(parts) as TransformParts);
   if (row === null || typeof row !== 'object' || Array.isArray(row))
     throw new TypeError(
-      `it gave ${row === null ? 'null' : Array.isArray(row) ? 'an array' : typeof row} instead of an object of columns`,
+      `expected an object of columns, got ${row === null ? 'null' : Array.isArray(row) ? 'an array' : typeof row}`,
     );
   return JSON.stringify(row);
 }
 
-/** Runs in a worker thread: loads the module, so that a bad one is known before the night begins. */
+/** Runs in a worker thread: loads the module, so that a broken one is found before the run begins. */
 export async function probe({ module }: { module: string }): Promise<void> {
   await load(module);
 }
 
 async function load(module: string): Promise<Transform> {
   const { default: make } = await importModule(module);
-  if (typeof make !== 'function') throw new TypeError('it has no function as its default export');
+  if (typeof make !== 'function') throw new TypeError('its default export is not a function');
   return make as Transform;
 }
 

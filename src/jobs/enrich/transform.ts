@@ -4,16 +4,16 @@ import { NightfillError, UsageError } from '../../resilience/failure.ts';
 import { parseExactJson, type Json } from '../../sources/json/exact-json.ts';
 import type { Job } from '../job.ts';
 
-/** Longest time one row may take; a transform that never ends is stopped with its thread. */
+/** Longest time for one row, in milliseconds; after it the thread is stopped. */
 const timeoutMs = 30_000;
 
-/** A contract's row by the job's own module, made in worker threads so that nothing heavy blocks the event loop. */
+/** Makes rows with the job's transform module, in worker threads so that heavy work does not block the event loop. */
 export interface RowTransform extends AsyncDisposable {
-  /** The module's columns. Throws TRANSFORM_FAILED or TRANSFORM_TIMEOUT, the contract's failure. */
+  /** The columns that the module makes for a contract. Throws TRANSFORM_FAILED or TRANSFORM_TIMEOUT, which fail the contract. */
   row(parts: Record<string, Json>, signal: AbortSignal): Promise<Record<string, Json>>;
 }
 
-/** Starts the threads and loads the module in one. Throws UsageError when it cannot be loaded. */
+/** Starts the worker threads and loads the module in one of them. Throws UsageError when it cannot be loaded. */
 export async function startTransform({ module, threads }: NonNullable<Job['transform']>): Promise<RowTransform> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const pool = new Piscina({

@@ -6,13 +6,13 @@ import type { PlannedContract } from '../../ledger/planned-contract.ts';
 import { dateScope } from '../plan/date-scope.ts';
 
 /**
- * Counts the most requests that contracts' lookups can take: equal ones once, batches as full as possible. A lookup that
- * needs another's answer counts for every contract, although it may turn out to be the same for many.
+ * An upper bound of the requests for the contracts' lookups: equal ones count once, and batches are as full as possible. A
+ * lookup that needs another's answer counts for every contract, although many may turn out to be equal.
  */
 export class ExpectedRequests {
   readonly #job: Pick<Job, 'lookups'>;
   readonly #businessDate: string;
-  /** A batch holds at most the contracts that are worked on at once. */
+  /** Contracts that are worked on at once; a batch cannot hold more. */
   readonly #atOnce: number;
   readonly #distinct: Map<string, Set<string>>;
 
@@ -31,7 +31,7 @@ export class ExpectedRequests {
         .add(addressOf(lookup, { contract, businessDate: this.#businessDate }) ?? ` ${contract.key}`);
   }
 
-  /** Of all lookups at an API. */
+  /** The bound for all lookups at an API. */
   at(api: string): number {
     return this.#job.lookups
       .filter((lookup) => lookup.api === api)

@@ -8,13 +8,13 @@ export interface ApiForecast {
   requests: number;
   /** The earliest legal finish of these requests, in milliseconds. */
   shortestMs: number;
-  /** What decides it: a rate window, the semaphore, or the latency of a single answer. */
+  /** The limit that determines `shortestMs`: a rate window, the concurrency, or the latency of a single answer. */
   decidedBy: string;
   /** Requests in flight needed to reach the rates at the given latency; 0 without rates. */
   concurrencyNeeded: number;
 }
 
-/** The earliest legal finish of an API's requests by `earliestFinish`, and what it takes to reach it. */
+/** The earliest finish of an API's requests that its limits allow (`earliestFinish`), and the concurrency it needs. */
 export function forecastApi(
   { name, limits: { rates, concurrency } }: Pick<ApiOptions, 'name' | 'limits'>,
   { requests, latencyMs, slots = concurrency }: { requests: number; latencyMs: number; slots?: number },
@@ -38,21 +38,21 @@ export function rateThatFits(requests: number, availableMs: number): number {
 }
 
 /**
- * Milliseconds of those until `finishBy` that are kept for controls and report, and once more because forecasts err: a
- * tenth, at most 30 s.
+ * Milliseconds before `finishBy` that are reserved for controls and report: a tenth of the time left, at most 30 s. As much
+ * again is reserved for errors of the forecast.
  */
 export const spareMs = (left: number): number => Math.min(30_000, Math.max(0, left) / 10);
 
-/** What is still to be asked of one API. */
+/** The requests that one API still has to answer. */
 export interface RemainingRequests {
   requests: number;
   concurrency: number;
   latencyMs: number;
-  /** Monotonic: when the last of so many could be sent at the soonest under the rates. */
+  /** Monotonic: the earliest time at which the rates allow the last of so many requests. */
   soonestSent: (requests: number) => number;
 }
 
-/** The monotonic time before which the requests cannot have been answered; a contract's lookups in turn take `chainMs`. */
+/** The earliest monotonic time by which all requests can be answered; a contract's dependent lookups take `chainMs`. */
 export function earliestEnd(
   apis: readonly RemainingRequests[],
   { now, chainMs }: { now: number; chainMs: number },
@@ -65,7 +65,7 @@ export function earliestEnd(
   return Math.max(now + chainMs, ...ends);
 }
 
-/** Milliseconds that a contract's lookups take, each after those it needs. */
+/** Milliseconds for a contract's lookups, when each waits for those it needs. */
 export function longestChain(
   lookups: readonly Pick<Lookup, 'name' | 'api' | 'needs'>[],
   latencyMs: (api: string) => number,

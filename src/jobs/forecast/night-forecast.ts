@@ -19,32 +19,32 @@ export type QuotaForecast = { api: string; requests: number } & (
   | { unknown: string }
 );
 
-/** What a night that starts now would take. Times in milliseconds. */
+/** The forecast for a night that starts now. Times in milliseconds. */
 export interface NightForecast {
   job: string;
   businessDate: string;
   /** Null when it could not be read, with the reason in `databaseUnknown`. */
   database: string | null;
   databaseUnknown: string | null;
-  /** Null when nothing was planned for the date yet. */
+  /** Null when nothing is planned for the date yet. */
   instance: { status: string; planned: number; loaded: number; left: number } | null;
   sourceTotal: string | null;
-  /** Contracts that would be enriched. */
+  /** Contracts left to enrich. */
   contracts: number;
-  /** Upper bounds: a lookup that needs another's answer may be the same for many contracts. */
+  /** Upper bounds, because a lookup that needs another's answer may be equal for many contracts. */
   apis: (ApiForecast & { concurrency: number; latencyMs: number; latencyFrom: 'last run' | 'listing' | 'unknown' })[];
   shortestMs: number;
   finishBy: string | null;
-  /** With `commit: run`, loading everything at the end; null otherwise. `ms` is null before anything was measured. */
+  /** The switch at the end, with `commit: run`; null otherwise. `ms` is null before anything was measured. */
   switchOver: { rows: number; ms: number | null; paceFrom: SwitchPace['from'] | null } | null;
-  /** Until finishBy, less what is reserved for the switch, the report and errors of the forecast; null without finishBy. */
+  /** Time until finishBy, less the time reserved for the switch, the report and errors of the forecast; null without finishBy. */
   availableMs: number | null;
   fits: boolean | null;
-  /** Per API whose rates are too low: the requests per second at which it would fit; null when none would. */
+  /** Per API whose rates are too low: the requests per second at which the night would fit; null when no rate suffices. */
   ratesThatFit: { api: string; perSecond: number | null }[];
-  /** APIs that refused more in flight in the latest run, where the job file still allows more. */
+  /** APIs that refused more requests in flight in the latest run, where the job file still allows more. */
   settled: readonly SettledConcurrency[];
-  /** Per API whose semaphore is too small: the requests in flight at which it would fit; null when none would. */
+  /** Per API whose concurrency is too low: the requests in flight at which the night would fit; null when none suffices. */
   concurrencyThatFits: { api: string; concurrency: number | null }[];
   quotas: QuotaForecast[];
   lastRun: LastNight | null;
@@ -60,7 +60,7 @@ interface Work {
   expected: ExpectedRequests;
 }
 
-/** Forecasts what is left to do, by the date's stored plan or else by listing. Writes nothing. */
+/** Forecasts the work left for the date, from its stored plan or else by listing. Writes nothing. */
 export async function forecastNight(
   job: Job,
   o: {
@@ -203,9 +203,9 @@ async function quotaOf(
   await quota.share(async (use) => Promise.resolve(ledger.quotaUse(origin, use.period) ?? use));
   const { figures } = quota;
   if (!figures)
-    return [{ api, requests, unknown: 'the API tells how many there are in its answers, and has not today' }];
+    return [{ api, requests, unknown: 'the API announces its quota in its answers, and none has come today' }];
   const { period: day, of, used, reserved, spendable, renewsAt } = figures;
-  // Entries of one origin share its quota.
+  // The job's APIs of one origin share its quota.
   const together = o.forecasts
     .filter((other) => o.apis.get(other.api)!.origin === origin && o.apis.get(other.api)!.quota)
     .reduce((sum, other) => sum + other.requests, 0);

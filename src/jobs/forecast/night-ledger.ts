@@ -13,9 +13,9 @@ import { contractsAtOnce } from '../admission/admission.ts';
 import { readSettled } from '../settled-concurrency.ts';
 import { ExpectedRequests } from './expected-requests.ts';
 
-/** What the ledger knows that a forecast needs. */
+/** What a forecast needs from the ledger. */
 export interface NightLedger {
-  /** For people. */
+  /** Description of the database, as the forecast shows it. */
   database: string;
   instance:
     | {
@@ -23,7 +23,7 @@ export interface NightLedger {
         sourceTotal: string | null;
         planned: number;
         loaded: number;
-        /** Of a listing that was cut off and will start over; empty when it is complete. */
+        /** Keys loaded already, when the listing was cut off and will be repeated; empty when it is complete. */
         loadedKeys: ReadonlySet<string>;
         /** Contracts to work on, and the requests they take. */
         left: number;
@@ -34,12 +34,12 @@ export interface NightLedger {
     | undefined;
   /** Undefined for jobs that load chunk by chunk, and before anything was measured. */
   switchPace: SwitchPace | undefined;
-  /** By API: the median in milliseconds in the latest run that asked it; of the latest runs. */
+  /** By API: the median in milliseconds in the latest run that sent it requests, among recent runs. */
   latencyMs: ReadonlyMap<string, number>;
-  /** Of the latest run. */
+  /** Settled concurrencies of the latest run. */
   settled: readonly SettledConcurrency[];
   lastRun: LastNight | undefined;
-  /** Of the latest days. */
+  /** The quota used at an origin on a day, for recent days. */
   quotaUse: (origin: string, day: string) => QuotaUse | undefined;
 }
 

@@ -24,28 +24,28 @@ const columnOf = (job: Job, name: string | undefined): Column | undefined =>
   job.load.columns.find((column) => column.name === name);
 
 /**
- * Where a column's value stands in the listing's record: where the job file says, else, because a list usually shows the
- * fields its detail shows, `contract.annualValue` is looked for as `annualValue`.
+ * Path of a column's value in the listing's record: the column's `listed`, or else `from` without its lookup, so that
+ * `contract.annualValue` is read as `annualValue`, because a list usually has the same fields as its detail.
  */
 function pathInListing(column: Column | undefined): JsonPath | undefined {
   const path = column?.listed ?? column?.from?.slice(1);
   return path?.length ? path : undefined;
 }
 
-/** Values of `char(n)` are one, whatever blanks follow them. */
+/** Values of `char(n)` are equal regardless of trailing blanks. */
 const isPadded = (column: Column | undefined): boolean =>
   /^(?:char|character|bpchar)\b(?!\s+varying)/i.test(column?.type ?? '');
 
 const asRead = (text: string, column: Column | undefined): string =>
   isPadded(column) ? text.replace(/ +$/, '') : text;
 
-/** Postgres stores neither NUL nor halves of a surrogate pair. */
+/** Postgres cannot store NUL or an unpaired surrogate. */
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
 
 /**
- * What the sources said of the amounts of a row that was loaded: as the load has read it, or `sourced`, which was kept from
- * before a transform made the row. An amount that came as NULL is the listing's where the column names it there: an outage
- * that loads as NULL must not pass for money that is not there.
+ * The amounts that the sources sent for a loaded row: as the load has read them, or `sourced`, which was recorded before a
+ * transform made the row. For an amount that came as NULL the listing's is taken where the column has `listed`, because an
+ * outage that loads as NULL must not look like an amount of nothing.
  */
 export function amountsOfLoaded(
   job: Job,
@@ -62,8 +62,8 @@ export function amountsOfLoaded(
 }
 
 /**
- * What the sources said of a contract's money: its answers, else its listing record. One entry a summed column, with
- * null where nobody said anything.
+ * The amounts that the sources sent for a contract: from its answers, else from its listing record. One entry per summed
+ * column; null where neither has one.
  */
 export function sourcedAmounts(
   job: Job,
@@ -79,15 +79,15 @@ export function sourcedAmounts(
 }
 
 /**
- * Whether a column's amounts are known from before a transform made the row. Where they are not, what the transform made
- * could only be compared with itself.
+ * Whether a column's amounts are known independently of a transform. Otherwise the transform's result could only be
+ * compared with itself.
  */
 const isIndependent = (job: Job, name: string): boolean => {
   const column = columnOf(job, name);
   return job.transform === undefined || column?.from !== undefined || column?.listed !== undefined;
 };
 
-/** Keeps of a listing's record the top-level fields that a template, a column or an amount may ask for; null when none. */
+/** Reduces a listing's record to the top-level fields that templates, columns and amounts use; null when there are none. */
 export function listedFieldKeeper(job: Job): (record: Json) => Json {
   const fields = new Set<string | number>();
   const use = (path: JsonPath | undefined): void => void (path?.[0] !== undefined && fields.add(path[0]));
@@ -105,7 +105,7 @@ export function listedFieldKeeper(job: Job): (record: Json) => Json {
   };
 }
 
-/** The sums for the report's SQL, with the paths of their columns within the stored listing records. */
+/** The sums as the report's SQL needs them, with the paths of their columns within the stored listing records. */
 export function sumDefinitions(job: Job): SumDefinition[] {
   const path = (name: string | undefined): string[] | null => pathInListing(columnOf(job, name))?.map(String) ?? null;
   return summedColumns(job).map(({ column, by }) => ({
@@ -118,6 +118,6 @@ export function sumDefinitions(job: Job): SumDefinition[] {
   }));
 }
 
-/** Of a job with a transform: the summed columns whose amounts are known from before it made the row. */
+/** The summed columns whose amounts are known independently of the job's transform; none without a transform. */
 export const independentSums = (job: Job): string[] =>
   job.transform ? summedColumns(job).flatMap(({ column }) => (isIndependent(job, column) ? [column] : [])) : [];

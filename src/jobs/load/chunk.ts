@@ -12,9 +12,9 @@ export interface ChunkOutcome {
 }
 
 /**
- * Works on one chunk: asks for its contracts, then loads what came and records what did not, in one transaction.
- * Gives undefined when the run was stopping before any of its contracts had begun, or the deadline had come too near, or
- * an API rested: the chunk stays unchanged. Where an API's rest cut it short, what was not started becomes a chunk of its own.
+ * Works on one chunk: fetches its contracts, then loads their rows and records the failures, in one transaction. Gives
+ * undefined, and leaves the chunk unchanged, when no contract was started because the run was stopping, the deadline was
+ * too near or an API rested. When an API's rest interrupts the chunk, its contracts not started become a new chunk.
  */
 export async function workChunk(
   chunk: PlannedChunk,
@@ -91,7 +91,7 @@ async function enrichAll(
 const bytesOf = (contract: EndedContract): number =>
   contract.status === 'failed' ? 500 : contract.row.reduce((sum, text) => sum + 16 + (text?.length ?? 0), 100);
 
-/** Corrects the running figures by what loading refused. */
+/** Corrects the running figures for rows that were refused by the load. */
 function correctTally(tally: ChunkOutcome, contracts: readonly EndedContract[], outcome: ChunkOutcome): void {
   const before = { enriched: 0, degraded: 0, failed: 0 };
   for (const contract of contracts) before[provisionalOutcome(contract)] += 1;

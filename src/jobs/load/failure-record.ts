@@ -3,7 +3,7 @@ import type { RejectedRow } from '../../sinks/target/copy-upsert.ts';
 import { RequestError } from '../../sources/api/request-error.ts';
 import type { AdviceAction, FailureRecord, FailureStage } from '../../ledger/failure.ts';
 
-/** Turns an error thrown on purpose into data; anything else is a broken runner and is thrown on. */
+/** Turns a NightfillError into data; throws any other error again, because it means that the runner is broken. */
 export function failureRecord(error: unknown, at: { stage: FailureStage; lookup?: string }): FailureRecord {
   if (!(error instanceof NightfillError)) throw error;
   const request = error instanceof RequestError ? error : undefined;
@@ -21,7 +21,7 @@ export function failureRecord(error: unknown, at: { stage: FailureStage; lookup?
   };
 }
 
-/** A row that Postgres did not accept. */
+/** The failure of a row that Postgres refused. */
 export function rejectedRow({ code, message }: Pick<RejectedRow, 'code' | 'message'>): FailureRecord {
   return {
     stage: 'load',

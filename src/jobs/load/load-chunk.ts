@@ -16,16 +16,16 @@ export type EndedContract = Exclude<EnrichedContract, { status: 'not-started' }>
 
 interface LoadOptions {
   context: RunContext;
-  /** Keys of the contracts that an API's rest kept from being started. */
+  /** Keys of the contracts that were not started because an API rests. */
   notStarted: readonly string[];
   enrichMs: number;
-  /** The whole chunk is worked on anew. */
+  /** The whole chunk is worked on again, not only what failed. */
   wholeChunk: boolean;
 }
 
 /**
- * Loads a chunk in one transaction, again when Postgres had a transient fault, and as failures when Postgres refuses the
- * whole chunk. Throws errors that affect every chunk; this one then stays unchanged.
+ * Loads a chunk in one transaction; repeats it after a transient fault of Postgres, and records failures when Postgres
+ * refuses the whole chunk. Throws errors that affect every chunk; this one then stays unchanged.
  */
 export async function loadChunk(
   chunk: PlannedChunk,
@@ -46,7 +46,7 @@ export async function loadChunk(
     context.stop.signal.throwIfAborted();
     if (!(error instanceof DatabaseError)) throw error;
     if (error.class === 'config' && !context.dryRun)
-      // Throws TargetLostError when no chunk can be loaded any more: the target was dropped or changed, or rights revoked.
+      // Throws TargetLostError when the target was dropped or changed, or rights were revoked: no chunk could be loaded.
       await context.ledger.commit(async (client) => requireTarget(client, context.job.load, error));
     const failure = failureRecord(error, { stage: 'load' });
     return attempt.commit(
@@ -62,9 +62,9 @@ class LoadAttempt {
   readonly #keys: readonly string[];
   readonly #o: LoadOptions;
   readonly #begun: number;
-  /** What the transaction before this one recorded. Its COMMIT may have succeeded although the answer was lost. */
+  /** What the previous transaction recorded. Its COMMIT may have succeeded although the answer was lost. */
   #before: ChunkRecord | undefined;
-  /** The number of the chunk that takes what was not started. */
+  /** Number of the new chunk for the contracts not started. */
   #cut: number | undefined;
 
   constructor(chunk: number, keys: readonly string[], o: LoadOptions) {
@@ -81,8 +81,8 @@ class LoadAttempt {
     const { context, enrichMs, wholeChunk } = this.#o;
     const { job, target, dryRun, clock, ledger } = context;
     return ledger.commitChunk(this.#chunk, async (client, attempt) => {
-      // That transaction held the chunk's lock, so it has ended by now, and the ledger, which commits with the rows, knows
-      // how. Before the lock was taken it might still have been committing.
+      // The previous transaction held the chunk's lock, so it has ended by now, and the ledger, which commits with the
+      // rows, shows how. Asked before taking the lock, it might still have been committing.
       if (this.#before && (await attemptCommitted(client, this.#before, ledger))) return this.#before;
       await this.#forgetEarlier(client, attempt);
       const result = await write(client);
@@ -114,7 +114,7 @@ class LoadAttempt {
     });
   }
 
-  /** What an earlier attempt recorded of contracts that this one did not start stays, unless the whole chunk is worked on. */
+  /** Keeps what an earlier attempt recorded of contracts that this one did not start, unless the whole chunk is worked on. */
   async #forgetEarlier(client: ClientForCopy, attempt: number): Promise<void> {
     const { context, notStarted, wholeChunk: whole } = this.#o;
     const { ledger } = context;
@@ -144,12 +144,12 @@ async function loadRows(
   const rows = mapped.map(({ row }) => row);
   const keyOf = (row: number): string => mapped[row]!.contract.key;
   const options = { sums: summedColumns(job), signal: stop.signal, nameOf: (row: number) => `contract ${keyOf(row)}` };
-  // Rows held back are in no row of the target yet; the switch finds those that would share one.
+  // Rows held back claim no row of the target yet; the switch finds those that would claim the same one.
   if (holdsBack(context)) return copyUpsert(client, await createTrial(client, target), rows, options);
   const claim = async (held: readonly HeldRow[]): Promise<RejectedRow[]> =>
     claimRows(client, { instance, chunk, keyOf }, held);
   if (!dryRun) return copyUpsert(client, target, rows, { ...options, claim });
-  // A dry run really loads, into a table of its own where there is none, and takes the rows back.
+  // A dry run really loads, into a target that it creates if necessary, and rolls back.
   await client.query('SAVEPOINT rehearsal');
   const result = await copyUpsert(client, await prepareTarget(client, job.load), rows, { ...options, claim });
   await client.query('ROLLBACK TO SAVEPOINT rehearsal');

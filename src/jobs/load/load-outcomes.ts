@@ -10,7 +10,7 @@ import { rejectedRow } from './failure-record.ts';
 type Mapped = Extract<EnrichedContract, { status: 'mapped' }>;
 type Failed = ChunkRecord['failed'][number];
 
-/** Sorts the contracts by what became of them; rows that Postgres refused are among the failed. */
+/** Divides the contracts into loaded and failed; those whose row Postgres refused are failed. */
 export function outcomesOf(
   mapped: readonly Mapped[],
   failed: readonly Failed[],
@@ -30,7 +30,7 @@ export function outcomesOf(
   return { loaded, failed: [...failed, ...refused] };
 }
 
-/** All of them failed in one and the same way. */
+/** All contracts as failed, with the same failure. */
 export const refusedAll = (mapped: readonly Mapped[], failure: FailureRecord, job: Job): Failed[] =>
   mapped.map((entry) => refusedRow(entry, failure, job));
 

@@ -23,9 +23,9 @@ interface MarkContext {
 }
 
 /**
- * Marks the rows of contracts that this job loaded and that this night's listing, proven complete, does not have; gives
- * what is marked now, and why nothing more was. Null for jobs that keep, samples and dry runs. Call it in a transaction
- * under the lease, before the instance is completed. Done again it changes nothing: a mark keeps its first date.
+ * Marks the rows that this job loaded whose contracts are not in this night's listing, if the listing is proven complete;
+ * gives what is marked now, and the reason if marking was refused. Null for `missing: keep`, samples and dry runs. Call it
+ * in a transaction under the lease, before the instance is completed. Repeating it changes nothing: a mark keeps its date.
  */
 export async function markMissing(client: Queryable, context: MarkContext): Promise<Marking | null> {
   const { job, target, dryRun, businessDate } = context;
@@ -48,7 +48,7 @@ export async function markMissing(client: Queryable, context: MarkContext): Prom
   };
 }
 
-/** Why a contract that the plan does not have may be listed all the same; null when it cannot. */
+/** Why the listing is not proven complete, so that a contract outside the plan may still exist; null when it is proven. */
 function whyUnproven({
   planned,
   total,
@@ -60,23 +60,24 @@ function whyUnproven({
   heldBack,
 }: ListingFacts): string | null {
   if (!planned) return 'the listing was cut off';
-  if (later !== null) return `the night of ${later} was begun already, and this listing is older`;
+  if (later !== null) return `the night of ${later} has already begun, and this listing is older`;
   if (total === null) return 'the source gave no count of its own';
   if (Number(total) !== listed + duplicates)
     return `the source counts ${total} contracts, and ${listed + duplicates} records were listed`;
-  if (totalChanged) return "the source's count changed while it was listed";
-  // Pages that shift while they are read show one record twice and pass over another, and the count still agrees.
+  if (totalChanged) return "the source's count changed during the listing";
+  // Pages that shift while they are read show one record twice and skip another, and the count still agrees.
   if (duplicates > 0)
-    return `${duplicates} of the records listed came twice, as when pages shift while they are read, and others may have been passed over`;
-  if (heldBack) return 'the night is held back, and its marks with it';
-  if (nameless > 0) return `${nameless} of the records listed have no usable key, and may be of contracts known before`;
+    return `${duplicates} of the records listed came twice; pages may have shifted while they were read, so others may be missing`;
+  if (heldBack) return 'the rows of this night are held back, so nothing is marked yet';
+  if (nameless > 0)
+    return `${nameless} of the records listed have no usable key, and may belong to contracts known before`;
   return null;
 }
 
-/** A source that answers wrongly, and agrees with itself, loses most contracts at once. */
+/** Guards against a source that is wrong and consistent, such as an empty list with a total of 0: most contracts are gone. */
 function whyTooMany({ fresh, staying }: GoneContracts, atMost: number): string | null {
   const before = fresh + staying;
   if (fresh <= before * atMost) return null;
   const share = `${+(atMost * 100).toFixed(4)}%`;
-  return `${fresh} of ${before} contracts known before are gone at once, and load.markAtMost is ${share}; if they really are, raise it and run --again`;
+  return `${fresh} of ${before} contracts known before are no longer listed, and load.markAtMost allows ${share}; if that is right, raise it and run --again`;
 }

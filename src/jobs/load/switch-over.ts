@@ -23,7 +23,7 @@ type SwitchContext = Pick<RunContext, 'job' | 'target' | 'clock' | 'ledger' | 'p
 
 /**
  * `commit: run`: loads all rows held back into the target in one transaction, so that readers see the old night or the
- * new one. Gives why not, as a sentence, when contracts that failed or never started forbid it; they stay held back.
+ * new one. When too many contracts failed or never started, gives that as a sentence, and the rows stay held back.
  */
 export async function switchOver(context: SwitchContext): Promise<string | undefined> {
   const { ledger, job, clock, progress } = context;
@@ -34,7 +34,7 @@ export async function switchOver(context: SwitchContext): Promise<string | undef
   if (obstacle) return obstacle;
   return ledger.commit(
     async (client) => {
-      // An attempt whose answer to COMMIT was lost holds this lock until it has ended; what it switched is gone then.
+      // An attempt whose answer to COMMIT was lost holds this lock until it ends; if it committed, nothing is held back now.
       await lockInstance(client, instance);
       return (await isHoldingBack(client, instance)) ? switchWithin(client, context) : undefined;
     },
@@ -79,15 +79,15 @@ async function switchWithin(client: ClientForCopy, context: SwitchContext): Prom
   return undefined;
 }
 
-/** Why the night may not switch; contracts that failed are tolerated as far as the completeness control says. */
+/** Why the night may not switch; the completeness control says how many failed contracts are tolerated. */
 function switchObstacle(job: RunContext['job'], state: SwitchState): string | undefined {
-  // Rows were held back before the job file was changed to commit each chunk.
+  // The rows were held back before the job file was changed to `commit: chunk`.
   if (job.commit === 'chunk') return undefined;
   const { planned, listed, failed, notStarted } = state;
   const share = job.controls.find((control) => control.type === 'completeness')?.atLeast ?? 1;
   const needed = Math.ceil(listed * share - 1e-9);
-  const held = `commit: run leaves ${job.load.table.schema}.${job.load.table.name} as it was`;
-  if (!planned) return `${held}: the listing has not come to its end`;
+  const held = `commit: run keeps ${job.load.table.schema}.${job.load.table.name} unchanged`;
+  if (!planned) return `${held}: the listing is not finished`;
   if (notStarted > 0) return `${held}: ${notStarted} of ${listed} contracts were not started`;
   if (listed - failed >= needed) return undefined;
   const tolerated = share === 1 ? '' : `, and completeness asks for ${needed}`;

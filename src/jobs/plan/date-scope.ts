@@ -1,6 +1,6 @@
 import type { Resolve } from '../../sources/json/template.ts';
 
-/** What the braces of the listing's templates may name. */
+/** Resolves the names that the listing's templates may use in braces. */
 export const dateScope =
   (businessDate: string): Resolve =>
   ([root]) =>

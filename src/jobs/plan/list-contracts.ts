@@ -13,8 +13,8 @@ import type { RunContext } from '../run/run-context.ts';
 
 /**
  * Lists the contracts and stores them chunk by chunk; `onChunk` gets each number once it is stored.
- * A contract listed twice, or planned before a crash, is taken once. The listing never waits for the chunks to be
- * worked on: a cursor that has to live for hours may not.
+ * A contract listed twice, or planned before a crash, is planned once. The listing never waits for the chunks to be
+ * worked on, because a cursor that has to last for hours may expire.
  */
 export async function listContracts(
   { job, businessDate, clock, ledger, lookups, stop, progress: { tally } }: RunContext,
@@ -57,7 +57,7 @@ export async function listContracts(
       }
     }
   } catch (error) {
-    // What was listed before a page failed is worked on, whatever the size of a chunk.
+    // Contracts listed before a page failed are worked on, even if they do not fill a chunk.
     if (error instanceof NightfillError && !stop.signal.aborted && pending.length > 0) await store();
     throw error;
   }
@@ -84,7 +84,7 @@ export function plannedContract(
 
 function faultOf(key: string, path: JsonPath): string | null {
   if (key === '' || !key.isWellFormed() || key.includes('\0'))
-    return `a text or number was expected at ${formatJsonPath(path)}`;
+    return `expected a text or number at ${formatJsonPath(path)}`;
   const bytes = Buffer.byteLength(key);
-  return bytes <= longestKey ? null : `a key has ${longestKey} bytes at most, and this one ${bytes}`;
+  return bytes <= longestKey ? null : `expected at most ${longestKey} bytes, got ${bytes}`;
 }

@@ -4,10 +4,10 @@ import { UsageError } from '../../resilience/failure.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 import type { Job } from '../job.ts';
 
-/** How the ledger names a job's target. */
+/** The name of a job's target in the ledger. */
 export const targetName = ({ load: { table } }: Job): string => `${table.schema}.${table.name}`;
 
-/** What an instance keeps of the job that it was planned for. */
+/** The properties of a job that its instance stores. */
 export const plannedWith = (
   job: Job,
 ): Pick<Instance, 'job' | 'target' | 'targetKey' | 'configSha256'> & { timezone: string } => ({
@@ -18,7 +18,7 @@ export const plannedWith = (
   configSha256: job.file.sha256,
 });
 
-/** The stored plan belongs to a target and a key; with others its rows would land elsewhere. Throws UsageError. */
+/** Throws UsageError when the job's target or key is not the stored plan's, because rows would be loaded elsewhere. */
 export function requireSameTarget(instance: Instance, job: Job): void {
   if (instance.target === targetName(job) && instance.targetKey.join() === job.load.key.join()) return;
   throw new UsageError(
@@ -27,7 +27,7 @@ export function requireSameTarget(instance: Instance, job: Job): void {
   );
 }
 
-/** A plan that `run --again` replaced is not worked on any more: its rows would cover newer ones. Throws UsageError. */
+/** Throws UsageError for a plan that `run --again` replaced, because its rows would overwrite newer ones. */
 export async function requireLatestPlan(
   database: Queryable,
   { id, job, businessDate }: Instance,

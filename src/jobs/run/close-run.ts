@@ -26,15 +26,15 @@ export interface RunEnd extends WorkOutcome, RunFacts {
   stopReason: StopReason | undefined;
   /** Why rows held back for the switch at the end were not switched. */
   heldBack?: string | undefined;
-  /** Numbers of the chunks that the run was to work on; all when undefined. */
+  /** Numbers of the chunks that the run was asked to work on; all when undefined. */
   chunks: readonly number[] | undefined;
-  /** The instance was planned by an earlier run, so it stays whatever happens to this one. */
+  /** An earlier run planned the instance, so it is kept even if this run is refused. */
   planned: boolean;
 }
 
 /**
- * Stores a run's figures, judges it by its controls and its contracts, and gives its report, all in one transaction: a run
- * that is killed here leaves nothing that is closed without a report. Throws UsageError where it was no run at all.
+ * Stores a run's figures, judges it by its controls and its contracts, and gives its report, all in one transaction, so
+ * that a kill never leaves a closed run without a report. Throws UsageError when the run was refused before it did anything.
  */
 export async function closeRun(context: RunContext, end: RunEnd, ledger: RunLedger): Promise<Report> {
   const { job, dryRun } = context;
@@ -46,7 +46,7 @@ export async function closeRun(context: RunContext, end: RunEnd, ledger: RunLedg
     await ledger.commit(async (client) => {
       if (!end.planned) return discardInstance(client, instance);
       await discardRun(client, run);
-      // An instance that was complete before, and was to be worked on anew, stays complete.
+      // An instance that was complete before this run reopened it becomes complete again.
       await completeInstance(client, instance);
     });
     throw new UsageError(refusal.message, { code: refusal.code, cause: refusal });
@@ -79,18 +79,18 @@ export async function closeRun(context: RunContext, end: RunEnd, ledger: RunLedg
         instance,
         token: ledger.token,
         chunks: end.chunks && [...end.chunks, ...ledger.numbers.cut],
-        // The run tells of a listing that failed; its chunks were left for what stopped the run.
+        // A listing that failed is the run's reason; its chunks were left because of what stopped the run.
         reason: (broken ? undefined : stopReason?.message) ?? reason,
         after: stopReason?.after,
       });
-    // The report's figures say how the run is judged, and the verdict then goes into the report.
+    // The verdict needs the report's figures, and the report contains the verdict: so build, judge, then add the verdict.
     await finishRun(client, { run, status: 'failed', exitCode: 1, reason: null });
     await joinByHash(client);
     const { body, problems } = await buildReport(client, run);
     const verdict = judge(body, {
       broken,
       listFailed: listFailure !== undefined,
-      // Where the target could not be read, nobody knows whether the night is whole.
+      // If the target could not be read, it is unknown whether the night is complete.
       unlisted: (end.unlisted ?? false) || standing === undefined || left.length > 0,
       booksBroken: problems.length > 0,
       stopReason,
@@ -105,7 +105,7 @@ export async function closeRun(context: RunContext, end: RunEnd, ledger: RunLedg
   });
 }
 
-/** The cause that the engineer must mend first, when nothing was planned or no chunk was committed: then it was no run at all. */
+/** The configuration error or refused credentials, when the run did nothing before it; such a run is discarded. */
 async function refusedAtOnce(
   { progress: { tally } }: RunContext,
   { listFailure, error }: RunEnd,
@@ -119,11 +119,11 @@ async function refusedAtOnce(
 const brokenBooks = (problems: readonly string[], reason: string | null): string =>
   [`the books of this night do not balance, so none of its figures can be trusted: ${problems.join('; ')}`, reason]
     .filter((part) => part !== null)
-    .join('. Besides: ');
+    .join('. Also: ');
 
 const withLeft = (reason: string, left: readonly number[]): string =>
   left.length === 0
     ? reason
-    : `${reason}; not fetched anew: ${left.length === 1 ? 'chunk' : 'chunks'} ${left.join(',')}, which rerun --chunk ${left.join(',')} --whole-chunks does`;
+    : `${reason}; not fetched again: ${left.length === 1 ? 'chunk' : 'chunks'} ${left.join(',')}; rerun --chunk ${left.join(',')} --whole-chunks fetches ${left.length === 1 ? 'it' : 'them'}`;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -2,18 +2,18 @@ import type { Report } from '../../report/schema.ts';
 import { latestReport } from '../../ledger/stored-report.ts';
 import type { Queryable } from '../../sinks/postgres/postgres.ts';
 
-/** The news that there was nothing to do. */
+/** The result of a start that had nothing to do. */
 export interface NothingToDo {
   nothingToDo: string;
   /** The date's latest report, as its text is stored. */
   stored: string | undefined;
-  /** A night whose controls failed stays one whose controls failed (4), however often it is called again; else 0. */
+  /** 4 when the controls of the closed night failed, on each further call too; otherwise 0. */
   exitCode: number;
-  /** Those that failed. */
+  /** The controls that failed. */
   controls: Report['controls'];
 }
 
-/** There is nothing to do for this instance, because of `nothingToDo`; with the verdict on what was done before. */
+/** Says that there is nothing to do for a closed instance, with the verdict of its latest report. `nothingToDo` says why. */
 export async function closedNight(
   database: Queryable,
   { instance, nothingToDo }: { instance: string; nothingToDo: string },

@@ -18,7 +18,7 @@ export async function execute(run: PreparedRun, o: RunOptions & { limit?: number
   const { database, trigger, version } = o;
   const { job, lease } = run;
   const instance = run.instance.id;
-  // A run that is told to stop before it has begun anything is no run to report.
+  // A run that is told to stop before it begins is not stored and has no report.
   o.stopping.throwIfAborted();
   const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
     await startRun(client, {
@@ -32,18 +32,19 @@ export async function execute(run: PreparedRun, o: RunOptions & { limit?: number
     await reopenInstance(client, instance);
     return takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
   });
-  if (crashed > 0) o.log.warn({ crashed }, 'an earlier run ended without a word; its unfinished chunks are taken over');
+  if (crashed > 0)
+    o.log.warn({ crashed }, 'an earlier process ended without closing its run; its chunks are taken over');
   let discarded = run.mode === 'dry-run';
   try {
     return await conduct(run, o);
   } catch (error) {
     discarded ||= error instanceof UsageError;
     const reason = error instanceof Error ? error.message : String(error);
-    // Where the ledger cannot be reached, the next run finds that this one crashed.
+    // If the ledger cannot be reached, the next run marks this one as crashed.
     await abandonRun(database, { run: run.id, reason }).catch(() => undefined);
     throw error;
   } finally {
-    // Sweeps what was discarded, not an instance that still exists. After a kill, prune sweeps.
+    // Deletes the rows of a discarded instance, never of one that still exists. After a kill, prune deletes them.
     if (discarded) await sweep(database, instance).catch(() => undefined);
   }
 }
@@ -63,7 +64,7 @@ async function conduct(run: PreparedRun, o: RunOptions & { limit?: number }): Pr
   return await close(started, { run, version: o.version, outcome: { ...outcome, error, heldBack } });
 }
 
-/** What the step gives, or what broke the run in it. */
+/** The step's value, or the error that broke the run. */
 async function attempt<T>(
   context: RunContext,
   step: (context: RunContext) => Promise<T>,
@@ -78,7 +79,7 @@ async function attempt<T>(
   }
 }
 
-/** Nothing is fetched any more, and the report is written however long the database is away. */
+/** Ends fetching and closes the run, waiting for the database if it is away. */
 async function close(
   { context, endFetching, workMs, database }: StartedRun,
   {
@@ -101,13 +102,13 @@ async function close(
     stopReason: stop.reason,
   };
   try {
-    // A run that is told to stop still writes its report: only a lost lease keeps it from being closed. What a dry run
-    // discards at its end cannot be closed a second time.
+    // Only a lost lease prevents closing; a run that is told to stop still writes its report. A dry run is closed once,
+    // because closing discards its instance.
     return await closeRun(context, end, ledger.with({ signal: lost, once: outcome.error !== undefined || dryRun }));
   } catch (error) {
     // Losing the lease closed the connections; throw that, not the symptom.
     lost.throwIfAborted();
-    // A database that broke the run mostly keeps it from being closed as well; throw the first error.
+    // The fault of the database that broke the run usually prevents closing it too; throw the first error.
     throw outcome.error instanceof DatabaseGoneError && error instanceof DatabaseError ? outcome.error : error;
   }
 }

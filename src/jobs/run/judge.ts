@@ -2,7 +2,7 @@ import type { ReportBody } from '../../report/schema.ts';
 import type { RunStatus } from '../../ledger/run.ts';
 import type { StopReason } from './stop-reason.ts';
 
-/** Status and exit code; where several apply 1, 4, 3, 6 in this order. */
+/** A run's status and exit code; where several exit codes apply, 1, 4, 3, 6 in this order. */
 export function judge(
   { counts, controls, run }: ReportBody,
   o: {
@@ -16,7 +16,7 @@ export function judge(
   const complete = counts.failed === 0 && counts.notStarted === 0 && !counts.staged && !o.unlisted;
   const controlsFailed = controls.some(({ result, severity }) => result === 'fail' && severity === 'fail');
   if (o.broken || o.listFailed) return { status: 'failed', exitCode: 1 };
-  // Figures that cannot be are no night's, whatever else happened to it.
+  // Figures that contradict each other prove nothing, so this comes before every other verdict.
   if (o.booksBroken) return { status: 'controls-failed', exitCode: 4 };
   if (o.stopReason?.code === 'SIGNAL' && !complete)
     return { status: 'stopped', exitCode: o.stopReason.exitCode ?? 130 };

@@ -5,15 +5,15 @@ import { findNewerNight, type NewerNight } from '../../ledger/newer-night.ts';
 import { targetName } from '../plan/stored-plan.ts';
 
 /**
- * Older answers are not loaded over newer rows: gives the newer night that this run is to load over all the same, null
- * when there is none. Ask under the lease, so that none comes in between. Throws UsageError.
+ * Throws UsageError when the target holds rows of a newer night, unless `overNewer`; gives that night, or null when there
+ * is none. Call it under the lease, so that no newer night can be loaded meanwhile.
  */
 export async function requireNewest(
   database: Queryable,
   o: {
     job: Job;
     businessDate: string;
-    /** The user said so. */
+    /** The user allows loading over newer rows (`--over-newer`). */
     overNewer: boolean;
   },
 ): Promise<NewerNight | null> {
@@ -22,7 +22,7 @@ export async function requireNewest(
   const newer = await findNewerNight(database, { job: job.name, businessDate, target });
   if (!newer || o.overNewer) return newer ?? null;
   throw new UsageError(
-    `${target} holds rows that ${job.name} loaded for ${newer.businessDate} (run ${newer.runId}), and those of ${businessDate} are older: they are not loaded over them; leave the older date as it is, or say --over-newer`,
+    `${target} holds rows that ${job.name} loaded for ${newer.businessDate} (run ${newer.runId}), and this run would replace them with older ones of ${businessDate}; leave the older date as it is, or use --over-newer`,
     { code: 'NEWER_NIGHT_LOADED' },
   );
 }

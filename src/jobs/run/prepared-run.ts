@@ -18,17 +18,17 @@ export interface RunOptions {
   version: string;
   log: Log;
   clock: Clock;
-  /** Milliseconds for which a database that went away is waited for. */
+  /** How long to wait for a database that is away, in milliseconds. */
   databaseWaitMs: number;
-  /** Stops admission; what is in flight is finished. Its reason is a StopReason. */
+  /** Stops admission; chunks in progress are finished. Its reason is a StopReason. */
   stopping: AbortSignal;
   /** Ends everything at once. */
   signal: AbortSignal;
   /** When the run must have ended, in place of the job's own `finishBy`. */
   finishBy?: Date;
-  /** Load an older business date although rows of a newer one stand in the target. */
+  /** Load an older business date even if the target holds rows of a newer one. */
   overNewer?: boolean;
-  /** Called once the run is under way, for the progress display. */
+  /** Called once the run has started, for the progress display. */
   onStart?: (context: RunContext) => void;
   /** Called as each contract's fetching ends. */
   onContract?: () => void;

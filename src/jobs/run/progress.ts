@@ -14,7 +14,7 @@ export class Progress implements Disposable {
     this.#onContract = onContract;
   }
 
-  /** To be called as each contract's fetching ends. */
+  /** Call it when fetching a contract has ended. */
   contractEnded(): void {
     this.#onContract();
   }
@@ -28,11 +28,11 @@ export class Progress implements Disposable {
 export interface Tally {
   phase: 'listing' | 'enriching' | 'second-chance' | 'closing';
   listed: number;
-  /** The source's own count, once a page has told it. */
+  /** The source's own count, once a page has given it. */
   sourceTotal: number | undefined;
   /** Pages of the listing so far. */
   pages: number;
-  /** The listing came to its end; not so when it failed or was cut off. */
+  /** The listing was read to its end, so it neither failed nor was cut off. */
   listingDone: boolean;
   /** Contracts of chunks that have begun. */
   begun: number;
@@ -47,7 +47,7 @@ export interface Tally {
   listMs: number;
   enrichMs: number;
   loadMs: number;
-  /** Chunks that went to Postgres. */
+  /** Loads of chunks into Postgres that have ended. */
   loads: number;
 }
 

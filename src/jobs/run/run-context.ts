@@ -8,7 +8,7 @@ import type { Job } from '../job.ts';
 import type { Progress } from './progress.ts';
 import type { Stop } from './stop.ts';
 
-/** What the parts of a run share: values, and five capabilities. Each part asks for those that it needs. */
+/** What the parts of a run share: values, and five capabilities. Each part takes only those that it needs. */
 export interface RunContext {
   job: Job;
   businessDate: string;
@@ -18,7 +18,7 @@ export interface RunContext {
   clock: Clock;
   /** Reads and commits, fenced by the lease and tried again while the database is away. */
   ledger: RunLedger;
-  /** Asks the APIs what a contract needs. */
+  /** Fetches what a contract needs from the APIs. */
   lookups: Lookups;
   /** Which chunk may start: queues, deadline, quota, memory. */
   admission: Admission;

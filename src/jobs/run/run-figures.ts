@@ -8,17 +8,17 @@ import type { ApiStatistics } from '../../sources/api/api.ts';
 import { sumDefinitions } from '../load/amounts.ts';
 import type { RunContext } from './run-context.ts';
 
-/** Facts of a run that only its process knows. */
+/** Facts about a run that only its process knows. */
 export interface RunFacts {
   version: string;
-  /** The database, for people. */
+  /** Description of the database, as the report shows it. */
   database: string;
   overNewer: NewerNight | null;
   /** Milliseconds from the run's start to the end of its work. */
   workMs: number;
 }
 
-/** A run's figures, but for those that are read in the transaction that closes it. */
+/** A run's figures, except those that are read in the transaction that closes it. */
 export function runFigures(
   context: RunContext,
   { version, database, overNewer, workMs }: RunFacts,
@@ -76,7 +76,7 @@ function processFigures({ progress: { eventLoop }, log }: RunContext): Report['p
   const { p99, max } = eventLoop.figures();
   if (max > blockedAbove)
     log.warn({ maxMs: Math.round(max) }, `something blocked the event loop for longer than ${blockedAbove} ms`);
-  // Kilobytes, on every system.
+  // `maxRSS` is in kilobytes on every system.
   const peakMemoryBytes = process.resourceUsage().maxRSS * 1_024;
   return { eventLoopDelayMs: { p99: rounded(p99), max: rounded(max) }, peakMemoryBytes };
 }

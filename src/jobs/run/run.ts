@@ -18,7 +18,7 @@ import { requireNewest } from './newer-night.ts';
 import type { RunOptions } from './prepared-run.ts';
 import { requireTargetKept, targetFor } from './target.ts';
 
-/** A report, or the news that there was nothing to do. */
+/** A report, or that there was nothing to do. */
 export type RunResult = { report: Report } | NothingToDo;
 
 /** Runs a job for a business date: plans it, or continues the instance that an earlier run left unfinished. */
@@ -33,7 +33,7 @@ export async function runJob(
   const found = await findInstance(database, { job: job.name, businessDate, purpose });
   const anew = !found || o.again || o.dryRun || (purpose === 'sample' && found.status === 'complete');
   if (!anew && found.status === 'complete') {
-    // Only the target that holds the night's rows makes the night complete.
+    // The night is complete only while its rows are in the target that the job file names.
     await requireSamePlan(database, { instance: found, job });
     await requireTargetKept(job, { database, instance: found });
     return await closedNight(database, {
@@ -77,7 +77,7 @@ export async function rerunJob(job: Job, o: RunOptions & { of: RunRow; selection
   await requireTargetKept(job, { database, instance });
   const unfinished = async (of: WorkSelection): Promise<boolean> =>
     (await unfinishedChunks(database, instance.id, of)).length > 0;
-  // No chunk is left and yet it is not complete: the last run died before it could close the instance.
+  // No chunk is left but the instance is not complete: the last run ended before it could close it.
   const unclosed = instance.status !== 'complete' && !(await unfinished({}));
   if (!unclosed && !(await unfinished(selection)))
     return await closedNight(database, {
@@ -96,7 +96,7 @@ export async function rerunJob(job: Job, o: RunOptions & { of: RunRow; selection
   return { report: await execute({ ...plan, mode: 'rerun', continues: o.of }, o) };
 }
 
-/** A plan, and the rows held back of it, fit only the job file they were made with. Throws UsageError. */
+/** Throws UsageError when the plan, or its rows held back, were made with another target, key or columns. */
 async function requireSamePlan(database: Database, { instance, job }: { instance: Instance; job: Job }): Promise<void> {
   requireSameTarget(instance, job);
   if (!(await isHeldBackOtherwise(database, { instance: instance.id, columns: job.load.columns }))) return;

@@ -3,7 +3,7 @@ import type { RunContext } from './run-context.ts';
 import type { StopReason } from './stop-reason.ts';
 import { workChunks } from './work-chunks.ts';
 
-/** Asks once more, a single time, for contracts that failed in this run for a transient cause, unless the API wants a longer wait. */
+/** Tries contracts once more that failed in this run for a transient cause, unless their API asks for a longer wait. */
 export async function secondChance(context: RunContext): Promise<void> {
   const { ledger, log, lookups, stop, progress } = context;
   const chances = await ledger.read(async (database) => secondChances(database, ledger));
@@ -21,11 +21,11 @@ export async function secondChance(context: RunContext): Promise<void> {
     {
       selection: { secondChanceOf: ledger.run },
       onStop: (reason) => {
-        // Every contract has had its turn by now: what stays failed is for a rerun, and the run did not stop.
+        // Every contract was tried by now, so this does not stop the run; a rerun can fetch what stays failed.
         if (reason.code === 'DEADLINE' || reason.code === 'API_RESTS') refusal ??= reason;
         else stop.request(reason);
       },
     },
   );
-  if (refusal) log.warn({ reason: refusal.message }, 'no second chance for the contracts that are left');
+  if (refusal) log.warn({ reason: refusal.message }, 'the remaining contracts get no second chance');
 }

@@ -18,14 +18,14 @@ import { Progress } from './progress.ts';
 import type { RunContext } from './run-context.ts';
 import { Stop } from './stop.ts';
 
-/** A run under way: its context, and what ends with it. */
+/** A started run: its context, and the resources that end with it. */
 export interface StartedRun extends AsyncDisposable {
   context: RunContext;
   /** Milliseconds since the start. */
   workMs: () => number;
-  /** The database, for people. */
+  /** Description of the database, as the report shows it. */
   database: string;
-  /** To be called when nothing is fetched any more: a database that is away then pauses nothing. */
+  /** Call it when fetching has ended, so that a database that is away no longer pauses anything. */
   endFetching: () => void;
 }
 
@@ -67,7 +67,7 @@ export async function start(run: PreparedRun, o: RunOptions): Promise<StartedRun
   listen(stack, o.stopping, () => apis.forEach((api) => api.stopWaiting()));
   const fetching = stack.use(new DisposableStack());
   fetching.use(pauseWhileDatabaseDown(admission, { lease, signal, log }));
-  // The run is over when the lease is lost, so connections that might never be answered are closed.
+  // A lost lease ends the run, so close the connections: a statement that waits might never be answered.
   listen(fetching, lease.lost, () => database.cut());
   const begun = clock.now();
   const owned = stack.move();
@@ -89,7 +89,7 @@ function openApis(
       clock,
       onRetry: (info) => log.debug(info, 'request is repeated'),
       onRest: (rest) => log.warn(rest, restLine(rest)),
-      onLowered: (info) => log.warn(info, 'the API announces a lower limit than the job file, and is asked no faster'),
+      onLowered: (info) => log.warn(info, 'the API announces a lower limit than the job file; the lower one is kept'),
     });
   return new Map(Object.values(job.apis).map((options) => [options.name, stack.use(open(options))]));
 }
@@ -102,7 +102,7 @@ function listen(stack: AsyncDisposableStack | DisposableStack, signal: AbortSign
 const deadlineOf = ({ finishBy, timezone }: Job, clock: Clock): Date | null =>
   finishBy === undefined ? null : nextTimeOfDay(finishBy, { timezone, now: new Date(clock.wallNow()) });
 
-/** Rows held back so far, and milliseconds that each took into the target last; undefined before the first. */
+/** Rows held back so far, and milliseconds per row in the latest switch; undefined before the first. */
 const switchAhead = async (ledger: RunLedger): Promise<{ heldBack: number; msPerRow: number | undefined }> =>
   ledger.read(async (database) => ({
     heldBack: await countHeldBack(database, ledger.instance),

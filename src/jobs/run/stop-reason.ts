@@ -1,11 +1,11 @@
 import { NightfillError } from '../../resilience/failure.ts';
 import type { ApiRestsError } from '../../sources/api/api-rests-error.ts';
 
-/** Why chunks are not admitted any more, as a sentence for the report. */
+/** Why no more chunks are admitted, as a sentence for the report. */
 export class StopReason extends NightfillError {
   /** 130 or 143 after a signal. */
   readonly exitCode: number | undefined;
-  /** Before then it makes no sense to try again; undefined: at once. */
+  /** The earliest time at which trying again can succeed; undefined: at once. */
   readonly after: Date | undefined;
 
   constructor(
@@ -19,7 +19,7 @@ export class StopReason extends NightfillError {
   }
 }
 
-/** An API rests for longer than the night has: what is left is for another run. */
+/** The reason to stop when an API rests for longer than the night has; another run does the remaining work. */
 export const apiRests = ({ message, retryAt, outOfTime }: ApiRestsError): StopReason =>
   new StopReason(
     outOfTime ? 'DEADLINE' : 'API_RESTS',

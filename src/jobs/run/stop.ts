@@ -1,19 +1,19 @@
 import { StopReason } from './stop-reason.ts';
 
-/** How a run is ended early: gently, so that what has begun is finished, or at once. */
+/** Ends a run early: either gently, so that chunks in progress are finished, or at once. */
 export class Stop {
-  /** Ends everything at once: a second signal, a lost lease, a broken runner. */
+  /** Aborts everything at once, because of a second signal, a lost lease or a broken runner. */
   readonly signal: AbortSignal;
-  /** Ends the admission of chunks that have not begun. */
+  /** Aborts the admission of further chunks. */
   readonly stopping: AbortSignal;
-  /** Ends the listing: it has no side effects, and the next run lists again. */
+  /** Aborts the listing, which loses nothing, because the next run lists again. */
   readonly listing: AbortSignal;
   readonly #told: AbortSignal;
   readonly #requested = new AbortController();
   readonly #broken = new AbortController();
 
   constructor(o: {
-    /** From outside: finish what has begun. Its reason is a StopReason. */
+    /** From outside: finish the chunks in progress. Its reason is a StopReason. */
     stopping: AbortSignal;
     /** From outside: end at once. */
     signal: AbortSignal;
@@ -26,7 +26,7 @@ export class Stop {
     this.listing = AbortSignal.any([this.signal, o.stopping]);
   }
 
-  /** Admits no more chunks. The first reason stands. */
+  /** Admits no more chunks. The first reason given is kept. */
   request(reason: StopReason): void {
     this.#requested.abort(reason);
   }
@@ -36,7 +36,7 @@ export class Stop {
     this.#broken.abort(error);
   }
 
-  /** Why the run stops; what it is told from outside comes first. */
+  /** Why the run stops; a reason from outside comes before its own. */
   get reason(): StopReason | undefined {
     const { reason } = this.#told.aborted ? this.#told : this.#requested.signal;
     return reason instanceof StopReason ? reason : undefined;

@@ -5,9 +5,9 @@ import type { RunContext } from './run-context.ts';
 import { apiRests, StopReason } from './stop-reason.ts';
 
 /**
- * Works on chunks as their numbers come, several at once so that a slow contract delays no other chunk, and no more than
- * memory holds. Ends when all have ended, and gives the numbers of those worked on; the first error stops the run and is
- * thrown. `onStop` is told of each reason to admit no more chunks.
+ * Works on chunks as their numbers come, several at once so that a slow contract delays no other chunk, within the memory
+ * limit. Gives the numbers of the chunks worked on when all have ended; the first error stops the run and is thrown.
+ * `onStop` gets each reason to admit no more chunks.
  */
 export async function workChunks(
   context: RunContext,
@@ -21,13 +21,13 @@ export async function workChunks(
   },
 ): Promise<Set<number>> {
   const { admission, ledger, stop } = context;
-  // Not a Scope: chunks are admitted by memory and quota, and the loop waits for any of them to end.
+  // Not a Scope, because memory and quota decide admission, and the loop has to wait for any open chunk to end.
   const open = new Set<Promise<void>>();
   const worked = new Set<number>();
   let openContracts = 0;
   let broken: { error: unknown } | undefined;
   const fail = (error: unknown): void => {
-    // Now, because the loop may be waiting for the next number.
+    // Stop now, because the loop may be waiting for the next number.
     broken ??= { error };
     stop.fail(error);
   };
@@ -53,7 +53,7 @@ export async function workChunks(
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- quotas and open chunks change while it waits
       await admission.shareQuotas();
-      // No wait from here to the reason: when the last open chunk ends in between, there is none.
+      // No `await` from here to the reason: if the last open chunk ended in between, there would be no obstacle.
       if (admission.quotaAllows(chunk, { open: openContracts })) return undefined;
       if (open.size === 0) return admission.quotaReason(chunk);
       // Estimates are upper bounds, so a chunk that ends may free quota.

@@ -14,7 +14,7 @@ import { workChunks } from './work-chunks.ts';
 
 export interface WorkOptions {
   selection: WorkSelection;
-  /** The listing was not finished by an earlier run. */
+  /** Contracts have to be listed, because no earlier run finished the listing. */
   listing: boolean;
   limit: number | undefined;
 }
@@ -23,11 +23,11 @@ export interface WorkOptions {
 export interface WorkOutcome {
   /** The listing's own failure. */
   listFailure?: unknown;
-  /** The listing was not begun or not finished, because the run stopped. */
+  /** The listing was not begun or not finished because the run stopped. */
   unlisted?: boolean;
-  /** Numbers of the whole chunks that were to be worked on anew and were not. */
+  /** Numbers of the chunks that were requested whole (`--whole-chunks`) and not worked on. */
   left?: readonly number[];
-  /** What broke the runner. */
+  /** The error that broke the run. */
   error?: unknown;
 }
 
@@ -70,11 +70,11 @@ export async function work(context: RunContext, o: WorkOptions): Promise<WorkOut
 interface ListOutcome {
   failure?: unknown;
   unlisted: boolean;
-  /** Chunks that an earlier run left to do. */
+  /** Chunks that an earlier run left unfinished. */
   unfinished: readonly number[];
 }
 
-/** Gives the chunks that an earlier run left to do, then those that it lists. */
+/** Hands on the numbers of the chunks that an earlier run left unfinished, then lists and hands on the new ones. */
 async function list(
   context: RunContext,
   o: WorkOptions & { numbers: BoundedQueue<number>; outcome: ListOutcome },
@@ -104,7 +104,7 @@ async function list(
   }
 }
 
-/** Why the listing was left: its API rests for longer than the night has, or the deadline came first. */
+/** Why the listing was cut off: its API rests for longer than the night has, or the deadline came first. */
 function listingCutOff(
   error: ApiRestsError,
   { job, admission: { finishBy }, progress: { tally } }: RunContext,

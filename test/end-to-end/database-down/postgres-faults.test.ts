@@ -268,7 +268,7 @@ describe(
         if (how === 'it is dropped') {
           const refused = await night.nightfill('run', 'job.yaml');
           assert.equal(refused.exitCode, 2, refused.stderr);
-          assertSentence(refused, /enriched is gone, and with it the rows that were loaded.*run --again/);
+          assertSentence(refused, /enriched no longer exists, so the rows that were loaded.*run --again/);
         }
         await execute(own, back(role));
         const loaded = await loadedKeys(own);

@@ -81,7 +81,7 @@ describe('commit: run', { concurrency: 3 }, () => {
     const { run: ended, counts } = await night.report('report.json');
     assert.match(
       ended.reason!,
-      /too near for another chunk: with what is under way and the switch of 5 rows at the end it takes 2250\d\.\d s more/,
+      /too near for another chunk: with the work in progress and the switch of 5 rows at the end it would take 2250\d\.\d s/,
     );
     assert.equal(counts.notStarted, 20);
   });
@@ -129,7 +129,7 @@ describe('commit: run', { concurrency: 3 }, () => {
     source.gone.add('c07');
     const held = await night.nightfill('run', 'job.yaml', '--date', '2026-01-02');
     assert.equal(held.exitCode, 3, held.stderr);
-    assert.match(held.stdout, /leaves public\.contracts as it was: 1 of 20 contracts failed/);
+    assert.match(held.stdout, /keeps public\.contracts unchanged: 1 of 20 contracts failed/);
     assert.deepEqual(await target(night), ['1.00 × 20']);
     const { counts, controls, amounts } = await night.report('reports/scripted-2026-01-02.json');
     assert.deepEqual([counts.enriched, counts.failed, counts.staged, counts.updated], [19, 1, 19, 0]);
@@ -322,7 +322,7 @@ describe('commit: run', { concurrency: 3 }, () => {
     scene.proxy.cutWhen({ direction: 'toServer', matches: commitOf('json_agg(DISTINCT attempt'), pass: true });
     const held = await scene.night.nightfill(...scene.command('run'), '--again');
     assert.notEqual(held.exitCode, 0);
-    assert.match(held.stdout, /leaves public\.contracts as it was: 1 of 40 contracts failed/);
+    assert.match(held.stdout, /keeps public\.contracts unchanged: 1 of 40 contracts failed/);
     assert.deepEqual(await scene.query('SELECT FROM contracts'), []);
   });
 });

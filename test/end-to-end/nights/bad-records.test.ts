@@ -228,9 +228,9 @@ describe('a record of the listing that Postgres cannot store fails alone', { con
     const messageOf = (wanted: string): string => report.failures.find(({ key }) => key === wanted)!.message;
     assert.match(
       messageOf('huge'),
-      /^record 2 of the listing cannot be kept: Postgres: value overflows numeric format/,
+      /^record 2 of the listing cannot be stored: Postgres: value overflows numeric format/,
     );
-    assert.match(messageOf('(record 8 of the listing)'), /a key has 1024 bytes at most, and this one 1025$/);
+    assert.match(messageOf('(record 8 of the listing)'), /expected at most 1024 bytes, got 1025$/);
     const loaded = await night.query<{ id: string }>('SELECT left(id, 8) AS id FROM contracts ORDER BY id');
     assert.deepEqual(
       loaded.map(({ id }) => id),

@@ -87,7 +87,7 @@ test('several records for one id in a batched answer fail its contracts alone, a
       ['c4', 'BATCH_RECORD_TWICE', 'data'],
     ],
   );
-  assert.match(failures[0]!.message, /gave 3 with customerId "u2" where one was expected/);
+  assert.match(failures[0]!.message, /expected one with customerId "u2", got 3/);
   assert.deepEqual(await night.query('SELECT id, units::text FROM batches ORDER BY id'), [
     { id: 'c1', units: '100' },
     { id: 'c3', units: '102' },
@@ -133,6 +133,6 @@ test('a transform that cannot be loaded is told before anything is asked', async
   await night.write('job.yaml', `${job()}transform: ./rows.ts\n`);
   const run = await night.nightfill('run', 'job.yaml');
   assert.equal(run.exitCode, 2, run.stdout + run.stderr);
-  assert.match(run.stderr, /rows\.ts cannot be used: it has no function as its default export/);
+  assert.match(run.stderr, /rows\.ts cannot be used: its default export is not a function/);
   assert.deepEqual(server.requests, []);
 });

@@ -128,7 +128,7 @@ describe('missing: mark', { concurrency: 2 }, () => {
     ['that gives no count', { listed: contracts(1, 8), total: null }, 4, /gave no count of its own/],
     ['that shows a record twice', { listed: [...contracts(1, 8), 'c01'] }, 0, /1 of the records listed came twice/],
     ['with a record that has no key', { listed: [...contracts(1, 8), ''] }, 3, /1 of the records .* no usable key/],
-    ['that is empty', { listed: [] }, 4, /10 of 10 contracts known before are gone at once.*markAtMost is 50%/],
+    ['that is empty', { listed: [] }, 4, /10 of 10 contracts known before are no longer listed.*markAtMost allows 50%/],
     ['of other contracts', { listed: contracts(21, 40) }, 4, /10 of 10 contracts known before/],
   ] as const) {
     test(`a listing ${what} marks nothing, and the report says so`, async (t) => {
@@ -225,7 +225,7 @@ describe('missing: mark', { concurrency: 2 }, () => {
     await run('2026-01-03');
     source.listed = contracts(1, 8);
     const { report } = await run('2026-01-02', ['--over-newer']);
-    assert.match(report.marked!.reason!, /the night of 2026-01-03 was begun already/);
+    assert.match(report.marked!.reason!, /the night of 2026-01-03 has already begun/);
     assert.deepEqual(await marks(night), []);
   });
 

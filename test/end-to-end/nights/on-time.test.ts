@@ -41,7 +41,7 @@ test('a night too long for finishBy loads what fits, ends before it, and the nex
   assert.ok(ended.finishedAt < timing.finishBy!);
   assert.match(
     ended.reason!,
-    /^finishBy \d\d:\d\d \(.*Z\) is too near for another chunk: with what is under way it takes \d+\.\d s more, and \d+\.\d s are left/,
+    /^finishBy \d\d:\d\d \(.*Z\) is too near for another chunk: with the work in progress it would take \d+\.\d s, and \d+\.\d s are left/,
   );
   assert.ok(counts.enriched > 0 && counts.notStarted > 0, JSON.stringify(counts));
   assert.equal(counts.listed, 300, 'the plan is whole');

@@ -182,7 +182,7 @@ describe('a run that lost its lease commits nothing more', { concurrency: 2 }, (
       assert.equal(exitCode, 1, stderr);
       assert.match(
         stderr,
-        /^nightfill: this run lost the lease of simulated: another run has taken over; nothing more is committed here$/m,
+        /^nightfill: this run lost the lease of simulated because another run has taken over; this one commits nothing more$/m,
       );
       assert.deepEqual(await everything(night, 'enriched'), before);
     });
@@ -218,7 +218,7 @@ describe('a run that lost its lease commits nothing more', { concurrency: 2 }, (
       });
       const { exitCode, stderr } = await late.ended;
       assert.equal(exitCode, 1, stderr);
-      assert.match(stderr, /lost the lease of scripted: another run has taken over/);
+      assert.match(stderr, /lost the lease of scripted because another run has taken over/);
       for (const table of tables) assert.deepEqual(await night.query(`SELECT FROM ${table}`), [], table);
       const [instance] = await night.query('SELECT status FROM nightfill.instance');
       assert.deepEqual(instance, { status: state });

@@ -99,7 +99,7 @@ test('a chunk begins when its requests can be answered by the deadline to the mi
   assert.equal(late.admission.refusal?.code, 'DEADLINE');
   assert.match(
     late.admission.refusal!.message,
-    /^finishBy 01:00 \(2026-01-01T00:00:09\.049Z\) is too near .* takes 9\.1 s more, and 9\.0 s are left/,
+    /^finishBy 01:00 \(2026-01-01T00:00:09\.049Z\) is too near .* would take 9\.1 s, and 9\.0 s are left/,
   );
 });
 
@@ -168,7 +168,7 @@ test('of commit: run a chunk begins when the switch of all rows can end by the d
   assert.equal(late.admits(chunkOf(1_000)), false);
   assert.match(
     late.refusal!.message,
-    /too near for another chunk: with what is under way and the switch of 1500 rows at the end it takes 12\.0 s more/,
+    /too near for another chunk: with the work in progress and the switch of 1500 rows at the end it would take 12\.0 s/,
   );
 });
 

@@ -62,7 +62,7 @@ test('what has begun may still ask for everything, so it counts beside what is t
   assert.equal(gate.allows(101, { open: 0 }), false);
   assert.match(
     gate.reason(101).message,
-    /^API "crm" has used 600 of its 1000 .* leaves 200 to others; another chunk takes up to 202; the quota/,
+    /^the quota of API "crm" for .* is 1000 requests: 600 are used, and 200 are reserved for others; another chunk needs up to 202; it renews/,
   );
   assert.match(
     gate.reason(401).message,

@@ -117,7 +117,7 @@ for (const [what, night, reason] of [
   ['that was cut off', { status: 'planning' }, 'the listing was cut off'],
   ['without a count of the source', { sourceTotal: null }, 'the source gave no count of its own'],
   ['whose count differs', { sourceTotal: 3 }, 'the source counts 3 contracts, and 2 records were listed'],
-  ['whose count changed', { totalChanged: true }, "the source's count changed while it was listed"],
+  ['whose count changed', { totalChanged: true }, "the source's count changed during the listing"],
   ['that shows a record twice', { duplicates: 1, sourceTotal: 3 }, /^1 of the records listed came twice/],
   [
     'with a record that has no key',
@@ -127,7 +127,7 @@ for (const [what, night, reason] of [
   [
     'whose rows are held back',
     { contracts: [{ key: 'a' }, { key: 'b', outcome: 'held-back' }] },
-    'the night is held back, and its marks with it',
+    'the rows of this night are held back, so nothing is marked yet',
   ],
 ] as const satisfies readonly [string, Partial<SeededNightOptions>, string | RegExp][]) {
   test(`a listing ${what} proves nothing missing: nothing is marked, and the reason told`, async () => {
@@ -151,7 +151,7 @@ test('a night before one that was begun marks nothing: its listing is older', as
   const marking = await markingJob(abc);
   await seedNight(database, { job: marking.job.name, date: '2026-11-21', contracts: [] });
   const told = await close(marking, ab);
-  assert.equal(told?.reason, 'the night of 2026-11-21 was begun already, and this listing is older');
+  assert.equal(told?.reason, 'the night of 2026-11-21 has already begun, and this listing is older');
   assert.deepEqual(await marks(marking), []);
 });
 
@@ -160,7 +160,7 @@ test('more contracts gone at once than markAtMost fail the control, and none of 
   const told = await close(refused, ab);
   assert.equal(
     told?.reason,
-    '1 of 3 contracts known before are gone at once, and load.markAtMost is 33%; if they really are, raise it and run --again',
+    '1 of 3 contracts known before are no longer listed, and load.markAtMost allows 33%; if that is right, raise it and run --again',
   );
   assert.deepEqual(told?.control, { expected: 1, actual: 0 });
   assert.deepEqual(await marks(refused), []);

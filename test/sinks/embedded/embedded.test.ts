@@ -15,6 +15,7 @@ import { createCluster, startServer, stopServer } from '../../../src/sinks/embed
 import { placeCluster } from '../../../src/sinks/embedded/embedded-place.ts';
 import { openEmbedded, type EmbeddedPostgres } from '../../../src/sinks/embedded/embedded.ts';
 import { execute } from '../../support/database.ts';
+import { isLong } from '../../support/long.ts';
 import { reachableCheckout } from '../../support/reachable-checkout.ts';
 
 const root = process.geteuid?.() === 0;
@@ -265,7 +266,7 @@ describe('the embedded server', { concurrency: 3 }, () => {
 
   void test('whenever the first process is killed, the next one has a good server', async (t) => {
     const folder = await newFolder(t);
-    for (const ms of [150, 300, 450, 600, 750]) {
+    for (const ms of isLong ? [100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 750, 900] : [150, 450, 750]) {
       const child = spawnUser(folder);
       await delay(ms);
       child.kill('SIGKILL');
