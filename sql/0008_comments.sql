@@ -13,7 +13,7 @@ COMMENT ON COLUMN nightfill.instance.status IS
   'planning: the listing is under way. planned: the whole plan is stored; again while a rerun works on a complete one. complete: closed.';
 COMMENT ON COLUMN nightfill.instance.timezone IS 'Of the business date.';
 COMMENT ON COLUMN nightfill.instance.target IS 'The table its rows are loaded into.';
-COMMENT ON COLUMN nightfill.instance.target_key IS 'Key columns of that table.';
+COMMENT ON COLUMN nightfill.instance.target_key IS 'The load key: the columns of that table that identify a row.';
 COMMENT ON COLUMN nightfill.instance.config_sha256 IS
   'SHA-256 of what the job file meant when the instance was planned.';
 COMMENT ON COLUMN nightfill.instance.source_total IS 'The source''s own count; NULL when it gives none.';
@@ -79,7 +79,7 @@ COMMENT ON COLUMN nightfill.lease.renewed_at IS 'When the holder was last known 
 COMMENT ON COLUMN nightfill.lease.expires_at IS 'From then on another run may take over.';
 
 COMMENT ON TABLE nightfill.chunk IS
-  'The unit of transaction, retry and rerun: up to chunk.size contracts of a plan.';
+  'The unit of transaction, retry and rerun: up to `chunk.size` contracts of a plan.';
 COMMENT ON COLUMN nightfill.chunk.instance IS 'The instance it belongs to.';
 COMMENT ON COLUMN nightfill.chunk.number IS 'From 1.';
 COMMENT ON COLUMN nightfill.chunk.status IS 'partial: some of its contracts failed.';
@@ -91,7 +91,7 @@ COMMENT ON COLUMN nightfill.chunk.failed IS 'Contracts not loaded.';
 COMMENT ON COLUMN nightfill.chunk.inserted IS 'Rows that were new in the target.';
 COMMENT ON COLUMN nightfill.chunk.updated IS 'Rows that changed.';
 COMMENT ON COLUMN nightfill.chunk.unchanged IS 'Rows that were right already.';
-COMMENT ON COLUMN nightfill.chunk.attempts IS 'Transactions that recorded it.';
+COMMENT ON COLUMN nightfill.chunk.attempts IS 'Number of its attempts: transactions that recorded it.';
 COMMENT ON COLUMN nightfill.chunk.duration_ms IS 'Milliseconds of fetching and loading, over all attempts.';
 COMMENT ON COLUMN nightfill.chunk.digest IS
   'SHA-256 of its rows as they stood in the target, chained over attempts; NULL when none was loaded.';
@@ -100,9 +100,9 @@ COMMENT ON COLUMN nightfill.chunk.reason IS
 COMMENT ON COLUMN nightfill.chunk.retry_after IS 'The earliest time it makes sense to try again; NULL: at once.';
 
 COMMENT ON TABLE nightfill.contract IS
-  'The stored plan: a rerun asks for these keys and never lists again.';
+  'The plan, contract by contract: a rerun asks for these keys and never lists again.';
 COMMENT ON COLUMN nightfill.contract.instance IS 'The instance it belongs to.';
-COMMENT ON COLUMN nightfill.contract.key IS 'The contract''s key in the listing.';
+COMMENT ON COLUMN nightfill.contract.key IS 'The contract key: names it in the listing.';
 COMMENT ON COLUMN nightfill.contract.chunk IS 'Number of its chunk.';
 COMMENT ON COLUMN nightfill.contract.position IS 'Its place in the chunk, from 1.';
 COMMENT ON COLUMN nightfill.contract.listed IS
@@ -110,7 +110,7 @@ COMMENT ON COLUMN nightfill.contract.listed IS
 COMMENT ON COLUMN nightfill.contract.problem IS 'Why its record in the listing cannot be worked on; NULL when it can.';
 
 COMMENT ON TABLE nightfill.chunk_attempt IS
-  'One transaction of a chunk, and what it brought.';
+  'An attempt of a chunk: one transaction that recorded it, and what it loaded.';
 COMMENT ON COLUMN nightfill.chunk_attempt.instance IS 'The instance of the chunk.';
 COMMENT ON COLUMN nightfill.chunk_attempt.chunk IS 'Number of the chunk.';
 COMMENT ON COLUMN nightfill.chunk_attempt.attempt IS 'From 1.';
@@ -132,7 +132,7 @@ COMMENT ON TABLE nightfill.chunk_amount IS
   'Control totals of what an attempt of a chunk loaded, per column of a sum control and value it is split by.';
 COMMENT ON COLUMN nightfill.chunk_amount.instance IS 'The instance of the chunk.';
 COMMENT ON COLUMN nightfill.chunk_amount.chunk IS 'Number of the chunk.';
-COMMENT ON COLUMN nightfill.chunk_amount.attempt IS 'Of the chunk.';
+COMMENT ON COLUMN nightfill.chunk_amount.attempt IS 'Number of the attempt.';
 COMMENT ON COLUMN nightfill.chunk_amount.column_name IS 'The summed column.';
 COMMENT ON COLUMN nightfill.chunk_amount.currency IS
   'The value the sums are split by; NULL when they are not, or where it is NULL.';
@@ -145,7 +145,7 @@ COMMENT ON COLUMN nightfill.chunk_amount.altered IS
 COMMENT ON TABLE nightfill.failure IS
   'Why a contract of the instance is not loaded; deleted once it is.';
 COMMENT ON COLUMN nightfill.failure.instance IS 'The instance of the contract.';
-COMMENT ON COLUMN nightfill.failure.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.failure.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.failure.chunk IS 'Number of its chunk.';
 COMMENT ON COLUMN nightfill.failure.run IS 'The run in which it failed.';
 COMMENT ON COLUMN nightfill.failure.stage IS 'Where it failed.';
@@ -164,7 +164,7 @@ COMMENT ON COLUMN nightfill.failure.failed_at IS 'When.';
 COMMENT ON TABLE nightfill.stale IS
   'Contracts loaded with a last known value.';
 COMMENT ON COLUMN nightfill.stale.instance IS 'The instance of the contract.';
-COMMENT ON COLUMN nightfill.stale.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.stale.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.stale.lookup IS 'The lookup whose last known value was taken.';
 COMMENT ON COLUMN nightfill.stale.chunk IS 'Number of its chunk.';
 COMMENT ON COLUMN nightfill.stale.as_of IS 'When that value was fetched.';
@@ -172,7 +172,7 @@ COMMENT ON COLUMN nightfill.stale.as_of IS 'When that value was fetched.';
 COMMENT ON TABLE nightfill.contract_amount IS
   'What the sources said of each contract''s amount: its answers, else its record in the listing. Contracts not started have none yet.';
 COMMENT ON COLUMN nightfill.contract_amount.instance IS 'The instance of the contract.';
-COMMENT ON COLUMN nightfill.contract_amount.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.contract_amount.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.contract_amount.column_name IS 'The summed column.';
 COMMENT ON COLUMN nightfill.contract_amount.chunk IS 'Number of its chunk.';
 COMMENT ON COLUMN nightfill.contract_amount.currency IS
@@ -183,9 +183,9 @@ COMMENT ON COLUMN nightfill.contract_amount.amount IS
 COMMENT ON TABLE nightfill.target_row IS
   'The row of the target in which each contract of an instance stands: two contracts never share one.';
 COMMENT ON COLUMN nightfill.target_row.instance IS 'The instance of the contract.';
-COMMENT ON COLUMN nightfill.target_row.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.target_row.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.target_row.chunk IS 'Number of its chunk.';
-COMMENT ON COLUMN nightfill.target_row.row_key IS 'The key columns as the target holds them, as a JSON array of texts.';
+COMMENT ON COLUMN nightfill.target_row.row_key IS 'Its load key as the target holds it, as a JSON array of texts.';
 COMMENT ON COLUMN nightfill.target_row.row IS
   'First 16 bytes of the SHA-256 of row_key, because a key may be longer than an index entry.';
 
@@ -193,16 +193,16 @@ COMMENT ON TABLE nightfill.last_known IS
   'The last answer of each lookup with onFailure: last-known, per contract.';
 COMMENT ON COLUMN nightfill.last_known.job IS 'Name of the job.';
 COMMENT ON COLUMN nightfill.last_known.lookup IS 'The lookup.';
-COMMENT ON COLUMN nightfill.last_known.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.last_known.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.last_known.value IS 'The answer.';
 COMMENT ON COLUMN nightfill.last_known.as_of IS 'When it was fetched.';
 
 COMMENT ON TABLE nightfill.loaded_row IS
   'The row of the target that each contract was last loaded into, by jobs with missing: mark. Only such rows are ever marked.';
 COMMENT ON COLUMN nightfill.loaded_row.job IS 'Name of the job.';
-COMMENT ON COLUMN nightfill.loaded_row.contract IS 'The contract''s key in the listing.';
-COMMENT ON COLUMN nightfill.loaded_row.target IS 'The table with its key columns and their types.';
-COMMENT ON COLUMN nightfill.loaded_row.row_key IS 'Texts of the key columns, in their order.';
+COMMENT ON COLUMN nightfill.loaded_row.contract IS 'The contract key.';
+COMMENT ON COLUMN nightfill.loaded_row.target IS 'The table with the columns of its load key and their types.';
+COMMENT ON COLUMN nightfill.loaded_row.row_key IS 'The load key as texts, in the order of its columns.';
 COMMENT ON COLUMN nightfill.loaded_row.first_instance IS 'The instance that loaded it first.';
 
 COMMENT ON TABLE nightfill.quota_use IS
@@ -218,9 +218,9 @@ COMMENT ON COLUMN nightfill.quota_use.left_of IS
 COMMENT ON TABLE nightfill.staged IS
   'Rows held back: with commit: run, rows that are fetched and wait for the one transaction that switches the whole night into the target.';
 COMMENT ON COLUMN nightfill.staged.instance IS 'The instance of the contract.';
-COMMENT ON COLUMN nightfill.staged.key IS 'The contract.';
+COMMENT ON COLUMN nightfill.staged.key IS 'The contract key.';
 COMMENT ON COLUMN nightfill.staged.chunk IS 'Number of its chunk.';
-COMMENT ON COLUMN nightfill.staged.attempt IS 'Of the chunk, whose figures the switch completes.';
+COMMENT ON COLUMN nightfill.staged.attempt IS 'Number of the attempt, whose figures the switch completes.';
 COMMENT ON COLUMN nightfill.staged.position IS 'Of rows with one load key the last one counts.';
 COMMENT ON COLUMN nightfill.staged.cells IS
   'The row''s values in the order of the job file''s columns, as Postgres reads them.';

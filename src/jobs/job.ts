@@ -9,17 +9,33 @@ export type { PinnedDatabase } from '../sinks/postgres/choose-database.ts';
 export { markColumn } from '../sinks/target/target-table.ts';
 
 /*
- * Glossary
+ * Glossary: one word for one thing, here, in SQL and in docs
+ *
+ * What is done
  * job            a named piece of nightly work, described by a job file
  * business date  the day the run is for
- * instance       job + business date; finished once, however many runs that takes
- * run            one execution for an instance
+ * instance       job + business date (+ purpose and generation); finished once, however many runs that takes
+ * night          an instance of all contracts; not a sample (`--limit`) and not a dry run
+ * run            one execution for an instance; the report's `attempts` are the runs of its instance
+ *
+ * What it is done to
+ * contract       one item: listed by the CRM, enriched by lookups, loaded as one row
+ * contract key   names a contract in the listing (`contracts.key`); "key" alone means this one
+ * load key       the columns that identify a row of the target (`load.key`), or their values in one row
+ * lookup         one request, or one share of a batched request, that enriches a contract
  * plan           the frozen list of an instance's contracts, cut into chunks, stored before they are worked on
  * chunk          the unit of transaction, retry and rerun: up to `chunk.size` contracts, numbered from 1
- * contract       one item: listed by the CRM, enriched by lookups, loaded as one row
- * lookup         one request that enriches a contract
- * outcome        of a contract: enriched, degraded, failed or not-started
- * failure        an outcome kept as data
+ * attempt        of a chunk: one transaction that recorded it; of a request: one sending
+ * lane           whose turn it is at an API's limits: the listing, a lookup, the token
+ *
+ * What comes of it
+ * outcome        of a contract: enriched, degraded (with a last known value), failed or not-started
+ * failure        why a contract failed, kept as data
+ * staging table  temporary: the rows of one transaction, between COPY and upsert
+ * held back      with `commit: run`: rows that are fetched and wait in the ledger (its table `staged`) for the switch
+ * switch         the one transaction that loads all rows held back
+ * books          an instance's figures, computed from the ledger; the report is made of them
+ * tally          a run's own figures as it goes on, for the progress display; never for the report
  * control        a check that two independently obtained figures agree
  * held back      rows stored in the ledger (its table `staged`) until the switch, with `commit: run`
  * switch         the transaction that loads all rows held back into the target

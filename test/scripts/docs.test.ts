@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -49,6 +49,16 @@ test('the guide explains each type of control that a report can have', async () 
     types.filter((type) => type !== 'stale' && !guide.includes(`| \`${type}\` |`)),
     [],
   );
+});
+
+test('every file and folder that CONTRIBUTING.md names is there', async () => {
+  const named = [
+    ...(await read('CONTRIBUTING.md')).matchAll(/[`("]((?:src|test|docs|scripts|bench)\/[\w./-]+)(?=[`)#" ])/g),
+  ];
+  const gone: string[] = [];
+  for (const [, name] of named) await access(new URL(name!, checkout)).catch(() => gone.push(name!));
+  assert.ok(named.length > 40, 'names are found where there are any');
+  assert.deepEqual(gone, []);
 });
 
 test('a schema that was changed by hand, and a page that was, are found and written anew', async (t) => {

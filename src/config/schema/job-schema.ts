@@ -89,7 +89,7 @@ const contracts = z.strictObject({
     .exactOptional()
     .describe('Where the array of contracts stands in the answer. Leave it out when the answer is the array itself.'),
   key: jsonPath().describe(
-    "Where a contract's key stands in its record, for example id. A key is a text or a number of at most 1,024 bytes.",
+    'Where the contract key stands in a record, for example id. A key is a text or a number of at most 1,024 bytes.',
   ),
   paginate,
   total: z
@@ -182,7 +182,7 @@ const load = z.strictObject({
   key: z
     .array(identifier('column'))
     .min(1, { error: 'a list of at least one column' })
-    .describe('The columns that identify a row: the upsert matches on them.'),
+    .describe('The load key: the columns that identify a row. The upsert matches on them.'),
   columns: z
     .record(
       identifier('column').refine((name) => !systemColumns.includes(name), {
