@@ -172,7 +172,7 @@ test('no row at all is loaded without complaint', async () => {
   const result = await load([], { sums: [{ column: 'amount' }] });
   assert.deepEqual(
     { ...result, digest: '' },
-    { inserted: 0, updated: 0, unchanged: 0, rejected: [], digest: '', totals: [], held: [] },
+    { inserted: 0, updated: 0, unchanged: 0, rejected: [], digest: '', totals: [], stored: [] },
   );
 });
 
