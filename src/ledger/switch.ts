@@ -20,7 +20,7 @@ export interface RefusedRow {
 
 export interface SwitchedChunk extends HeldBackChunk {
   /** Without the results per row, because those of a million rows would not fit into memory. */
-  result: Omit<LoadResult, 'held' | 'rejected'>;
+  result: Omit<LoadResult, 'stored' | 'rejected'>;
   /** Keys of the contracts whose rows are now in the target. */
   keys: readonly string[];
   refused: RefusedRow[];

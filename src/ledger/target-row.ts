@@ -1,4 +1,4 @@
-import type { HeldRow, RejectedRow } from '../sinks/target/copy-upsert.ts';
+import type { StoredRow, RejectedRow } from '../sinks/target/copy-upsert.ts';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 
 /**
@@ -8,28 +8,28 @@ import type { Queryable } from '../sinks/postgres/postgres.ts';
 export async function claimRows(
   client: Queryable,
   o: { instance: string; chunk: number; keyOf: (row: number) => string },
-  held: readonly HeldRow[],
+  stored: readonly StoredRow[],
 ): Promise<RejectedRow[]> {
-  const keys = held.map(({ row }) => o.keyOf(row));
-  const given = [o.instance, keys, held.map(({ key }) => key)];
+  const keys = stored.map(({ row }) => o.keyOf(row));
+  const given = [o.instance, keys, stored.map(({ key }) => key)];
   const { rowCount } = await client.query(
     `INSERT INTO nightfill.target_row (instance, key, chunk, row_key, row)
-     SELECT $1, key, $4, held, ${digest('held')} FROM unnest($2::text[], $3::text[]) AS given (key, held)
+     SELECT $1, key, $4, stored, ${digest('stored')} FROM unnest($2::text[], $3::text[]) AS given (key, stored)
      ON CONFLICT (instance, row) DO NOTHING`,
     [...given, o.chunk],
   );
-  if (rowCount === held.length) return [];
+  if (rowCount === stored.length) return [];
   const { rows } = await client.query<{ position: number; owner: string; chunk: number }>(
     `SELECT position::integer - 1 AS position, target_row.key AS owner, target_row.chunk
-     FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (key, held, position)
-     JOIN nightfill.target_row ON target_row.instance = $1 AND target_row.row = ${digest('held')}
+     FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS given (key, stored, position)
+     JOIN nightfill.target_row ON target_row.instance = $1 AND target_row.row = ${digest('stored')}
      WHERE target_row.key <> given.key ORDER BY position`,
     given,
   );
   return rows.map(({ position, owner, chunk }) => ({
-    row: held[position]!.row,
+    row: stored[position]!.row,
     code: 'DUPLICATE_KEY',
-    message: `contract ${owner} of chunk ${chunk} has the same load key ${held[position]!.key} and was loaded first, so its row is kept`,
+    message: `contract ${owner} of chunk ${chunk} has the same load key ${stored[position]!.key} and was loaded first, so its row is kept`,
   }));
 }
 

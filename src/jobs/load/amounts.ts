@@ -1,4 +1,4 @@
-import type { HeldRow } from '../../sinks/target/copy-upsert.ts';
+import type { StoredRow } from '../../sinks/target/copy-upsert.ts';
 import type { SumDefinition } from '../../ledger/books/known-amounts.ts';
 import { scalarText, type Json } from '../../sources/json/exact-json.ts';
 import { getPath, type JsonPath } from '../../sources/json/json-path.ts';
@@ -49,7 +49,7 @@ const isStorable = (text: string): boolean => text.isWellFormed() && !text.inclu
  */
 export function amountsOfLoaded(
   job: Job,
-  { amounts }: HeldRow,
+  { amounts }: StoredRow,
   { sourced, listed }: { sourced: readonly KnownAmount[] | undefined; listed: Json },
 ): KnownAmount[] {
   const fromListing = sourcedAmounts(job, { answered: () => null, listed });

@@ -3,7 +3,7 @@ import { splitChunk } from '../../ledger/plan.ts';
 import type { PlannedChunk } from '../../ledger/planned-contract.ts';
 import { claimRows } from '../../ledger/target-row.ts';
 import { DatabaseError, type ClientForCopy } from '../../sinks/postgres/postgres.ts';
-import { copyUpsert, type HeldRow, type LoadResult, type RejectedRow } from '../../sinks/target/copy-upsert.ts';
+import { copyUpsert, type StoredRow, type LoadResult, type RejectedRow } from '../../sinks/target/copy-upsert.ts';
 import { prepareTarget, requireTarget } from '../../sinks/target/target-table.ts';
 import { createTrial } from '../../sinks/target/trial-table.ts';
 import type { EnrichedContract } from '../enrich/answer.ts';
@@ -146,13 +146,13 @@ async function loadRows(
   const options = { sums: summedColumns(job), signal: stop.signal, nameOf: (row: number) => `contract ${keyOf(row)}` };
   // Rows held back claim no row of the target yet; the switch finds those that would claim the same one.
   if (holdsBack(context)) return copyUpsert(client, await createTrial(client, target), rows, options);
-  const claim = async (held: readonly HeldRow[]): Promise<RejectedRow[]> =>
-    claimRows(client, { instance, chunk, keyOf }, held);
+  const claim = async (stored: readonly StoredRow[]): Promise<RejectedRow[]> =>
+    claimRows(client, { instance, chunk, keyOf }, stored);
   if (!dryRun) return copyUpsert(client, target, rows, { ...options, claim });
   // A dry run really loads, into a target that it creates if necessary, and rolls back.
   await client.query('SAVEPOINT rehearsal');
   const result = await copyUpsert(client, await prepareTarget(client, job.load), rows, { ...options, claim });
   await client.query('ROLLBACK TO SAVEPOINT rehearsal');
-  await claim(result.held);
+  await claim(result.stored);
   return result;
 }

@@ -17,14 +17,14 @@ export function outcomesOf(
   { result, job }: { result: LoadResult | undefined; job: Job },
 ): Pick<ChunkRecord, 'loaded' | 'failed'> {
   const rejected = new Map(result?.rejected.map((rejection) => [rejection.row, rejection]));
-  const held = new Map(result?.held.map((row) => [row.row, row]));
+  const stored = new Map(result?.stored.map((row) => [row.row, row]));
   const loaded: ChunkRecord['loaded'][number][] = [];
   const refused: Failed[] = [];
   mapped.forEach((entry, index) => {
     const rejection = rejected.get(index);
     if (rejection) return refused.push(refusedRow(entry, rejectedRow(rejection), job));
     const { sourced, contract } = entry;
-    const amounts = amountsOfLoaded(job, held.get(index)!, { sourced, listed: contract.listed });
+    const amounts = amountsOfLoaded(job, stored.get(index)!, { sourced, listed: contract.listed });
     return loaded.push({ ...entry, ordinal: index, amounts });
   });
   return { loaded, failed: [...failed, ...refused] };

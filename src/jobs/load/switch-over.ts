@@ -102,7 +102,7 @@ async function switchChunk(
   const rows = await heldBackRows(client, { instance, chunk: chunk.number });
   const keyOf = (row: number): string => rows[row]!.key;
   const {
-    held: _,
+    stored: _,
     rejected,
     ...result
   } = await copyUpsert(
@@ -113,7 +113,7 @@ async function switchChunk(
       sums: summedColumns(job),
       signal: stop.signal,
       nameOf: (row) => `contract ${keyOf(row)}`,
-      claim: async (held) => claimRows(client, { instance, chunk: chunk.number, keyOf }, held),
+      claim: async (stored) => claimRows(client, { instance, chunk: chunk.number, keyOf }, stored),
     },
   );
   const refused = new Set(rejected.map(({ row }) => row));

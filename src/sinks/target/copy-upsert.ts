@@ -6,7 +6,7 @@ import { NightfillError } from '../../resilience/failure.ts';
 import { encodeCopy } from './copy-encode.ts';
 import type { Row } from './copy-encode.ts';
 import { readBack } from './read-back.ts';
-import type { HeldRow, SumRequest, Total } from './read-back.ts';
+import type { StoredRow, SumRequest, Total } from './read-back.ts';
 import { findInvalidValues, isRowError, isValueError, refusal } from './reject-rows.ts';
 import type { RejectedRow } from './reject-rows.ts';
 import type { TargetTable } from './target-table.ts';
@@ -14,7 +14,7 @@ import { upsertStatements } from './upsert-statements.ts';
 import type { UpsertStatements } from './upsert-statements.ts';
 
 export type { Row } from './copy-encode.ts';
-export type { HeldRow, SumRequest, Total } from './read-back.ts';
+export type { StoredRow, SumRequest, Total } from './read-back.ts';
 export type { RejectedRow } from './reject-rows.ts';
 
 export interface LoadResult {
@@ -27,7 +27,7 @@ export interface LoadResult {
   digest: string;
   totals: Total[];
   /** The rows loaded, in their order. */
-  held: HeldRow[];
+  stored: StoredRow[];
 }
 
 export interface LoadOptions {
@@ -39,7 +39,7 @@ export interface LoadOptions {
    * Called within the transaction with the rows that the target now holds; gives those that it must not hold, because the
    * rows under their keys belong to others. Their load is undone.
    */
-  claim?: (held: readonly HeldRow[]) => Promise<RejectedRow[]>;
+  claim?: (stored: readonly StoredRow[]) => Promise<RejectedRow[]>;
 }
 
 interface Load {
@@ -95,14 +95,14 @@ async function tryStaged(
   const { client, table, statements, signal } = load;
   const { inserted, updated } = await upsertStaged(load);
   signal?.throwIfAborted();
-  const { digest, totals, missing, suppressed, held } = await readBack(client, table, sums);
-  const refused = [...missing.map(notStored), ...suppressed.map(notUpdated), ...sharedKeys(load, held)];
-  if (refused.length === 0) refused.push(...(await claim(held)));
+  const { digest, totals, missing, suppressed, stored } = await readBack(client, table, sums);
+  const refused = [...missing.map(notStored), ...suppressed.map(notUpdated), ...sharedKeys(load, stored)];
+  if (refused.length === 0) refused.push(...(await claim(stored)));
   if (refused.length === 0) {
     await client.query('RELEASE nightfill_load');
-    const unchanged = Math.max(0, held.length - inserted - updated);
+    const unchanged = Math.max(0, stored.length - inserted - updated);
     const rejected = [...load.rejected.values()].toSorted((one, other) => one.row - other.row);
-    return { inserted, updated, unchanged, rejected, digest, totals, held };
+    return { inserted, updated, unchanged, rejected, digest, totals, stored };
   }
   for (const one of refused) load.rejected.set(one.row, one);
   // Undoes what the rejected rows and their triggers wrote.
@@ -126,10 +126,10 @@ const notUpdated = (row: number): RejectedRow => ({
 });
 
 /** Rows of this load whose keys are equal for Postgres although their texts differ, for example by a case-insensitive collation. */
-function sharedKeys(load: Load, held: readonly HeldRow[]): RejectedRow[] {
+function sharedKeys(load: Load, stored: readonly StoredRow[]): RejectedRow[] {
   const first = new Map<string, number>();
   const shared: RejectedRow[] = [];
-  for (const { row, key } of held) {
+  for (const { row, key } of stored) {
     const kept = first.get(key);
     if (kept === undefined) first.set(key, row);
     else shared.push(duplicate(load, { row, kept }));

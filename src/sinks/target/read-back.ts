@@ -25,7 +25,7 @@ export interface Total {
 }
 
 /** A row of the load as the target holds it. */
-export interface HeldRow {
+export interface StoredRow {
   /** Index in the rows given. */
   row: number;
   /** The key's columns as the target holds them, as the text of a JSON array: equal keys are equal texts. */
@@ -46,22 +46,22 @@ export interface ReadBack {
   /** Ordinals of staged rows whose earlier row the target still holds, because a trigger or a policy suppressed the update. */
   suppressed: number[];
   /** The other rows, by ordinal. */
-  held: HeldRow[];
+  stored: StoredRow[];
 }
 
 /** Reads the staged rows back from the target by their keys: what was sent beside what is stored. */
 export async function readBack(client: Queryable, table: TargetTable, sums: readonly SumRequest[]): Promise<ReadBack> {
-  const { rows } = await client.query<Omit<ReadBack, 'held'> & { held: HeldTuple[] }>(readBackQuery(table, sums));
+  const { rows } = await client.query<Omit<ReadBack, 'stored'> & { stored: StoredTuple[] }>(readBackQuery(table, sums));
   const [found] = rows;
   if (!found) throw new Error('the read back gives one row');
-  const { held, ...others } = found;
-  return { ...others, held: held.map(heldRow) };
+  const { stored, ...others } = found;
+  return { ...others, stored: stored.map(storedRow) };
 }
 
 /** Ordinal, key, then amount and group of each sum. */
-type HeldTuple = [row: number, key: string, ...amounts: (string | null)[]];
+type StoredTuple = [row: number, key: string, ...amounts: (string | null)[]];
 
-const heldRow = ([row, key, ...texts]: HeldTuple): HeldRow => ({
+const storedRow = ([row, key, ...texts]: StoredTuple): StoredRow => ({
   row,
   key,
   amounts: Array.from({ length: texts.length / 2 }, (_, index) => ({
@@ -131,7 +131,7 @@ function readBackQuery(table: TargetTable, sums: readonly SumRequest[]): string 
              .map((_, position) => `k${position}`)
              .join(', ')})::text${sums
              .map((_, index) => `, sourced${index}::text, sourced_by${index}`)
-             .join('')}) ORDER BY ordinal) FILTER (WHERE found), '[]') AS held,
+             .join('')}) ORDER BY ordinal) FILTER (WHERE found), '[]') AS stored,
            ${totalsQuery(sums)} AS totals
       FROM loaded`;
 }

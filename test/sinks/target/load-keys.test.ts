@@ -65,7 +65,7 @@ test('keys that a collation takes for equal are one key, also where only the ind
   const load = async (rows: Row[]) =>
     database.withTransaction(async (client) => copyUpsert(client, table, rows, { sums: [{ column: 'amount' }] }));
   for (const amount of ['1', '2']) {
-    const { rejected, held, totals } = await load([
+    const { rejected, stored, totals } = await load([
       ['c7', amount],
       ['x', amount],
       ['C7', amount],
@@ -75,7 +75,7 @@ test('keys that a collation takes for equal are one key, also where only the ind
       [[2, 'DUPLICATE_KEY']],
     );
     assert.deepEqual(
-      held.map(({ row }) => row),
+      stored.map(({ row }) => row),
       [0, 1],
     );
     assert.equal(totals[0]?.loaded, String(2 * Number(amount)));
