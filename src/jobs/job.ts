@@ -27,6 +27,7 @@ export { markColumn } from '../sinks/target/target-table.ts';
  * chunk          the unit of transaction, retry and rerun: up to `chunk.size` contracts, numbered from 1
  * attempt        of a chunk: one transaction that recorded it; of a request: one sending
  * lane           whose turn it is at an API's limits: the listing, a lookup, the token
+ * rest           a pause of requests that an API asks for, or that its outage causes
  *
  * What comes of it
  * outcome        of a contract: enriched, degraded (with a last known value), failed or not-started
@@ -37,9 +38,6 @@ export { markColumn } from '../sinks/target/target-table.ts';
  * books          an instance's figures, computed from the ledger; the report is made of them
  * tally          a run's own figures as it goes on, for the progress display; never for the report
  * control        a check that two independently obtained figures agree
- * held back      rows stored in the ledger (its table `staged`) until the switch, with `commit: run`
- * switch         the transaction that loads all rows held back into the target
- * rest           a pause of requests that an API asks for, or that its outage causes
  */
 
 export interface Lookup extends RequestTemplate {
