@@ -1,4 +1,3 @@
-import { v7 as uuid } from 'uuid';
 import type { Queryable } from '../sinks/postgres/postgres.ts';
 import { isoDate } from './time-text.ts';
 
@@ -40,19 +39,23 @@ export async function readInstance(database: Queryable, id: string): Promise<Ins
   return rows[0]!;
 }
 
-/** The next generation of the job's instances for the date and purpose; its listing has yet to be stored. */
+/**
+ * The next generation of the job's instances for the date and purpose; its listing has yet to be stored. Repeating it gives
+ * the same instance: the answer to its COMMIT may be lost.
+ */
 export async function createInstance(
   database: Queryable,
-  o: Omit<Instance, 'id' | 'status' | 'sourceTotal'> & { purpose: Purpose; timezone: string },
+  o: Omit<Instance, 'status' | 'sourceTotal'> & { purpose: Purpose; timezone: string },
 ): Promise<Instance> {
   const { rows } = await database.query<Instance>(
     `INSERT INTO nightfill.instance (id, job, business_date, generation, purpose, status, timezone, target, target_key, config_sha256, knows_rows)
      SELECT $1, $2, $3, coalesce(max(generation), 0) + 1, $4, 'planning', $5, $6, $7, $8, true
      FROM nightfill.instance WHERE job = $2 AND business_date = $3 AND purpose = $4
+     ON CONFLICT (id) DO NOTHING
      RETURNING ${instanceColumns}`,
-    [uuid(), o.job, o.businessDate, o.purpose, o.timezone, o.target, o.targetKey, o.configSha256],
+    [o.id, o.job, o.businessDate, o.purpose, o.timezone, o.target, o.targetKey, o.configSha256],
   );
-  return rows[0]!;
+  return rows[0] ?? readInstance(database, o.id);
 }
 
 /**

@@ -21,6 +21,7 @@ export interface RunRow {
 export const runColumns = `run.id, run.instance, run.mode, run.rerun_of AS "rerunOf", run.root_run AS "rootRun", run.status,
   run.job_file AS "jobFile", run.config_sha256 AS "configSha256"`;
 
+/** Records that the run has begun. Repeating it changes nothing: the answer to its COMMIT may be lost. */
 export async function startRun(
   database: Queryable,
   o: {
@@ -37,7 +38,7 @@ export async function startRun(
 ): Promise<void> {
   await database.query(
     `INSERT INTO nightfill.run (id, instance, mode, trigger, rerun_of, root_run, host, process_id, version, config_sha256, job_file)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING`,
     [
       o.id,
       o.instance,

@@ -25,7 +25,8 @@ export async function withDatabaseRetry<T>(
       attempts: Infinity,
       backoff: 'exponential',
       baseDelay: 250,
-      maxDelay: 5_000,
+      // So that it is asked until shortly before the end of the wait.
+      maxDelay: Math.min(5_000, Math.max(250, databaseWaitMs / 8)),
       jitter: true,
       maxElapsed: databaseWaitMs,
       clock,

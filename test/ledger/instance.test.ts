@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import {
   completeInstance,
@@ -15,9 +16,10 @@ import { createDatabase } from '../support/database.ts';
 
 const date = { job: 'nightly', businessDate: '2026-11-20' };
 
-const plan = async (database: Queryable, purpose: Purpose = 'night'): Promise<Instance> =>
+const plan = async (database: Queryable, purpose: Purpose = 'night', id: string = randomUUID()): Promise<Instance> =>
   createInstance(database, {
     ...date,
+    id,
     purpose,
     timezone: 'UTC',
     target: 'public.contracts',
@@ -53,6 +55,15 @@ describe('instances of a job and date', { concurrency: true }, () => {
     assert.deepEqual(await findInstance(database, { ...date, purpose: 'night' }), second);
     assert.deepEqual([await isReplaced(database, first.id), await isReplaced(database, second.id)], [true, false]);
     assert.equal(await findInstance(database, { ...date, purpose: 'dry-run' }), undefined);
+  });
+
+  test('one that is created again, because the answer to its COMMIT was lost, is the same', async (t) => {
+    const { database } = await createDatabase(t);
+    const id = randomUUID();
+    const first = await plan(database, 'night', id);
+    assert.deepEqual(await plan(database, 'night', id), first);
+    const { rows } = await database.query('SELECT generation FROM nightfill.instance');
+    assert.deepEqual(rows, [{ generation: 1 }]);
   });
 
   test('one whose listing has not ended is not completed', async (t) => {

@@ -16,6 +16,9 @@ const given = process.argv.slice(2);
 const options = given.filter((argument) => argument.startsWith('-') && argument !== '--long');
 const files = given.filter((argument) => !argument.startsWith('-'));
 
+// What a change reaches, and which tests have a name, the runner finds out file by file.
+const byFile = options.some((option) => /^--(?:watch|test-name-pattern|test-skip-pattern|test-only)\b/.test(option));
+
 const { status } = spawnSync(
   process.execPath,
   [
@@ -23,8 +26,7 @@ const { status } = spawnSync(
     '--test-concurrency=2',
     '--test-global-setup=test/support/global-setup.ts',
     ...options,
-    // What a change reaches is found by file.
-    ...(files.length > 0 ? files : options.includes('--watch') ? ['test/**/*.test.ts'] : together),
+    ...(files.length > 0 ? files : byFile ? ['test/**/*.test.ts'] : together),
   ],
   { stdio: 'inherit', env: { ...process.env, ...(given.includes('--long') && { NIGHTFILL_TEST_LONG: '1' }) } },
 );

@@ -2,6 +2,7 @@ import { sweep } from '../../ledger/forget.ts';
 import { reopenInstance } from '../../ledger/instance.ts';
 import { underLease } from '../../ledger/lease.ts';
 import { abandonRun, startRun, takeOver } from '../../ledger/run.ts';
+import { withDatabaseRetry } from '../../ledger/with-database-retry.ts';
 import type { Report } from '../../report/schema.ts';
 import { UsageError } from '../../resilience/failure.ts';
 import { DatabaseError, DatabaseGoneError } from '../../sinks/postgres/postgres.ts';
@@ -10,7 +11,7 @@ import { closeRun, type RunEnd } from './close-run.ts';
 import type { RunContext } from './run-context.ts';
 import { secondChance } from './second-chance.ts';
 import { start, type StartedRun } from './start.ts';
-import type { PreparedRun, RunOptions } from './prepared-run.ts';
+import { untilStopped, type PreparedRun, type RunOptions } from './prepared-run.ts';
 import { work, type WorkOutcome } from './work.ts';
 
 /** Carries out a run and gives its report. */
@@ -20,18 +21,17 @@ export async function execute(run: PreparedRun, o: RunOptions & { limit?: number
   const instance = run.instance.id;
   // A run that is told to stop before it begins is not stored and has no report.
   o.stopping.throwIfAborted();
-  const { crashed } = await underLease(database, { job: job.name, token: lease.token }, async (client) => {
-    await startRun(client, {
-      ...run,
-      instance,
-      trigger,
-      version,
-      jobFile: job.file.path,
-      configSha256: job.file.sha256,
-    });
-    await reopenInstance(client, instance);
-    return takeOver(client, { job: job.name, instance, run: run.id, token: lease.token });
-  });
+  const names = { job: job.name, instance, run: run.id, token: lease.token };
+  const facts = { ...run, instance, trigger, version, jobFile: job.file.path, configSha256: job.file.sha256 };
+  const { crashed } = await withDatabaseRetry(
+    async () =>
+      underLease(database, names, async (client) => {
+        await startRun(client, facts);
+        await reopenInstance(client, instance);
+        return takeOver(client, names);
+      }),
+    { ...o, signal: untilStopped(o, lease) },
+  );
   if (crashed > 0)
     o.log.warn({ crashed }, 'an earlier process ended without closing its run; its chunks are taken over');
   let discarded = run.mode === 'dry-run';

@@ -34,6 +34,12 @@ export interface RunOptions {
   onContract?: () => void;
 }
 
+/** Ends what is waited for before the run is under way. */
+export const untilStopped = (
+  { signal, stopping }: Pick<RunOptions, 'signal' | 'stopping'>,
+  { lost }: Lease,
+): AbortSignal => AbortSignal.any([signal, stopping, lost]);
+
 /** A run that has all it needs to begin. */
 export interface PreparedRun {
   id: string;

@@ -1,5 +1,5 @@
 import { v7 as uuid } from 'uuid';
-import { readInstance, createInstance, findInstance, type Instance } from '../../ledger/instance.ts';
+import { readInstance, createInstance, findInstance, type Instance, type Purpose } from '../../ledger/instance.ts';
 import { isHeldBackOtherwise } from '../../ledger/held-back.ts';
 import { takeLease, underLease, type Lease } from '../../ledger/lease.ts';
 import { hasRowsToLoad } from '../../ledger/newer-night.ts';
@@ -14,8 +14,9 @@ import type { Job } from '../job.ts';
 import { plannedWith, requireLatestPlan, requireSameTarget } from '../plan/stored-plan.ts';
 import { closedNight, type NothingToDo } from './closed-night.ts';
 import { execute } from './execute.ts';
+import { withDatabaseRetry } from '../../ledger/with-database-retry.ts';
 import { requireNewest } from './newer-night.ts';
-import type { RunOptions } from './prepared-run.ts';
+import { untilStopped, type RunOptions } from './prepared-run.ts';
 import { requireTargetKept, targetFor } from './target.ts';
 
 /** A report, or that there was nothing to do. */
@@ -50,15 +51,24 @@ export async function runJob(
   const transform = await transformFor(job, stack);
   if (!anew) await requireTargetKept(job, { database, instance: found });
   const target = await targetFor(job, { database, dryRun: o.dryRun ?? false });
-  const instance = anew
-    ? await underLease(database, { job: job.name, token: lease.token }, async (client) =>
-        createInstance(client, { ...plannedWith(job), businessDate, purpose }),
-      )
-    : found;
+  const instance = anew ? await beginPlan(job, { ...o, purpose, lease }) : found;
   const continues = anew ? undefined : await latestRunOf(database, instance.id);
   const mode = o.dryRun ? 'dry-run' : continues ? 'continue' : 'normal';
   const run = { id, job, instance, mode, continues, lease, target, transform, overNewer, selection: {} } as const;
   return { report: await execute(run, o) };
+}
+
+/** A new instance, found again when the answer to its COMMIT was lost. */
+async function beginPlan(
+  job: Job,
+  { lease, ...o }: RunOptions & { businessDate: string; purpose: Purpose; lease: Lease },
+): Promise<Instance> {
+  const instance = { id: uuid(), ...plannedWith(job), businessDate: o.businessDate, purpose: o.purpose };
+  return withDatabaseRetry(
+    async () =>
+      underLease(o.database, { job: job.name, token: lease.token }, async (client) => createInstance(client, instance)),
+    { ...o, signal: untilStopped(o, lease) },
+  );
 }
 
 /** Fetches and loads again what failed or never started of an earlier run's instance, from its frozen plan. */

@@ -24,7 +24,8 @@ export async function waitForDatabase<T>(
       attempts: Infinity,
       backoff: 'exponential',
       baseDelay: 250,
-      maxDelay: 5_000,
+      // So that it is asked until shortly before the end of the wait.
+      maxDelay: Math.min(5_000, Math.max(250, o.waitMs / 8)),
       jitter: true,
       maxElapsed: o.waitMs,
       signal: o.signal,

@@ -15,6 +15,8 @@ const cluster = await startCluster();
 after(async () => cluster[Symbol.asyncDispose]());
 
 const places = {
+  'the beginning of a plan': { commit: 'chunk', within: 'INSERT INTO nightfill.instance ' },
+  'the start of a run': { commit: 'chunk', within: 'INSERT INTO nightfill.run ' },
   'a chunk': { commit: 'chunk', within: 'INSERT INTO nightfill.chunk_attempt' },
   'a page of the plan': { commit: 'chunk', within: 'INSERT INTO nightfill.contract ' },
   'the switch of a night': { commit: 'run', within: 'json_agg(DISTINCT attempt' },

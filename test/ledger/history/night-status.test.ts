@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readNightStatus } from '../../../src/ledger/history/night-status.ts';
@@ -8,6 +9,7 @@ test("a job without nights, a date without a night and a date's latest plan are 
   const { database } = await createDatabase(t);
   const plan = async (businessDate: string, purpose: Purpose): Promise<unknown> =>
     createInstance(database, {
+      id: randomUUID(),
       job: 'nightly',
       businessDate,
       purpose,
