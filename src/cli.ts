@@ -56,7 +56,7 @@ export function program(terminal: Terminal, finish: Finish): Command {
 const exitCodes = `
 Exit codes:
   0  every contract loaded, every control passed; or nothing to do
-  1  aborted by an unexpected error
+  1  aborted by an unexpected error, or the listing failed
   2  usage, configuration or credentials: nothing was started
   3  partial: some contracts failed, everything else is committed; rerun can mend it
   4  a control failed: data is loaded, and the figures do not tie out

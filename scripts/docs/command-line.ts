@@ -67,7 +67,7 @@ function optionRow(option: Option): string[] {
 }
 
 const choicesOf = ({ argChoices }: Option): string =>
-  argChoices === undefined || argChoices.length < 2 ? '' : `One of ${argChoices.map(code).join(', ')}.`;
+  argChoices === undefined ? '' : `One of ${argChoices.map(code).join(', ')}.`;
 
 const shown = (value: unknown): string => (value === undefined ? '' : code(written(value)));
 

@@ -41,7 +41,7 @@ export const steps: readonly Step[] = [
   {
     file: 'ledger/plan.ts',
     from: 'jobs/plan/list-contracts.ts',
-    what: 'Stores the chunk under the lease; its number goes to the queue.',
+    what: 'Stores the chunk under the lease; then its number goes into the queue of work.ts.',
   },
   {
     file: 'ledger/store-contracts.ts',
@@ -51,7 +51,7 @@ export const steps: readonly Step[] = [
   {
     file: 'jobs/run/work-chunks.ts',
     from: 'jobs/run/work.ts',
-    what: "Takes the chunk's number from the queue when memory and quota have room.",
+    what: "Takes the chunk's number from the queue, and lets the chunk begin when memory and quota have room.",
   },
   {
     file: 'ledger/planned-work.ts',
@@ -87,7 +87,7 @@ export const steps: readonly Step[] = [
   {
     file: 'jobs/load/load-chunk.ts',
     from: 'jobs/load/chunk.ts',
-    what: 'Opens the one transaction of the chunk, and repeats it where Postgres had a fault.',
+    what: 'Says what the one transaction of the chunk does; run-ledger.ts opens, fences and repeats it.',
   },
   {
     file: 'sinks/target/copy-upsert.ts',
@@ -127,7 +127,7 @@ export const steps: readonly Step[] = [
   {
     file: 'report/books.ts',
     from: 'report/build.ts',
-    what: 'Counts the key exactly once, and finds chunks that do not balance.',
+    what: 'Checks that the key is counted exactly once; ledger/books/ counts.',
   },
   {
     file: 'report/controls.ts',

@@ -1,4 +1,5 @@
 import { harmless, harmlessJson } from '../observe/terminal-text.ts';
+import { UsageError } from '../resilience/failure.ts';
 
 export type StopSignalName = 'SIGINT' | 'SIGTERM';
 
@@ -23,14 +24,36 @@ export interface Terminal {
 }
 
 /** The terminal in which this process was started. */
-export const ownTerminal = (): Terminal => ({
-  directory: process.cwd(),
-  stdout: process.stdout,
-  stderr: process.stderr,
-  environment: process.env,
-  signals: process,
-  exit: (exitCode) => process.exit(exitCode),
-});
+export function ownTerminal(): Terminal {
+  if (!process.stdout.listeners('error').includes(noteOutputError)) process.stdout.on('error', noteOutputError);
+  return {
+    /** Asked for when it is needed, because help needs none. Throws UsageError. */
+    get directory() {
+      return workingFolder();
+    },
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment: process.env,
+    signals: process,
+    exit: (exitCode) => process.exit(exitCode),
+  };
+}
+
+/** A reader that has seen enough (`| head`) is no error; the night and its report file do not depend on it. */
+function noteOutputError({ code, message }: NodeJS.ErrnoException): void {
+  if (code !== 'EPIPE') writeLines(process.stderr, [`nightfill: standard output cannot be written: ${message}`]);
+}
+
+function workingFolder(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw new UsageError(
+      'the folder in which this command was started no longer exists; go to one that exists and run it again',
+      { code: 'WORKING_FOLDER_GONE', cause: error },
+    );
+  }
+}
 
 /** Writes lines for people. Text of an API in them must neither move the cursor nor begin a new line. */
 export function writeLines(stream: NodeJS.WritableStream, lines: readonly string[]): void {

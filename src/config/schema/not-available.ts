@@ -14,7 +14,7 @@ interface Refusal {
 
 const plannedKinds = ['netsuite', 'salesforce', 'hubspot'].filter((name) => !(name in apiKinds));
 
-/** Planned features that this version does not have. Remove a line when its feature lands. */
+/** Planned features that this version does not have. Remove a line when its feature lands; a kind of API goes by itself. */
 const refusals: readonly Refusal[] = [
   {
     at: ['apis', '*', 'type'],

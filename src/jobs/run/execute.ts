@@ -57,15 +57,15 @@ async function conduct(run: PreparedRun, o: RunOptions & { limit?: number }): Pr
   o.onStart?.(context);
   const listing = run.instance.status === 'planning';
   const outcome = await work(context, { selection: run.selection, listing, limit: o.limit });
-  if (!outcome.error && !stop.stopping.aborted) Object.assign(outcome, await attempt(context, secondChance));
+  if (!outcome.error && !stop.stopping.aborted) Object.assign(outcome, await settle(context, secondChance));
   progress.tally.phase = 'closing';
   const ended = !outcome.error && !outcome.listFailure;
-  const { value: heldBack, error = outcome.error } = ended ? await attempt(context, switchOver) : {};
+  const { value: heldBack, error = outcome.error } = ended ? await settle(context, switchOver) : {};
   return await close(started, { run, version: o.version, outcome: { ...outcome, error, heldBack } });
 }
 
 /** The step's value, or the error that broke the run. */
-async function attempt<T>(
+async function settle<T>(
   context: RunContext,
   step: (context: RunContext) => Promise<T>,
 ): Promise<{ value?: T; error?: unknown }> {

@@ -130,7 +130,8 @@ export class Database implements AsyncDisposable, Queryable {
         { code: 'DATABASE_TOO_OLD' },
       );
     const pool = new pg.Pool({ ...config, max: connections, Client });
-    pool.on('error', (error) => options.onIdleError?.(error));
+    // A server that stops while the pool is being closed is no fault.
+    pool.on('error', (error) => (pool.ending ? undefined : options.onIdleError?.(error)));
     return new Database(pool, { description, ...facts, silenceMs: options.silenceMs ?? silenceMs });
   }
 

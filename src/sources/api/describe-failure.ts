@@ -112,7 +112,7 @@ export function describeFailure(error: unknown, facts: RequestFacts): unknown {
   if (error instanceof AnswerTooLargeError) {
     return faultFailure(facts, {
       code: 'RESPONSE_TOO_LARGE',
-      detail: 'the answer is longer than maxResponseBytes',
+      detail: 'the answer is longer than maxResponse allows',
       cause: error,
     });
   }
