@@ -54,6 +54,17 @@ export async function createDatabase(
   return { name, url, database };
 }
 
+/** The cluster's address for a role that must prove its password, `test`, as the superuser need not; dropped when the test has ended. */
+export async function roleWithPassword(t: Lifetime): Promise<URL> {
+  const cluster = await clusterUrl();
+  const role = `role_${randomUUID().replaceAll('-', '')}`;
+  await execute(cluster, `CREATE ROLE ${role} LOGIN PASSWORD 'test'`);
+  t.after(async () => execute(cluster, `DROP ROLE ${role}`));
+  const url = new URL(cluster);
+  url.username = role;
+  return url;
+}
+
 /** The same address, of another database of that cluster. */
 export function addressOf(cluster: string, database: string): string {
   const url = new URL(cluster);

@@ -23,7 +23,7 @@ const { status } = spawnSync(
   process.execPath,
   [
     '--test',
-    '--test-concurrency=2',
+    '--test-concurrency=3',
     '--test-global-setup=test/support/global-setup.ts',
     ...options,
     ...(files.length > 0 ? files : byFile ? ['test/**/*.test.ts'] : together),

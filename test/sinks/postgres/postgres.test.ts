@@ -5,7 +5,7 @@ import { resolveConnection } from '../../../src/sinks/postgres/choose-database.t
 import { migrate } from '../../../src/ledger/migrations.ts';
 import { CommitInDoubtError, Database, DatabaseError } from '../../../src/sinks/postgres/postgres.ts';
 import { missing, startCluster } from '../../support/cluster.ts';
-import { clusterUrl, createDatabase } from '../../support/database.ts';
+import { clusterUrl, createDatabase, roleWithPassword } from '../../support/database.ts';
 import { pgbouncerMissing, startPgbouncer } from '../../support/pgbouncer.ts';
 import { startTcpProxy } from '../../support/tcp-proxy.ts';
 
@@ -222,8 +222,8 @@ for (const [what, change, sentence] of [
   ['an unknown host', (url: URL) => (url.hostname = 'db.invalid'), /host name (is unknown|cannot be looked up)/],
   ['TLS where the server has none', (url: URL) => (url.search = 'sslmode=require'), /does not offer encryption/],
 ] as const) {
-  void test(`${what} is named in one sentence without the password`, async () => {
-    const url = new URL(await clusterUrl());
+  void test(`${what} is named in one sentence without the password`, async (t) => {
+    const url = await roleWithPassword(t);
     change(url);
     await assert.rejects(open(url.href), (error: Error & { code?: string }) => {
       assert.equal(error.code, 'DATABASE_UNREACHABLE');
@@ -235,8 +235,8 @@ for (const [what, change, sentence] of [
   });
 }
 
-void test('a refused connection is closed: with its socket open the process would live on', async () => {
-  const url = new URL(await clusterUrl());
+void test('a refused connection is closed: with its socket open the process would live on', async (t) => {
+  const url = await roleWithPassword(t);
   url.password = '';
   const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
   const before = sockets();

@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { UsageError } from '../../../src/resilience/failure.ts';
 import { Database } from '../../../src/sinks/postgres/postgres.ts';
 import { waitForDatabase } from '../../../src/sinks/postgres/wait-for-database.ts';
-import { createDatabase } from '../../support/database.ts';
+import { createDatabase, roleWithPassword } from '../../support/database.ts';
 
 /** A server's refusal, as it answers the first message of a connection. */
 function refusal(sqlState: string, message: string): Buffer {
@@ -60,7 +60,7 @@ test('a server that is starting, full or shutting down is waited for, and each r
 test('what time does not mend is not waited for', async (t) => {
   const { url } = await createDatabase(t, { template: 'empty' });
   const unknown = url.replace(/test_[^/]*$/, 'nowhere');
-  const wrong = url.replace(':test@', ':wrong@');
+  const wrong = (await roleWithPassword(t)).href.replace(':test@', ':wrong@');
   const option = await refusing(t, url, [['08P01', 'unsupported startup parameter: options']]);
   for (const address of [unknown, wrong, option]) {
     const onWait = (reason: string): void => assert.fail(`it is waited for: ${reason}`);
