@@ -5,7 +5,7 @@ const together = [
   'test/suites/*.ts',
   'test/**/*.alone.test.ts',
   'test/*.test.ts',
-  'test/!(end-to-end|resilience|config)/**/*.test.ts',
+  'test/!(end-to-end|resilience|config|ledger|report|jobs)/**/*.test.ts',
 ];
 
 /*

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import type { Ended } from '../../support/night.ts';
+import { roleWithPassword } from '../../support/database.ts';
 import { startNight } from '../../support/night.ts';
 import { listAndLookUp, scriptedNight, scriptedToken } from '../../support/scripted-job.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
@@ -134,7 +135,7 @@ describe('what cannot be started exits with 2 and one sentence', { concurrency: 
 
   test('a wrong database password', async (t) => {
     const { server, night } = await scriptedNight(t, { script });
-    const url = new URL(night.databaseUrl);
+    const url = await roleWithPassword(t);
     url.password = 'wrong-hush-hush';
     night.environment['DATABASE_URL'] = url.href;
     const run = await night.nightfill('run', 'job.yaml');
