@@ -3,7 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { asCompleted, RollingWindow } from '../../src/resilience/index.ts';
 import { exchange, openPool } from '../../src/sources/http/exchange.ts';
-import { repeats } from '../support/long.ts';
+import { isLong, repeats } from '../support/long.ts';
 import { mostWithin, startStrictServer } from '../support/strict-server.ts';
 
 const rate = { requests: 100, per: 1000 };
@@ -51,5 +51,6 @@ test('through a proxy that delays and jitters both ways no window at the server 
   assert.deepEqual({ violations, refused, statuses: [...statuses] }, { violations: 0, refused: 0, statuses: [200] });
   // A hundred at once and then a hundred per second is the most a window allows.
   const used = (windows * rate.per) / (answered.at(-1)! - answered[0]!);
-  assert.ok(used >= 0.9, `${Math.round(used * 100)} % of the rate was used`);
+  // Two windows are short beside the latency of the last answer and what else this machine does.
+  assert.ok(used >= (isLong ? 0.9 : 0.75), `${Math.round(used * 100)} % of the rate was used`);
 });
