@@ -1,3 +1,3 @@
 import { runTestFiles } from '../support/test-files.ts';
 
-runTestFiles(['end-to-end/api-down/*.test.ts'], { concurrency: 3 });
+runTestFiles(['end-to-end/api-down/*.test.ts'], { concurrency: 2 });
