@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, test, type TestContext } from 'node:test';
 import type { Report } from '../../../src/report/schema.ts';
 import { until, type Night } from '../../support/night.ts';
@@ -217,7 +218,12 @@ test('of contracts not started the listing tells the amount, or nobody does', as
   const records = amounts.map((amount, index) => ({ id: `c${index + 1}`, amount, currency: 'EU ' }));
   const answer = listAndLookUp(records, (id) => records.find((one) => one.id === id));
   // The whole second chunk is refused, so the credentials are, and the night ends before it is stored.
-  server.answerWith((request) => (/c([6-9]|10)/.test(request.url) ? { status: 401, json: {} } : answer(request)));
+  server.answerWith(async (request) => {
+    if (!/c([6-9]|10)/.test(request.url)) return answer(request);
+    // Not before the first chunk is loaded: without one it would be no night at all.
+    while ((await night.query(`SELECT FROM nightfill.chunk WHERE status = 'succeeded'`)).length === 0) await delay(10);
+    return { status: 401, json: {} };
+  });
   const ended = await night.nightfill('run', 'job.yaml', '--report', 'report.json');
   assert.equal(ended.exitCode, 1, ended.stdout);
   assert.match(ended.stdout, /3\.00 loaded .* 4\.00 \+ unknown amount of 1 contract not started/);
