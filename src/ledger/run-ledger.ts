@@ -21,33 +21,25 @@ export interface RunLedgerOptions extends RunIds {
 
 /** The ledger of one run. What it reads and commits is tried again while the database is away. */
 export class RunLedger implements RunIds {
-  readonly #o: RunLedgerOptions;
+  readonly job: string;
+  readonly instance: string;
+  readonly run: string;
+  readonly token: string;
   readonly numbers: ChunkNumbers;
+  readonly #o: RunLedgerOptions;
 
   constructor(o: RunLedgerOptions, numbers = new ChunkNumbers()) {
-    this.#o = o;
+    this.job = o.job;
+    this.instance = o.instance;
+    this.run = o.run;
+    this.token = o.token;
     this.numbers = numbers;
+    this.#o = o;
   }
 
   /** The same ledger with other bounds. */
   with(bounds: Partial<Pick<RunLedgerOptions, 'signal' | 'once'>>): RunLedger {
     return new RunLedger({ ...this.#o, ...bounds }, this.numbers);
-  }
-
-  get job(): string {
-    return this.#o.job;
-  }
-
-  get instance(): string {
-    return this.#o.instance;
-  }
-
-  get run(): string {
-    return this.#o.run;
-  }
-
-  get token(): string {
-    return this.#o.token;
   }
 
   async read<T>(task: (database: Queryable) => Promise<T>): Promise<T> {

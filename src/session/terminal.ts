@@ -39,9 +39,15 @@ export function ownTerminal(): Terminal {
   };
 }
 
-/** A reader that has seen enough (`| head`) is no error; the night and its report file do not depend on it. */
+/**
+ * A reader that has seen enough (`| head`) is no error. Output that is lost otherwise, as on a full disk, is one, although
+ * the night and its report file do not depend on it.
+ */
 function noteOutputError({ code, message }: NodeJS.ErrnoException): void {
-  if (code !== 'EPIPE') writeLines(process.stderr, [`nightfill: standard output cannot be written: ${message}`]);
+  if (code === 'EPIPE') return;
+  writeLines(process.stderr, [`nightfill: standard output cannot be written: ${message}`]);
+  // The command may still be at work, and gives an exit code of its own at its end.
+  process.once('exit', () => (process.exitCode ||= 1));
 }
 
 function workingFolder(): string {

@@ -12,6 +12,21 @@ export interface EvidenceChanges {
   isNight?: boolean;
 }
 
+/** Ten contracts, all enriched and inserted. */
+export const wholeNight: Report['counts'] = {
+  sourceTotal: 10,
+  listed: 10,
+  duplicates: 0,
+  enriched: 10,
+  degraded: 0,
+  failed: 0,
+  notStarted: 0,
+  inserted: 10,
+  updated: 0,
+  unchanged: 0,
+  missing: 0,
+};
+
 /** Of a night of ten contracts, all enriched and inserted, that asks for no control. */
 export function evidence({
   counts,
@@ -33,20 +48,7 @@ export function evidence({
       distinctRows: 10,
       problems: [],
       ...books,
-      counts: {
-        sourceTotal: 10,
-        listed: 10,
-        duplicates: 0,
-        enriched: 10,
-        degraded: 0,
-        failed: 0,
-        notStarted: 0,
-        inserted: 10,
-        updated: 0,
-        unchanged: 0,
-        missing: 0,
-        ...counts,
-      },
+      counts: { ...wholeNight, ...counts },
     },
   };
 }

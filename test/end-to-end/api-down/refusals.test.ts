@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import type { Ended } from '../../support/night.ts';
 import { roleWithPassword } from '../../support/database.ts';
+import { smallJob } from '../../support/job-file.ts';
 import { startNight } from '../../support/night.ts';
 import { listAndLookUp, scriptedNight, scriptedToken } from '../../support/scripted-job.ts';
 import { ScriptedServer } from '../../support/scripted-server.ts';
@@ -19,22 +20,7 @@ function assertRefused({ exitCode, stdout, stderr }: Omit<Ended, 'signal'>, says
   assert(sentences.length === 1, `one sentence was expected:\n${stderr}`);
 }
 
-const good = (origin: string): string => `name: small
-apis:
-  crm:
-    type: rest
-    baseUrl: ${origin}
-contracts:
-  api: crm
-  path: /contracts
-  key: id
-load:
-  table: contracts
-  key: [id]
-  columns:
-    id: { from: listed.id, type: text }
-    amount: { from: listed.amount, type: "numeric(18,2)" }
-`;
+const good = (origin: string): string => smallJob.replace('https://crm.example', origin);
 
 /** What is changed in the good file, and what must be said, after file, line and column. */
 const badFiles: Record<string, { change: (text: string) => string; says: RegExp }> = {

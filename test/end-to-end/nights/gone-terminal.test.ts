@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, rmdir } from 'node:fs/promises';
+import { mkdir, open, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { test, type TestContext } from 'node:test';
@@ -15,6 +15,23 @@ test('a night whose output nobody reads any more ends as it would, with its repo
   assert.doesNotMatch(ended.stderr, /EPIPE|at .*\.ts:/);
   assert.equal((await night.report()).counts.enriched, 2);
 });
+
+test(
+  'output that is lost on a full disk is an error, said in a sentence',
+  { skip: process.platform !== 'linux' && 'only Linux has a disk that is always full' },
+  async (t) => {
+    const night = await startNight(t, {});
+    const full = await open('/dev/full', 'w');
+    t.after(async () => full.close());
+    const child = spawn(process.execPath, [night.program, '--help'], {
+      env: night.environment,
+      stdio: ['ignore', full.fd, 'pipe'],
+    });
+    const { exitCode, output } = await outcomeOf(child, t);
+    assert.equal(exitCode, 1, output);
+    assert.match(output, /^nightfill: standard output cannot be written: ENOSPC: .*\n$/);
+  },
+);
 
 test('in a folder that is gone, help is there and other commands say what is wrong', async (t) => {
   const night = await startNight(t, {});
@@ -43,8 +60,7 @@ test('in a folder that is gone, help is there and other commands say what is wro
 async function outcomeOf(child: ReturnType<typeof spawn>, t: TestContext) {
   t.after(() => child.kill('SIGKILL'));
   let output = '';
-  for (const stream of [child.stdout!, child.stderr!])
-    stream.setEncoding('utf8').on('data', (text) => (output += text));
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (output += text));
   const { promise, resolve } = Promise.withResolvers<{ exitCode: number | null; output: string }>();
   child.once('close', (exitCode) => resolve({ exitCode, output }));
   return promise;

@@ -3,22 +3,9 @@ import { test } from 'node:test';
 import { judge } from '../../../src/jobs/run/judge.ts';
 import { StopReason } from '../../../src/jobs/run/stop-reason.ts';
 import type { ReportBody } from '../../../src/report/schema.ts';
+import { wholeNight } from '../../support/evidence.ts';
 
 type Controls = ReportBody['controls'];
-
-const counts: ReportBody['counts'] = {
-  sourceTotal: 10,
-  listed: 10,
-  duplicates: 0,
-  enriched: 10,
-  degraded: 0,
-  failed: 0,
-  notStarted: 0,
-  inserted: 10,
-  updated: 0,
-  unchanged: 0,
-  missing: 0,
-};
 
 const control = (result: Controls[number]['result'], severity: Controls[number]['severity'] = 'fail') => ({
   name: 'sum of amount',
@@ -47,7 +34,7 @@ interface Night {
 
 /** `partial 3`. */
 function verdict({ counts: changes, controls = [], mode = 'normal', ...ended }: Night): string {
-  const body = { counts: { ...counts, ...changes }, controls, run: { mode } } as unknown as ReportBody;
+  const body = { counts: { ...wholeNight, ...changes }, controls, run: { mode } } as unknown as ReportBody;
   const { status, exitCode } = judge(body, {
     broken: false,
     listFailed: false,
