@@ -2,6 +2,7 @@ import type { Log } from '../observe/log.ts';
 import type { Clock } from '../resilience/clock.ts';
 import { retry } from '../resilience/retry.ts';
 import { CommitInDoubtError, DatabaseError, DatabaseGoneError } from '../sinks/postgres/postgres.ts';
+import { recoveryRetry } from '../sinks/postgres/recovery-retry.ts';
 
 /**
  * Gives what the task gives, and runs it again while Postgres has a transient fault. A task that commits must find out
@@ -21,14 +22,7 @@ export async function withDatabaseRetry<T>(
   const begun = clock.now();
   try {
     return await retry(task, {
-      // Bounded by time, because a server that recovers refuses connections at once, however often it is asked.
-      attempts: Infinity,
-      backoff: 'exponential',
-      baseDelay: 250,
-      // So that it is asked until shortly before the end of the wait.
-      maxDelay: Math.min(5_000, Math.max(250, databaseWaitMs / 8)),
-      jitter: true,
-      maxElapsed: databaseWaitMs,
+      ...recoveryRetry(databaseWaitMs),
       clock,
       signal,
       retryIf: isRetryable,

@@ -1,6 +1,7 @@
 import { retry } from '../../resilience/retry.ts';
 import { DatabaseUnreachableError } from './unreachable-error.ts';
 import { DatabaseError } from './database-error.ts';
+import { recoveryRetry } from './recovery-retry.ts';
 
 /**
  * The result of the task, which is retried while the database is temporarily unreachable, for example still starting.
@@ -20,14 +21,7 @@ export async function waitForDatabase<T>(
   let reported: string | undefined;
   try {
     return await retry(task, {
-      // Bounded by time: a starting server refuses every attempt at once.
-      attempts: Infinity,
-      backoff: 'exponential',
-      baseDelay: 250,
-      // So that it is asked until shortly before the end of the wait.
-      maxDelay: Math.min(5_000, Math.max(250, o.waitMs / 8)),
-      jitter: true,
-      maxElapsed: o.waitMs,
+      ...recoveryRetry(o.waitMs),
       signal: o.signal,
       retryIf: isRetryable,
       onRetry: (_, error) => {
